@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/base/err.h"
+#include "common/base/uuid.h"
+#include "common/domain/ids.h"
+#include "common/domain/meta_record.h"
+#include "common/domain/partition.h"
+
+/* The cluster's metadata: what the records of the metadata log add up to.
+ *
+ * Controllers and brokers hold images and change them only with image_apply(), so a broker's image is always a prefix
+ * of the controller's history. The image owns everything it points to. Objects stay at their address until they are
+ * removed. Owner: one loop (controller's loop, broker's control loop). Pure: no I/O, no clock. */
+
+enum broker_state {
+    BROKER_FENCED = 1,   /* registered, not leading, not in any ISR */
+    BROKER_ACTIVE = 2,   /* unfenced */
+    BROKER_SHUTTING = 3, /* controlled shutdown under way: leads nothing new */
+};
+
+struct image_broker {
+    broker_id id;
+    int64_t epoch;
+    enum crash_kind crash_kind;
+    enum broker_state state;
+    bool purge_pending; /* registered, but not yet taken out of every ISR */
+    char *rack, *version;
+    struct endpoint *endpoints;
+    size_t n_endpoints;
+    struct uuid *dirs;
+    size_t n_dirs;
+};
+
+struct image_config {
+    char *key;
+    char *value;
+};
+
+struct image_configs {
+    struct image_config *items; /* sorted by key */
+    size_t n, cap;
+};
+
+struct image_topic {
+    struct uuid id;
+    char *name;
+    bool internal;
+    int32_t replication_factor;
+    uint64_t created_at_index; /* N of the batch that created it */
+    wall_ms created_at;
+    struct partition_state *partitions; /* by partition number */
+    int32_t n_partitions;               /* present; dense from 0 */
+    struct image_configs configs;       /* overrides only */
+};
+
+struct image;
+
+struct image *image_new(void);
+struct image *image_free(struct image *image);
+
+/* Applies one record that belongs to batch `index`. The order is the log's. Never fails halfway.
+ * > 0: IMAGE_E_KIND = this version does not know the record (a newer feature level), nothing changed;
+ *      IMAGE_E_BROKEN = the record contradicts the image (unknown topic, partition gap, epochs going back): a damaged
+ *      log; nothing changed. */
+enum { IMAGE_E_KIND = 1, IMAGE_E_BROKEN = 2 };
+MUST_CHECK int image_apply(struct image *image, uint64_t index, const struct meta_record *record);
+
+/* Position in the metadata log, set by the shell after a whole batch was applied. */
+struct image_position {
+    uint64_t index;    /* N of the last applied batch; 0 = nothing */
+    uint64_t crc;      /* chain checksum at N */
+    uint64_t last_seq; /* seq of the last applied record */
+};
+struct image_position image_position(const struct image *image);
+void image_set_position(struct image *image, struct image_position at);
+
+uint64_t image_ctl_epoch(const struct image *image); /* of the last NEW_CONTROLLER; 0 = none */
+int32_t image_controller_id(const struct image *image);
+
+/* Queries. Lists are sorted (brokers by id, topics by name) and indexable; pointers live until the next apply. */
+size_t image_n_brokers(const struct image *image);
+const struct image_broker *image_broker_at(const struct image *image, size_t i);
+const struct image_broker *image_broker(const struct image *image, broker_id id); /* or NULL */
+/* Registered with this epoch, unfenced and not shutting down. */
+bool image_broker_is_active(const struct image *image, broker_id id);
+/* The endpoint of that listener name, or NULL. */
+const struct endpoint *image_broker_endpoint(const struct image_broker *broker, const char *listener);
+
+size_t image_n_topics(const struct image *image);
+const struct image_topic *image_topic_at(const struct image *image, size_t i);
+/* Index of the first topic whose name is >= `name` (for paging). */
+size_t image_topic_lower_bound(const struct image *image, const char *name);
+const struct image_topic *image_topic_by_name(const struct image *image, const char *name); /* or NULL */
+const struct image_topic *image_topic_by_id(const struct image *image, const struct uuid *id); /* or NULL */
+const struct partition_state *image_partition(const struct image *image, const struct uuid *topic_id, int32_t partition);
+size_t image_n_partitions(const struct image *image); /* of all topics */
+
+/* Value of a config: topic override, else NULL; cluster value, else NULL. Defaults are conf's business. */
+const char *image_topic_config(const struct image_topic *topic, const char *key);
+const char *image_cluster_config(const struct image *image, const char *key);
+
+int64_t image_next_producer_id(const struct image *image);
+int32_t image_feature_level(const struct image *image); /* of "metadata.version" */
+
+/* The image as records that rebuild it, for a snapshot, in an order that image_apply() takes; `emit` is called once a
+ * record, strings borrowed from the image. Two equal images emit equal records. */
+void image_snapshot(const struct image *image, void (*emit)(void *ctx, const struct meta_record *record), void *ctx);
+
+/* Every invariant of an image that must hold at any index (S4, S5 and the structure). For check_slow and tests. */
+bool image_check(const struct image *image);

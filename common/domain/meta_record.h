@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/base/uuid.h"
+#include "common/base/wtime.h"
+#include "common/domain/ids.h"
+#include "common/domain/partition.h"
+
+#include <stddef.h>
+
+/* Records of the metadata log. The controller appends them, controllers and brokers apply them with image_apply().
+ * Strings are borrowed from whoever made the record (a core's arena, a decoded message). */
+
+enum meta_kind {
+    META_NEW_CONTROLLER = 1,
+    META_REGISTER_BROKER = 2,
+    META_BROKER_PURGED = 3,
+    META_FENCE_BROKER = 4,
+    META_UNFENCE_BROKER = 5,
+    META_BROKER_SHUTDOWN = 6,
+    META_CREATE_TOPIC = 7,
+    META_REMOVE_TOPIC = 8,
+    META_PARTITION_STATE = 9,
+    META_CONFIG_SET = 10,
+    META_PRODUCER_ID_BLOCK = 11,
+    META_FEATURE_SET = 12,
+};
+
+/* How a broker's previous run ended (docs/design/10-replication.md, 2.4). A greater kind has lost more. */
+enum crash_kind {
+    CRASH_CLEAN = 1, /* orderly stop: nothing is lost */
+    CRASH_PROC = 2,  /* the process died, the kernel did not: what write(2) accepted is there */
+    CRASH_HOST = 3,  /* power, kernel, remount, another disk: unsynced data may be gone */
+};
+
+/* Why a record exists; served by `weir explain`. */
+enum meta_cause {
+    CAUSE_CONTROLLER_ELECTED = 1,
+    CAUSE_BROKER_REGISTERED = 2,
+    CAUSE_BROKER_GONE = 3,     /* its ephemeral node went away or was replaced */
+    CAUSE_BROKER_REFUSED = 4,  /* its port refused twice: the process is dead */
+    CAUSE_BROKER_SILENT = 5,   /* no heartbeat within weir.broker.timeout */
+    CAUSE_BROKER_READY = 6,
+    CAUSE_BROKER_SHUTDOWN = 7, /* it asked for a controlled shutdown */
+    CAUSE_ADMIN = 8,
+    CAUSE_ISR_PROPOSED = 9,
+    CAUSE_REPLICA_FAILED = 10,
+};
+
+struct meta_why {
+    enum meta_cause cause;
+    const char *actor;  /* "controller 1", "http 127.0.0.1", "broker 3"; "" = the controller itself */
+    const char *reason; /* what the person gave with --reason; "" = none */
+    const char *inputs; /* what the decision looked at, e.g. "isr=[1,2] live=[2,3]"; "" = none */
+};
+
+struct endpoint {
+    const char *name; /* listener name: "weir" */
+    const char *host; /* advertised name or address, IPv6 without brackets */
+    uint16_t port;
+};
+
+struct meta_register_broker {
+    broker_id id;
+    int64_t epoch;
+    enum crash_kind crash_kind;
+    const char *rack; /* "" = none */
+    const char *version;
+    const struct endpoint *endpoints;
+    size_t n_endpoints;
+    const struct uuid *dirs;
+    size_t n_dirs;
+};
+
+struct meta_config_pair {
+    const char *key;
+    const char *value; /* NULL = back to the default */
+};
+
+enum config_scope { CONFIG_CLUSTER = 1, CONFIG_TOPIC = 2, CONFIG_BROKER = 3 };
+
+struct meta_record {
+    uint64_t seq; /* dense over the whole log, from 1; the decision's number */
+    wall_ms at;
+    struct meta_why why;
+    enum meta_kind kind;
+    union {
+        struct {
+            uint64_t ctl_epoch;
+            int32_t controller_id;
+        } new_controller;
+        struct meta_register_broker register_broker;
+        struct {
+            broker_id id;
+            int64_t epoch;
+        } broker; /* PURGED, FENCE, UNFENCE, SHUTDOWN */
+        struct {
+            struct uuid id;
+            const char *name;
+            bool internal;
+            int32_t n_partitions; /* the PARTITION_STATEs follow, in the same or later batches */
+            int32_t replication_factor;
+            const struct meta_config_pair *configs;
+            size_t n_configs;
+        } create_topic;
+        struct {
+            struct uuid id;
+        } remove_topic;
+        struct partition_state partition;
+        struct {
+            enum config_scope scope;
+            struct uuid topic_id; /* scope TOPIC */
+            broker_id broker;     /* scope BROKER */
+            const struct meta_config_pair *configs;
+            size_t n_configs;
+        } config_set;
+        struct {
+            broker_id broker;
+            int64_t broker_epoch;
+            int64_t first;
+            int32_t count;
+        } producer_ids;
+        struct {
+            const char *name;
+            int32_t level;
+        } feature;
+    };
+};

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+/* What the kernel says about this process; -1 when it does not. Thread: any. */
+int64_t process_resident_bytes(void);
+/* Without the one that counting takes. */
+int64_t process_open_files(void);
+/* Seconds since 1970. */
+int64_t process_start_time_s(void);
