@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/log_dir_impl.h"
+#include "common/base/bytes.h"
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* recovery.ckpt: topic id, partition, recovery point. hw.ckpt: topic id, partition, high watermark,
+ * log start. Two files, because a lost high watermark only delays readers, while a wrong recovery
+ * point decides what may be cut. */
+
+enum {
+    RECOVERY_ENTRY_SIZE = 16 + 4 + 8,
+    HW_ENTRY_SIZE = 16 + 4 + 8 + 8
+};
+
+static const char recovery_magic[8] = {'w', 'e', 'i', 'r', 'r', 'e', 'c', 'v'};
+static const char hw_magic[8] = {'w', 'e', 'i', 'r', 'h', 'w', 'c', 'k'};
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct checkpoint_entry *x = a;
+    const struct checkpoint_entry *y = b;
+
+    return partition_key_compare(&x->topic_id, x->partition, &y->topic_id, y->partition);
+}
+
+/* Appends an entry for each one of the file; positions that cannot be are taken as 0. */
+static void take_entries(const struct entry_file *f,
+        size_t entry_size,
+        struct checkpoint_entry *into,
+        bool is_recovery)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        const uint8_t *p = f->entries + i * entry_size;
+        offset64 first = (offset64)load_be64(p + 20);
+        memcpy(into[i].topic_id.bytes, p, 16);
+        into[i].partition = (int32_t)load_be32(p + 16);
+        first = first < 0 ? 0 : first;
+        if (is_recovery) {
+            into[i].recovery_point = first;
+        } else {
+            offset64 start = (offset64)load_be64(p + 28);
+            into[i].high_watermark = first;
+            into[i].log_start = start < 0 ? 0 : start;
+        }
+    }
+}
+
+/* Joins neighbours of one partition: one came from each file. */
+static size_t merge(struct checkpoint_entry *e, size_t n)
+{
+    size_t kept = 0;
+
+    qsort(e, n, sizeof(*e), compare_entries);
+    for (size_t i = 0; i < n; i++) {
+        if (kept > 0 && compare_entries(&e[kept - 1], &e[i]) == 0) {
+            e[kept - 1].recovery_point += e[i].recovery_point; /* one of them is 0 */
+            e[kept - 1].high_watermark += e[i].high_watermark;
+            e[kept - 1].log_start += e[i].log_start;
+        } else {
+            e[kept++] = e[i];
+        }
+    }
+    return kept;
+}
+
+int checkpoints_read(struct log_dir *d)
+{
+    struct entry_file recovery = {0}, hw = {0};
+    int r = entry_file_read(d, "recovery.ckpt", recovery_magic, RECOVERY_ENTRY_SIZE, &recovery);
+
+    if (r >= 0) {
+        r = entry_file_read(d, "hw.ckpt", hw_magic, HW_ENTRY_SIZE, &hw);
+    }
+    if (r < 0) {
+        mem_free(recovery.bytes);
+        return err_forward(r);
+    }
+    size_t n = recovery.n + hw.n;
+    if (n > 0) {
+        d->checkpoints = mem_new_n(struct checkpoint_entry, n);
+        take_entries(&recovery, RECOVERY_ENTRY_SIZE, d->checkpoints, true);
+        take_entries(&hw, HW_ENTRY_SIZE, d->checkpoints + recovery.n, false);
+        d->n_checkpoints = merge(d->checkpoints, n);
+    }
+    mem_free(recovery.bytes);
+    mem_free(hw.bytes);
+    return 0;
+}
+
+int log_dir_write_checkpoints(struct log_dir *d, const struct checkpoint_entry *entries, size_t n)
+{
+    struct buf recovery = {0}, hw = {0};
+
+    if (log_dir_failed(d)) {
+        return err_origin(-EIO);
+    }
+    for (size_t i = 0; i < n; i++) {
+        buf_append(&recovery, entries[i].topic_id.bytes, 16);
+        buf_be32(&recovery, (uint32_t)entries[i].partition);
+        buf_be64(&recovery, (uint64_t)entries[i].recovery_point);
+        buf_append(&hw, entries[i].topic_id.bytes, 16);
+        buf_be32(&hw, (uint32_t)entries[i].partition);
+        buf_be64(&hw, (uint64_t)entries[i].high_watermark);
+        buf_be64(&hw, (uint64_t)entries[i].log_start);
+    }
+    int r = entry_file_write(d, "recovery.ckpt", recovery_magic, 0, n, &recovery);
+    if (r >= 0) {
+        r = entry_file_write(d, "hw.ckpt", hw_magic, 0, n, &hw);
+    }
+    buf_deinit(&recovery);
+    buf_deinit(&hw);
+    if (r < 0 && r != -ENOSPC && r != -EDQUOT) {
+        log_dir_fail(d, r, "checkpoints could not be written");
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+bool log_dir_checkpoint(const struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        struct checkpoint_entry *ret)
+{
+    struct checkpoint_entry key = {.topic_id = *topic_id, .partition = partition};
+
+    if (d->n_checkpoints == 0) {
+        return false;
+    }
+    const struct checkpoint_entry *found =
+            bsearch(&key, d->checkpoints, d->n_checkpoints, sizeof(key), compare_entries);
+    if (found == NULL) {
+        return false;
+    }
+    *ret = *found;
+    return true;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/log/file_io.h"
+#include "common/base/uuid.h"
+#include "common/domain/ids.h"
+#include "common/domain/meta_record.h"
+
+/* One of log.dirs: its lock, identity, markers, catalog and checkpoints.
+ *
+ *   .lock                 flock: one broker a folder
+ *   meta.properties       version=1, cluster.id, broker.id, directory.id
+ *   clean.marker          left by an orderly stop {broker_epoch, boot_id, meta_index, crc};
+ *                         removed before the first write
+ *   run.marker            {boot_id, st_dev, fs id, inode of the folder, broker_epoch} of this run
+ *   pending.kind          HOST, kept until this broker has applied its own unfencing (a second
+ *                         crash must not hide it); also written when the directory fails
+ *   partitions.catalog    the partitions that belong here, with the metadata index as of which
+ *   recovery.ckpt         recovery point per partition: below it everything is synced
+ *   hw.ckpt               high watermark and log start per partition
+ *   <topic>-<p>/          a partition's log; partition.metadata inside holds the topic id
+ *   .trash/<topic_id>-<p> deleted logs until they are purged
+ *
+ * An I/O error latches the directory failed (log_dir_fail); from then on nothing in it is
+ * acknowledged. */
+struct log_dir;
+
+enum {
+    LOG_DIR_E_LOCKED = 1, /* another process holds it */
+    /* Another broker's or another cluster's, or a meta.properties that cannot be read. */
+    LOG_DIR_E_FOREIGN = 2,
+    LOG_DIR_E_ACCESS = 3, /* missing and not creatable, not a folder, not writable */
+};
+
+/* Opens (creating the folder when its parent exists), locks, reads identity and markers; writes
+ * nothing else yet. > 0: `error` has the sentence for the person who started the broker. Thread:
+ * control, before loops run. */
+MUST_CHECK int log_dir_open(const struct file_io *io,
+        const char *path,
+        broker_id broker,
+        struct log_dir **ret,
+        char *error,
+        size_t error_size);
+struct log_dir *log_dir_close(struct log_dir *d); /* releases the lock; no marker is written */
+
+const char *log_dir_path(const struct log_dir *d);
+const struct uuid *log_dir_id(const struct log_dir *d);         /* made at first open */
+const struct uuid *log_dir_cluster_id(const struct log_dir *d); /* zero = fresh */
+/* How the previous run on this directory ended; a fresh directory: CRASH_HOST (it holds nothing).
+ * */
+/* CLEAN says that the folder is whole, not that it is the newest: a restored old copy is CLEAN with
+ * an old log_dir_prev_epoch, which whoever knows this broker's last epoch compares. */
+enum crash_kind log_dir_crash_kind(const struct log_dir *d);
+int64_t log_dir_prev_epoch(
+        const struct log_dir *d); /* broker epoch of the previous run, -1 = none */
+
+/* Writes meta.properties on a fresh directory. > 0: LOG_DIR_E_FOREIGN when it has another
+ * cluster's. */
+MUST_CHECK int log_dir_adopt(struct log_dir *d, const struct uuid *cluster_id);
+/* Before the first write of this run, and again with the epoch once registered: run.marker (and
+ * pending.kind when the kind is HOST), then removes clean.marker, all synced. broker_epoch -1 = not
+ * known yet: the previous run's stays. */
+MUST_CHECK int log_dir_begin_run(struct log_dir *d, int64_t broker_epoch);
+/* This broker's own unfencing was applied: a pending HOST is over. */
+MUST_CHECK int log_dir_settled(struct log_dir *d);
+/* Orderly stop, after every log is flushed and closed and the checkpoints are written. -EIO on a
+ * failed directory. */
+MUST_CHECK int log_dir_mark_clean(struct log_dir *d, int64_t broker_epoch, uint64_t meta_index);
+
+/* Failure latch: the first one counts, is logged, and is noted on the disk if that can be (so it
+ * may block). `error` is an errno of either sign, `why` is copied. Thread: any but the control
+ * loop. */
+void log_dir_fail(struct log_dir *d, int error, const char *why);
+bool log_dir_failed(const struct log_dir *d);
+const char *log_dir_failure(const struct log_dir *d); /* sentence, or "" */
+MUST_CHECK int log_dir_space(const struct log_dir *d, uint64_t *ret_total, uint64_t *ret_free);
+
+/* --- Catalog: which partitions belong here ---------------------------------------------------- */
+
+struct catalog_entry {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+/* Replaces the catalog: sorted entries as of metadata `index`, one fsync. Thread: pool (one caller
+ * at a time). -ENOSPC and -EDQUOT leave the old one and the directory in service; other failures
+ * latch it. */
+MUST_CHECK int log_dir_write_catalog(
+        struct log_dir *d, uint64_t index, const struct catalog_entry *entries, size_t n);
+/* As read at open; index 0 and none when there is no catalog (or it is damaged: then logged and
+ * ignored). */
+uint64_t log_dir_catalog_index(const struct log_dir *d);
+bool log_dir_catalog_has(const struct log_dir *d, const struct uuid *topic_id, int32_t partition);
+
+/* --- Checkpoints ------------------------------------------------------------------------------ */
+
+struct checkpoint_entry {
+    struct uuid topic_id;
+    int32_t partition;
+    offset64 recovery_point;
+    offset64 high_watermark;
+    offset64 log_start;
+};
+
+/* Replaces recovery.ckpt and hw.ckpt with these entries, in any order: a partition that is not
+ * among them has no checkpoint any more. Failures as for the catalog. Thread: pool (one caller at a
+ * time). */
+MUST_CHECK int log_dir_write_checkpoints(
+        struct log_dir *d, const struct checkpoint_entry *entries, size_t n);
+/* As read at open; false when absent (then: recovery point 0, high watermark 0, log start 0). */
+bool log_dir_checkpoint(const struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        struct checkpoint_entry *ret);
+
+/* --- Partition folders ------------------------------------------------------------------------ */
+
+struct found_log {
+    char *name; /* folder name: "<topic>-<p>" */
+    struct uuid topic_id;
+    int32_t partition;
+};
+/* The partition folders found at open (identity read from partition.metadata; a folder without a
+ * readable one is reported in the log and left alone). Owned by the directory. */
+const struct found_log *log_dir_logs(const struct log_dir *d, size_t *ret_n);
+/* Renames the folder into .trash (durably). */
+MUST_CHECK int log_dir_trash(
+        struct log_dir *d, const char *name, const struct uuid *topic_id, int32_t partition);
+/* Unlinks everything in .trash; long. Thread: pool. */
+MUST_CHECK int log_dir_purge_trash(struct log_dir *d);
+const struct file_io *log_dir_io(const struct log_dir *d);

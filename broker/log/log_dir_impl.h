@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/log/log_dir.h"
+#include "common/base/array.h"
+#include "common/base/bytes.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* What log_dir.c, markers.c, catalog.c and checkpoint.c share; nobody else includes it. What is
+ * read at open does not change afterwards, so every thread may read it; the failure latch and the
+ * marker files have locks of their own. */
+
+struct log_dir {
+    const struct file_io *io;
+    char *path;
+    int lock_fd; /* -1 = not locked */
+    broker_id broker;
+    struct uuid id;
+    struct uuid cluster_id;
+    struct file_identity identity; /* of the present boot and folder */
+
+    enum crash_kind kind;
+    int64_t prev_epoch;
+    pthread_mutex_t marker_lock; /* the marker files, and: */
+    bool is_pending;             /* a HOST is not settled yet */
+    int64_t run_epoch;           /* in run.marker */
+
+    pthread_mutex_t failure_lock; /* the first failure's sentence */
+    atomic_bool is_failed;
+    char failure[512];
+
+    uint64_t catalog_index;
+    struct catalog_entry *catalog; /* sorted */
+    size_t n_catalog;
+    struct checkpoint_entry *checkpoints; /* sorted */
+    size_t n_checkpoints;
+    ARRAY(struct found_log) logs;
+};
+
+/* The path of a file in the directory; mem_free. */
+char *log_dir_file(const struct log_dir *d, const char *name);
+int partition_key_compare(
+        const struct uuid *a_topic, int32_t a, const struct uuid *b_topic, int32_t b);
+
+/* Markers: sets kind, prev_epoch, is_pending from what the previous run left. */
+MUST_CHECK int markers_read(struct log_dir *d, bool is_fresh);
+
+/* Catalog and checkpoints as they are at open. */
+MUST_CHECK int catalog_read(struct log_dir *d);
+MUST_CHECK int checkpoints_read(struct log_dir *d);
+
+/* A binary file of fixed-size entries: 8 bytes of name, version be32, entry count be32, a be64 of
+ * the user's, entries, CRC-32C be32 of all before. > 0: 1 = absent or damaged (then logged). *ret:
+ * the entries' bytes, mem_free. */
+struct entry_file {
+    uint8_t *bytes; /* the whole file */
+    const uint8_t *entries;
+    size_t n;
+    uint64_t word;
+};
+
+MUST_CHECK int entry_file_read(const struct log_dir *d,
+        const char *name,
+        const char magic[8],
+        size_t entry_size,
+        struct entry_file *ret);
+/* `body` has the entries; n * entry_size bytes. */
+MUST_CHECK int entry_file_write(const struct log_dir *d,
+        const char *name,
+        const char magic[8],
+        uint64_t word,
+        size_t n,
+        const struct buf *body);

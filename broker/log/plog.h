@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/log/file_cache.h"
+#include "broker/log/log_dir.h"
+#include "common/base/err.h"
+#include "common/domain/ids.h"
+#include "common/domain/record_batch.h"
+
+/* A partition's log: segments of record batches in a folder, appended at the end, read by offset.
+ *
+ *   <base offset, 20 digits>.log    record batches and nothing else
+ *   <base offset, 20 digits>.index  sparse: (relative offset be32, position be32) per
+ *                                   index.interval.bytes; a cache, rebuilt on any doubt
+ *   partition.metadata              topic, topic id and partition; read before all else
+ *
+ * The folder is made at the first append. A log is used under its partition's lock; what may run
+ * outside it says so. Results: 0; negative errno = the directory is broken (it has been latched
+ * failed); > 0 as documented. Every function that touches a file may answer BUSY. Thread: data
+ * (under the partition's lock), or as the function says. */
+struct plog;
+
+struct plog_config {
+    int64_t segment_bytes; /* a larger batch gets a segment of its own; INT32_MAX at most counts */
+    int64_t index_interval_bytes;
+};
+
+struct plog_open_stats {
+    bool existed;      /* the folder was there */
+    bool lost;         /* it was not, but the checkpoint knows records of it: not merely new */
+    int64_t cut_bytes; /* torn tail removed */
+    int64_t scanned_bytes;
+};
+
+enum {
+    PLOG_E_FULL = 1,         /* no space; nothing was changed */
+    PLOG_E_OUT_OF_RANGE = 2, /* below log start or above the log end */
+    /* Bytes below the recovery point fail their checks: never cut, the replica is failed. */
+    PLOG_E_DAMAGED = 3,
+    PLOG_E_NOT_FOUND = 4,
+    /* The folder of that name holds another topic's log: it must be moved to .trash first. */
+    PLOG_E_FOREIGN = 5,
+    /* No descriptor or memory left in the process; nothing was changed, try again. */
+    PLOG_E_BUSY = 6,
+};
+
+/* Opens the log of a partition: recovers what is there, or remembers that there is nothing yet.
+ *
+ * Scanned (length, magic, CRC, offsets dense, leader epochs not falling) is everything from the
+ * segment that holds the checkpoint's recovery point on; when the kernel did not die (crash kind
+ * CLEAN or PROC) that segment is scanned from the index entry at or below the recovery point only.
+ * Older segments must chain up and end with a whole batch. The first bad byte at or above the
+ * recovery point cuts the tail, synced before this returns; bad bytes or missing ones below it are
+ * DAMAGED, and nothing is changed. > 0: DAMAGED, FOREIGN, FULL, BUSY. Thread: control or pool,
+ * before the partition serves. */
+MUST_CHECK int plog_open(struct log_dir *dir,
+        struct file_cache *files,
+        const char *topic,
+        const struct uuid *topic_id,
+        int32_t partition,
+        const struct plog_config *config,
+        struct plog **ret,
+        struct plog_open_stats *ret_stats);
+/* Closes without syncing (plog_flush_* first for an orderly stop). Slices that were given stay
+ * readable. Takes NULL. */
+struct plog *plog_close(struct plog *l);
+void plog_set_config(struct plog *l, const struct plog_config *config);
+
+offset64 plog_start(const struct plog *l);
+offset64 plog_end(const struct plog *l);            /* next offset to be given (LEO) */
+offset64 plog_recovery_point(const struct plog *l); /* everything below is synced */
+int64_t plog_bytes(const struct plog *l);
+epoch32 plog_last_epoch(const struct plog *l); /* of the last batch, EPOCH_NONE when empty */
+const char *plog_folder(const struct plog *l); /* "<topic>-<p>" */
+struct log_dir *plog_dir(const struct plog *l);
+
+/* Appends one validated batch (`b` describes `bytes`): stamps base offset = plog_end() and the
+ * epoch into `bytes`, writes, updates the index, rolls first when the segment is full. The epoch is
+ * at least plog_last_epoch(). A short write is cut back and reported as PLOG_E_FULL. *ret_base =
+ * its first offset. > 0: FULL, BUSY. */
+MUST_CHECK int plog_append(struct plog *l,
+        uint8_t *bytes,
+        const struct batch *b,
+        epoch32 leader_epoch,
+        offset64 *ret_base);
+
+/* A run of whole batches in one file. The file is held: release it with cached_file_release(file).
+ * */
+struct plog_slice {
+    struct cached_file *file; /* NULL = empty slice */
+    int fd;
+    int64_t at;
+    size_t size;
+    bool older_segment; /* the offset lies on a segment before the active one */
+};
+
+/* The batches from the one that holds `offset` on, ending before `limit` (exclusive: high watermark
+ * for consumers) and within `max_bytes`, except that the first batch is given whole when
+ * `first_whole`. offset == limit or == end: an empty slice, also when `offset` is between limit and
+ * end, or when the first batch does not end before `limit`. A slice never spans segments, and
+ * begins with the whole batch that holds `offset`. > 0: OUT_OF_RANGE, DAMAGED, BUSY. */
+MUST_CHECK int plog_read(struct plog *l,
+        offset64 offset,
+        offset64 limit,
+        size_t max_bytes,
+        bool first_whole,
+        struct plog_slice *ret);
+/* How many bytes plog_read (with first_whole) would give, without holding a file, for min_bytes
+ * accounting; 0 when out of range or not readable. */
+size_t plog_readable(struct plog *l, offset64 offset, offset64 limit, size_t max_bytes);
+
+/* The first batch below `limit` whose max timestamp is >= t; > 0: NOT_FOUND, DAMAGED, BUSY. The
+ * caller finds the record inside. Walks the batch headers of a segment; of older ones the largest
+ * timestamp is remembered once known. */
+MUST_CHECK int plog_find_time(struct plog *l, wall_ms t, offset64 limit, struct plog_slice *ret);
+/* The first batch below `limit` that has the largest max timestamp; > 0 as above. */
+MUST_CHECK int plog_find_max_time(struct plog *l, offset64 limit, struct plog_slice *ret);
+
+/* Syncing without the partition's lock: begin and end under the lock, run outside it on the pool.
+ * It covers all that was appended before begin, over several segments. The log lives until end. */
+struct plog_flush;
+/* NULL = nothing unsynced. */
+struct plog_flush *plog_flush_begin(struct plog *l);
+/* Negative: the directory has been latched; -EMFILE and -ENFILE: not latched, nothing was synced,
+ * flush again. Thread: pool. */
+MUST_CHECK int plog_flush_run(struct plog_flush *f);
+/* Moves the recovery point when run succeeded; frees. */
+void plog_flush_end(struct plog *l, struct plog_flush *f);
+int64_t plog_unsynced_bytes(const struct plog *l);
+
+/* Renames the folder into .trash; the log is closed (freed) whatever the result. Purging is the
+ * directory's business. */
+MUST_CHECK int plog_delete(struct plog *l);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog_impl.h"
+#include "common/base/mem.h"
+
+#include <errno.h>
+
+/* A flush holds the files of every segment that had unsynced bytes when it began. The recovery
+ * point may pass only what the whole flush has synced, the names of new segments included; so a
+ * segment that was rolled in the meantime is synced no later than what follows it. */
+
+struct flush_item {
+    struct cached_file *file;
+    int fd;
+    offset64 base;
+    int64_t size; /* when the flush began */
+};
+
+struct plog_flush {
+    struct log_dir *dir;
+    const struct file_io *io;
+    char *folder; /* its path, when names in it must be synced; else NULL */
+    uint32_t n_folder_changes;
+    ARRAY(struct flush_item) items;
+    offset64 end;
+    int error; /* a file could not be held */
+    bool is_done;
+};
+
+static void add_item(struct plog_flush *f, struct segment *s)
+{
+    int fd = -1;
+    int r = cached_file_hold(s->log, &fd);
+
+    if (r < 0) {
+        f->error = r;
+        return;
+    }
+    *array_push(&f->items) =
+            (struct flush_item){.file = s->log, .fd = fd, .base = s->base, .size = s->size};
+}
+
+struct plog_flush *plog_flush_begin(struct plog *l)
+{
+    /* Not "no unsynced bytes": after a cut all may be synced and the recovery point still behind.
+     * */
+    if (l->recovery_point == l->end && l->n_folder_changes == l->n_folder_synced) {
+        return NULL;
+    }
+    struct plog_flush *f = mem_new(struct plog_flush);
+    f->dir = l->dir;
+    f->io = l->io;
+    f->end = l->end;
+    f->n_folder_changes = l->n_folder_changes;
+    if (l->n_folder_changes != l->n_folder_synced) {
+        f->folder = plog_path(l);
+    }
+    size_t i = l->segments.n;
+    while (i > 0 && l->segments.items[i - 1].end > l->recovery_point) {
+        i--;
+    }
+    for (; i < l->segments.n && f->error == 0; i++) { /* oldest first */
+        struct segment *s = &l->segments.items[i];
+        if (s->synced < s->size) {
+            add_item(f, s);
+        }
+    }
+    return f;
+}
+
+static int sync_all(struct plog_flush *f)
+{
+    int r = f->folder != NULL ? f->io->sync_dir(f->io->ctx, f->folder) : 0;
+
+    for (size_t i = 0; i < f->items.n && r >= 0; i++) {
+        r = f->io->datasync(f->io->ctx, f->items.items[i].fd);
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int plog_flush_run(struct plog_flush *f)
+{
+    if (log_dir_failed(f->dir)) { /* Nothing is synced again where a sync failed. */
+        return err_origin(-EIO);
+    }
+    if (f->error == -EMFILE || f->error == -ENFILE) {
+        return err_origin(f->error);
+    }
+    int r = f->error < 0 ? f->error : sync_all(f);
+    if (r < 0) {
+        log_dir_fail(f->dir, r, "a log could not be synced");
+        return err_forward(r);
+    }
+    f->is_done = true;
+    return 0;
+}
+
+/* The segment may have grown meanwhile; what this flush synced is what it had. */
+static void note_synced(struct plog *l, const struct flush_item *item)
+{
+    struct segment *s = &l->segments.items[plog_segment_index(l, item->base)];
+
+    if (s->base == item->base && s->synced < item->size) {
+        l->unsynced -= item->size - s->synced;
+        s->synced = item->size;
+    }
+}
+
+void plog_flush_end(struct plog *l, struct plog_flush *f)
+{
+    if (f->is_done) {
+        ARRAY_FOREACH (item, &f->items) {
+            note_synced(l, item);
+        }
+        if (f->end > l->recovery_point) {
+            l->recovery_point = f->end;
+        }
+        l->n_folder_synced = f->n_folder_changes;
+    }
+    ARRAY_FOREACH (item, &f->items) {
+        cached_file_release(item->file);
+    }
+    array_deinit(&f->items);
+    mem_free(f->folder);
+    mem_free(f);
+}

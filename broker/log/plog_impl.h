@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/log/plog.h"
+#include "broker/log/segment.h"
+#include "common/base/array.h"
+
+/* What plog.c, plog_read.c, plog_flush.c and recover.c share; nobody else includes it. */
+
+enum {
+    PLOG_HINTS = 4
+};
+
+/* How far the folder is made. */
+enum plog_stage {
+    PLOG_ABSENT = 0, /* nothing is there */
+    PLOG_FOLDER = 1, /* the folder, perhaps not synced, without partition.metadata */
+    PLOG_READY = 2,  /* partition.metadata is in it, synced */
+};
+
+/* In the active or an older segment a batch with base offset `offset` begins at `at`: where a
+ * sequential reader's last slice ended. */
+struct plog_hint {
+    offset64 offset; /* OFFSET_NONE = no hint */
+    int64_t at;
+};
+
+struct plog {
+    struct log_dir *dir;
+    struct file_cache *files;
+    const struct file_io *io;
+    char *topic;
+    char *folder; /* "<topic>-<p>" */
+    struct uuid topic_id;
+    int32_t partition;
+    struct plog_config config;
+    enum plog_stage stage;
+    uint32_t n_folder_changes; /* segments made and removed since opening; of these */
+    uint32_t n_folder_synced;  /* so many have their names on the disk */
+
+    ARRAY(struct segment) segments; /* by base; the last is active; none before the first append */
+    offset64 start, end, recovery_point;
+    epoch32 last_epoch;
+    int64_t bytes, unsynced;
+
+    offset64 tail_offset; /* the last batch of the active segment, for who waits at the end */
+    int64_t tail_at;
+    struct plog_hint hints[PLOG_HINTS];
+    unsigned next_hint;
+};
+
+/* The path of the folder; mem_free. */
+char *plog_path(const struct plog *l);
+struct segment *plog_active(struct plog *l); /* NULL = none */
+/* Index of the segment that holds `offset`, or the last one that begins at or below it; 0 when none
+ * does. */
+size_t plog_segment_index(const struct plog *l, offset64 offset);
+/* What a failed operation is to the caller: PLOG_E_FULL, PLOG_E_BUSY, or negative after latching
+ * the directory. */
+int plog_outcome(struct plog *l, int r, const char *why);
+/* Adds an empty segment object at the end, without files. */
+struct segment *plog_push_segment(struct plog *l, offset64 base);
+void plog_forget_positions(struct plog *l);
+
+/* Recovers the segments that stand in the folder (stage READY). Results as plog_open. */
+MUST_CHECK int plog_recover(
+        struct plog *l, const struct checkpoint_entry *checkpoint, struct plog_open_stats *stats);
+/* Whether the folder has a segment with bytes in it. */
+MUST_CHECK int plog_folder_has_data(struct plog *l, bool *ret);

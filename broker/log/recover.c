@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog_impl.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What stands in the folder is brought to a whole log again:
+ *
+ *   segment   0 ……………… 1 ……………… 2 ……|……… 3 ………      | = recovery point
+ *             sealed: chain up, end     scanned: every batch's length, magic, offsets, epoch, CRC
+ *             with a whole batch        up to the first bad byte
+ *
+ * Below the recovery point all bytes were synced: what is wrong there is damage, and is never cut.
+ * At or above it a power failure may have left anything, also a later segment behind a torn earlier
+ * one: cut at the first bad byte, and remove what follows. */
+
+enum {
+    SCAN_WINDOW_SIZE = 64 * 1024
+};
+
+struct recovery {
+    struct plog *l;
+    offset64 recovery_point;
+    bool is_host;   /* the kernel died: what was written may be gone, index files included */
+    uint8_t *bytes; /* SCAN_WINDOW_SIZE */
+    epoch32 epoch;  /* of the last good batch */
+    struct plog_open_stats *stats;
+};
+
+/* --- Listing ---------------------------------------------------------------------------------- */
+
+struct listing {
+    ARRAY(offset64) bases;
+    ARRAY(offset64) indexes;
+    ARRAY(char *) leftovers; /* .tmp files */
+};
+
+/* "<20 digits><suffix>" */
+static bool parse_name(const char *name, const char *suffix, offset64 *ret)
+{
+    offset64 base = 0;
+
+    for (int i = 0; i < 20; i++) {
+        if (name[i] < '0' || name[i] > '9' || base > (INT64_MAX - 9) / 10) {
+            return false;
+        }
+        base = base * 10 + (name[i] - '0');
+    }
+    if (strcmp(name + 20, suffix) != 0) {
+        return false;
+    }
+    *ret = base;
+    return true;
+}
+
+static void collect(void *arg, const char *name, bool is_dir)
+{
+    struct listing *list = arg;
+    size_t size = strlen(name);
+    offset64 base = 0;
+
+    if (is_dir) {
+        return;
+    }
+    if (parse_name(name, ".log", &base)) {
+        *array_push(&list->bases) = base;
+    } else if (parse_name(name, ".index", &base)) {
+        *array_push(&list->indexes) = base;
+    } else if (size > 4 && strcmp(name + size - 4, ".tmp") == 0) {
+        *array_push(&list->leftovers) = mem_strdup(name);
+    }
+}
+
+static void listing_deinit(struct listing *list)
+{
+    ARRAY_FOREACH (name, &list->leftovers) {
+        mem_free(*name);
+    }
+    array_deinit(&list->leftovers);
+    array_deinit(&list->bases);
+    array_deinit(&list->indexes);
+}
+
+static int compare_offsets(const void *a, const void *b)
+{
+    offset64 x, y;
+
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return (x > y) - (x < y);
+}
+
+/* Half-written small files and indexes without a segment: of no use to anybody, and of no harm if
+ * they stay. */
+static void remove_leftovers(struct plog *l, const char *path, struct listing *list)
+{
+    ARRAY_FOREACH (name, &list->leftovers) {
+        char *file = mem_format("%s/%s", path, *name);
+        (void)l->io->unlink(l->io->ctx, file);
+        mem_free(file);
+    }
+    ARRAY_FOREACH (base, &list->indexes) {
+        if (list->bases.n == 0 || bsearch(base, list->bases.items, list->bases.n, sizeof(offset64),
+                                          compare_offsets) == NULL) {
+            char *file = mem_format("%s/%020" PRId64 ".index", path, *base);
+            (void)l->io->unlink(l->io->ctx, file);
+            mem_free(file);
+        }
+    }
+}
+
+static int list_segments(struct plog *l)
+{
+    struct listing list = {0};
+    char *path = plog_path(l);
+    int r = l->io->list(l->io->ctx, path, collect, &list);
+
+    if (r >= 0) {
+        if (list.bases.n > 0) {
+            qsort(list.bases.items, list.bases.n, sizeof(offset64), compare_offsets);
+        }
+        remove_leftovers(l, path, &list);
+    }
+    for (size_t i = 0; i < list.bases.n && r >= 0; i++) {
+        struct segment *s = plog_push_segment(l, list.bases.items[i]);
+        s->size = l->io->size_of(l->io->ctx, cached_file_path(s->log)); /* of the file, for now */
+        r = s->size < 0 ? (int)s->size : 0;
+    }
+    mem_free(path);
+    listing_deinit(&list);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int plog_folder_has_data(struct plog *l, bool *ret)
+{
+    struct listing list = {0};
+    char *path = plog_path(l);
+    bool has_data = false;
+    int r = l->io->list(l->io->ctx, path, collect, &list);
+
+    for (size_t i = 0; i < list.bases.n && r >= 0; i++) {
+        char *file = mem_format("%s/%020" PRId64 ".log", path, list.bases.items[i]);
+        int64_t size = l->io->size_of(l->io->ctx, file);
+        r = size < 0 ? (int)size : 0;
+        has_data = has_data || size > 0;
+        mem_free(file);
+    }
+    mem_free(path);
+    listing_deinit(&list);
+    if (r < 0) {
+        return plog_outcome(l, r, "its folder cannot be read");
+    }
+    *ret = has_data;
+    return 0;
+}
+
+/* --- One segment ------------------------------------------------------------------------------ */
+
+/* Empties the segment object, so that walking its file fills it and its index anew. */
+static int begin_anew(struct plog *l, struct segment *s)
+{
+    s->end = s->base;
+    s->size = s->synced = s->index_due = 0;
+    s->max_timestamp = INT64_MIN;
+    s->has_max_timestamp = true;
+    int r = offset_index_cut(l->io, &s->index, 0);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* Begins behind the batches that index entry `e`, the `n`th, says are there. */
+static int begin_at(struct plog *l, struct segment *s, struct index_entry e, uint32_t n)
+{
+    s->end = s->base + e.delta;
+    s->size = s->synced = e.at;
+    s->index_due = 0;
+    s->has_max_timestamp = false;
+    int r = offset_index_cut(l->io, &s->index, n);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* Takes in batches from where the segment object ends, up to the first that is not right.
+ * *ret_epoch is followed. */
+static int take_batches(
+        struct recovery *c, struct segment *s, int fd, int64_t file_size, bool with_crc)
+{
+    struct plog *l = c->l;
+    struct file_window w;
+    struct batch_head h;
+
+    file_window_init(&w, l->io, fd, file_size, c->bytes, SCAN_WINDOW_SIZE);
+    while (s->size < file_size) {
+        int r = batch_head_read(&w, s->size, &h);
+        if (r == 0 && (h.base != s->end || h.leader_epoch < c->epoch)) {
+            r = BATCH_HEAD_E_BAD;
+        }
+        if (r == 0 && with_crc) {
+            r = batch_head_check_crc(&w, &h);
+            c->stats->scanned_bytes += h.size;
+        }
+        if (r == 0) {
+            r = segment_note_batch(l->io, s, &h, l->config.index_interval_bytes);
+            c->epoch = h.leader_epoch;
+        }
+        if (r != 0) {
+            return r < 0 ? err_forward(r) : 0;
+        }
+    }
+    return 0;
+}
+
+/* A segment below the recovery point: its last batches, found by the index, must end with the file
+ * and right before `next_base`. With a doubtful index all its headers are walked instead. */
+static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 next_base)
+{
+    struct plog *l = c->l;
+    int64_t file_size = s->size;
+    epoch32 epoch = c->epoch;
+    struct index_entry e = {0};
+    bool is_sound = false;
+    uint32_t n = 0;
+    int r = offset_index_open(l->io, &s->index, file_size, c->is_host, &is_sound);
+
+    if (r >= 0 && is_sound && s->index.n > 0) {
+        r = offset_index_floor(l->io, &s->index, UINT32_MAX, UINT32_MAX, &e, &n);
+        if (r >= 0) {
+            r = begin_at(l, s, e, n);
+        }
+        if (r >= 0) {
+            r = take_batches(c, s, fd, file_size, false);
+        }
+        if (r >= 0 && s->size == file_size && s->end == next_base) {
+            s->synced = s->size;
+            return 0;
+        }
+    }
+    if (r >= 0) {
+        c->epoch = epoch;
+        r = begin_anew(l, s);
+    }
+    if (r >= 0) {
+        r = take_batches(c, s, fd, file_size, false);
+    }
+    if (r < 0) {
+        return err_forward(r);
+    }
+    s->synced = s->size;
+    return s->size == file_size && s->end == next_base ? 0 : SEGMENT_E_BAD;
+}
+
+/* The segment of the recovery point (`is_first`), or one after it. */
+static int take_scanned(struct recovery *c, struct segment *s, int fd, bool is_first)
+{
+    struct plog *l = c->l;
+    int64_t file_size = s->size;
+    epoch32 epoch = c->epoch;
+    struct index_entry e = {0};
+    bool is_sound = false;
+    uint32_t n = 0;
+    bool may_skip = is_first && !c->is_host;
+    int r = offset_index_open(l->io, &s->index, file_size, true, &is_sound);
+
+    if (r >= 0 && may_skip && is_sound && c->recovery_point > s->base) {
+        offset64 delta = c->recovery_point - s->base;
+        r = offset_index_floor(l->io, &s->index, delta > UINT32_MAX ? UINT32_MAX : (uint32_t)delta,
+                UINT32_MAX, &e, &n);
+    }
+    if (r >= 0 && e.at > 0) {
+        r = begin_at(l, s, e, n);
+        if (r >= 0) {
+            r = take_batches(c, s, fd, file_size, true);
+        }
+        /* All that the index led to was right, or at least past what may not be cut. */
+        if (r < 0 || s->end >= c->recovery_point) {
+            return r < 0 ? err_forward(r) : 0;
+        }
+        c->epoch = epoch;
+    }
+    if (r >= 0) {
+        r = begin_anew(l, s);
+    }
+    if (r >= 0) {
+        r = take_batches(c, s, fd, file_size, true);
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* --- The whole log ---------------------------------------------------------------------------- */
+
+static int damaged(const struct recovery *c, const char *file, offset64 offset, const char *why)
+{
+    log_error("plog", "log_damaged", KV_STR("file", file), KV_I64("offset", offset),
+            KV_I64("recovery_point", c->recovery_point), KV_STR("why", why));
+    return PLOG_E_DAMAGED;
+}
+
+/* Removes what is behind segment `last` and behind its good bytes: the newest first, so that a
+ * death on the way leaves a log that is cut further the next time. */
+static int cut(struct recovery *c, size_t last, int64_t file_size)
+{
+    struct plog *l = c->l;
+    struct segment *s = &l->segments.items[last];
+    char *path = plog_path(l);
+    int fd = -1;
+    int r = 0;
+
+    c->stats->cut_bytes += file_size - s->size;
+    log_info("plog", "tail_cut", KV_STR("file", cached_file_path(s->log)), KV_I64("end", s->end),
+            KV_I64("bytes", file_size - s->size),
+            KV_U64("later_segments", l->segments.n - 1 - last));
+    while (l->segments.n - 1 > last && r >= 0) {
+        struct segment *later = plog_active(l);
+        c->stats->cut_bytes += later->size;
+        r = segment_unlink_files(l->io, later);
+        segment_deinit(later);
+        array_remove(&l->segments, l->segments.n - 1);
+    }
+    if (r >= 0) {
+        r = l->io->sync_dir(l->io->ctx, path);
+    }
+    mem_free(path);
+    if (r >= 0) {
+        r = cached_file_hold(s->log, &fd);
+    }
+    if (r < 0) {
+        return err_forward(r);
+    }
+    r = l->io->truncate(l->io->ctx, fd, s->size);
+    if (r >= 0) {
+        r = l->io->datasync(l->io->ctx, fd);
+    }
+    cached_file_release(s->log);
+    s->synced = r >= 0 ? s->size : s->synced;
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* Sealed segments [0, n). > 0: PLOG_E_*. */
+static int recover_sealed(struct recovery *c, size_t n)
+{
+    struct plog *l = c->l;
+
+    for (size_t i = 0; i < n; i++) {
+        struct segment *s = &l->segments.items[i];
+        int fd = -1;
+        int r = cached_file_hold(s->log, &fd);
+        if (r < 0) {
+            return err_forward(r);
+        }
+        r = take_sealed(c, s, fd, l->segments.items[i + 1].base);
+        cached_file_release(s->log);
+        if (r < 0) {
+            return err_forward(r);
+        }
+        if (r > 0) {
+            return damaged(
+                    c, cached_file_path(s->log), s->end, "a segment does not join the next one");
+        }
+    }
+    return 0;
+}
+
+/* Segments [first, end): the scan. > 0: PLOG_E_*. */
+static int recover_scanned(struct recovery *c, size_t first)
+{
+    struct plog *l = c->l;
+
+    for (size_t i = first; i < l->segments.n; i++) {
+        struct segment *s = &l->segments.items[i];
+        const struct segment *before = i > first ? s - 1 : NULL;
+        int64_t file_size = s->size;
+        int fd = -1;
+        if (before != NULL && s->base < before->end) {
+            return damaged(c, cached_file_path(s->log), s->base, "two segments overlap");
+        }
+        if (before != NULL && s->base > before->end) {
+            return before->end < c->recovery_point ? damaged(c, cached_file_path(s->log),
+                                                             before->end, "records are missing")
+                                                   : cut(c, i - 1, before->size);
+        }
+        int r = cached_file_hold(s->log, &fd);
+        if (r < 0) {
+            return err_forward(r);
+        }
+        r = take_scanned(c, s, fd, i == first);
+        cached_file_release(s->log);
+        if (r < 0) {
+            return err_forward(r);
+        }
+        if (s->size < file_size) {
+            return s->end < c->recovery_point ? damaged(c, cached_file_path(s->log), s->end,
+                                                        "a batch fails its checks")
+                                              : cut(c, i, file_size);
+        }
+    }
+    return 0;
+}
+
+/* Sums up what the segments say. */
+static int conclude(struct recovery *c, const struct checkpoint_entry *checkpoint)
+{
+    struct plog *l = c->l;
+    const struct segment *active = plog_active(l);
+
+    l->end = active != NULL ? active->end : 0;
+    if (l->end < c->recovery_point) {
+        return damaged(c, l->folder, l->end, "synced records are missing at the end");
+    }
+    l->start = active != NULL ? l->segments.items[0].base : 0;
+    l->start = checkpoint->log_start > l->start ? checkpoint->log_start : l->start;
+    l->start = l->start > l->end ? l->end : l->start;
+    l->recovery_point = c->recovery_point;
+    l->last_epoch = c->epoch;
+    ARRAY_FOREACH (s, &l->segments) {
+        if (l->end == c->recovery_point) {
+            s->synced = s->size;
+        }
+        l->bytes += s->size;
+        l->unsynced += s->size - s->synced;
+    }
+    return 0;
+}
+
+int plog_recover(
+        struct plog *l, const struct checkpoint_entry *checkpoint, struct plog_open_stats *stats)
+{
+    struct recovery c = {.l = l,
+            .recovery_point = checkpoint->recovery_point,
+            .is_host = log_dir_crash_kind(l->dir) == CRASH_HOST,
+            .epoch = EPOCH_NONE,
+            .stats = stats};
+    int r = list_segments(l);
+
+    if (r >= 0) {
+        c.bytes = mem_alloc(SCAN_WINDOW_SIZE);
+        size_t first = l->segments.n > 0 ? plog_segment_index(l, c.recovery_point) : 0;
+        r = recover_sealed(&c, first);
+        if (r == 0) {
+            r = recover_scanned(&c, first);
+        }
+        mem_free(c.bytes);
+    }
+    if (r == 0) {
+        r = conclude(&c, checkpoint);
+    }
+    return r < 0 ? plog_outcome(l, r, "its files could not be recovered") : r;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/segment.h"
+
+#include "common/base/mem.h"
+#include "common/base/must.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+
+void segment_init(
+        struct segment *s, struct file_cache *files, const char *folder_path, offset64 base)
+{
+    char *log = mem_format("%s/%020" PRId64 ".log", folder_path, base);
+    char *index = mem_format("%s/%020" PRId64 ".index", folder_path, base);
+
+    *s = (struct segment){.base = base, .end = base, .has_max_timestamp = true};
+    s->max_timestamp = INT64_MIN;
+    s->log = cached_file_new(files, log);
+    s->index.file = cached_file_new(files, index);
+    mem_free(log);
+    mem_free(index);
+}
+
+void segment_deinit(struct segment *s)
+{
+    cached_file_forget(s->log);
+    cached_file_forget(s->index.file);
+    s->log = s->index.file = NULL;
+}
+
+/* A leftover of an earlier failed attempt has this name at most, and no accepted batch in it. */
+static int create_empty(const struct file_io *io, const char *path)
+{
+    int fd = io->open(io->ctx, path, O_RDWR | O_CREAT);
+
+    if (fd < 0) {
+        return err_forward(fd);
+    }
+    int r = io->truncate(io->ctx, fd, 0);
+    (void)io->close(io->ctx, fd); /* nothing was written through it */
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int segment_create_files(const struct file_io *io, struct segment *s)
+{
+    int r = create_empty(io, cached_file_path(s->index.file));
+
+    if (r >= 0) {
+        r = create_empty(io, cached_file_path(s->log));
+    }
+    if (r < 0) {
+        (void)io->unlink(io->ctx, cached_file_path(s->index.file)); /* an orphan is harmless */
+        return err_forward(r);
+    }
+    return 0;
+}
+
+int segment_unlink_files(const struct file_io *io, struct segment *s)
+{
+    int r = io->unlink(io->ctx, cached_file_path(s->index.file));
+
+    if (r >= 0 || r == -ENOENT) {
+        r = io->unlink(io->ctx, cached_file_path(s->log));
+    }
+    return r < 0 && r != -ENOENT ? err_forward(r) : 0;
+}
+
+int segment_note_batch(const struct file_io *io,
+        struct segment *s,
+        const struct batch_head *h,
+        int64_t index_interval)
+{
+    int64_t at = s->size;
+
+    must(h->base == s->end);
+    must(h->at == at);
+    s->end = h->last + 1;
+    s->size += h->size;
+    if (s->has_max_timestamp && h->max_timestamp > s->max_timestamp) {
+        s->max_timestamp = h->max_timestamp;
+    }
+    bool is_due = s->index_due > index_interval && at > 0 && at <= UINT32_MAX &&
+                  h->base - s->base <= UINT32_MAX;
+    s->index_due = (is_due ? 0 : s->index_due) + h->size;
+    if (!is_due) {
+        return 0;
+    }
+    struct index_entry e = {.delta = (uint32_t)(h->base - s->base), .at = (uint32_t)at};
+    int r = offset_index_add(io, &s->index, e);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+static uint32_t clamp_u32(int64_t v)
+{
+    return v < 0 ? 0 : v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+}
+
+/* Walks from the batch at `at`, which must begin at offset `base`, to the one that holds `offset`.
+ * */
+static int walk_to(struct segment *s,
+        struct file_window *w,
+        int64_t at,
+        offset64 base,
+        offset64 offset,
+        struct batch_head *ret)
+{
+    struct batch_head h;
+
+    while (at < s->size) {
+        int r = batch_head_read(w, at, &h);
+        if (r < 0) {
+            return err_forward(r);
+        }
+        if (r > 0 || h.base != base) {
+            return SEGMENT_E_BAD;
+        }
+        if (h.last >= offset) {
+            *ret = h;
+            return 0;
+        }
+        at += h.size;
+        base = h.last + 1;
+    }
+    return SEGMENT_E_BAD;
+}
+
+int segment_locate(const struct file_io *io,
+        struct segment *s,
+        struct file_window *w,
+        offset64 offset,
+        struct batch_head *ret)
+{
+    struct index_entry e;
+
+    must(offset >= s->base && offset < s->end);
+    int r = offset_index_floor(io, &s->index, clamp_u32(offset - s->base), UINT32_MAX, &e, NULL);
+    if (r < 0) {
+        return err_forward(r);
+    }
+    r = walk_to(s, w, e.at, s->base + e.delta, offset, ret);
+    if (r > 0 && e.at > 0) { /* The index may be what is wrong. */
+        r = walk_to(s, w, 0, s->base, offset, ret);
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+int segment_run_end(const struct file_io *io,
+        struct segment *s,
+        struct file_window *w,
+        const struct batch_head *first,
+        offset64 limit,
+        int64_t size_max,
+        int64_t *ret_end,
+        offset64 *ret_end_offset)
+{
+    int64_t at = first->at + first->size;
+    int64_t at_max = size_max > s->size - first->at ? s->size : first->at + size_max;
+    offset64 next = first->last + 1;
+    struct index_entry e;
+
+    /* An entry stands at a batch's begin: all before it is whole, and below `limit` when its offset
+     * is. */
+    int r = offset_index_floor(
+            io, &s->index, clamp_u32(limit - s->base), clamp_u32(at_max), &e, NULL);
+    if (r < 0) {
+        return err_forward(r);
+    }
+    struct batch_head h;
+    if (e.at > at && e.at < s->size) {
+        r = batch_head_read(w, e.at, &h);
+        if (r < 0) {
+            return err_forward(r);
+        }
+        if (r == 0 && h.base == s->base + e.delta) { /* else the index is wrong, and is not used */
+            at = e.at;
+            next = h.base;
+        }
+    }
+    while (at < s->size) {
+        r = batch_head_read(w, at, &h);
+        if (r < 0) {
+            return err_forward(r);
+        }
+        if (r > 0 || h.base != next) {
+            return SEGMENT_E_BAD;
+        }
+        if (h.last >= limit || at + h.size > at_max) {
+            break;
+        }
+        at += h.size;
+        next = h.last + 1;
+    }
+    *ret_end = at;
+    *ret_end_offset = next;
+    return 0;
+}

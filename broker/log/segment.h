@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/log/batch_head.h"
+#include "broker/log/offset_index.h"
+
+/* One file of a log: batches from offset `base` to `end` (exclusive) in `size` bytes, and its
+ * index. The last segment of a log is the active one, the others never change. Used under the log's
+ * lock; what a function does to files goes through the file cache, so a segment costs no descriptor
+ * while nobody uses it.
+ *
+ * `size` counts whole, accepted batches only; the file may be longer while a write is under way or
+ * after it failed. */
+struct segment {
+    offset64 base, end;
+    int64_t size;
+    int64_t synced;    /* bytes known to be on the disk */
+    int64_t index_due; /* bytes since the last index entry */
+    wall_ms max_timestamp;
+    bool has_max_timestamp; /* else it is looked up when first asked for */
+    struct cached_file *log;
+    struct offset_index index;
+};
+
+enum {
+    SEGMENT_E_BAD = 1, /* the bytes are not the batches that should be there */
+    SEGMENT_SIZE_MAX = INT32_MAX,
+};
+
+/* Sets up the object; no file is touched. `folder_path` is the partition's folder. */
+void segment_init(
+        struct segment *s, struct file_cache *files, const char *folder_path, offset64 base);
+/* Forgets the files. */
+void segment_deinit(struct segment *s);
+/* Makes empty files. On failure nothing is left behind that would be taken for data. */
+MUST_CHECK int segment_create_files(const struct file_io *io, struct segment *s);
+MUST_CHECK int segment_unlink_files(const struct file_io *io, struct segment *s);
+
+/* Counts a batch at the end: end, size, largest timestamp, and an index entry once `index_interval`
+ * bytes went by without one. The batch is in the file already. */
+MUST_CHECK int segment_note_batch(const struct file_io *io,
+        struct segment *s,
+        const struct batch_head *h,
+        int64_t index_interval);
+
+/* The header of the batch that holds `offset` (base <= offset < end). `w` is a window over the log
+ * file. > 0: BAD. */
+MUST_CHECK int segment_locate(const struct file_io *io,
+        struct segment *s,
+        struct file_window *w,
+        offset64 offset,
+        struct batch_head *ret);
+/* From the batch `first` on: where the run of whole batches ends that stays below `limit` and
+ * within `size_max` bytes; at least after `first`. *ret_end_offset = the offset there. > 0: BAD. */
+MUST_CHECK int segment_run_end(const struct file_io *io,
+        struct segment *s,
+        struct file_window *w,
+        const struct batch_head *first,
+        offset64 limit,
+        int64_t size_max,
+        int64_t *ret_end,
+        offset64 *ret_end_offset);

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/log_dir.h"
+
+#include "common/base/array.h"
+#include "common/base/crc.h"
+#include "common/base/mem.h"
+#include "tests/lib/check.h"
+#include "tests/unit/log/log_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct uuid cluster = {{7}};
+
+static void reopen(struct fixture *f)
+{
+    f->dir = log_dir_close(f->dir);
+    f->dir = fixture_open_dir(f->path);
+}
+
+static char *dir_file(struct fixture *f, const char *name)
+{
+    return mem_format("%s/%s", f->path, name);
+}
+
+/* Replaces the value of `key` in a marker and makes its checksum right again. */
+static void edit_marker(const char *path, const char *key, const char *value)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    struct buf out = {0};
+
+    CHECK_EQ(file_read_all(&file_io_posix, path, 4096, &bytes, &size), 0);
+    for (char *save = NULL, *line = strtok_r((char *)bytes, "\n", &save); line != NULL;
+            line = strtok_r(NULL, "\n", &save)) {
+        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == '=') {
+            buf_append_format(&out, "%s=%s\n", key, value);
+        } else if (strncmp(line, "crc=", 4) != 0) {
+            buf_append_format(&out, "%s\n", line);
+        }
+    }
+    buf_append_format(&out, "crc=%08x\n", crc32c(0, out.data, out.size));
+    write_file(path, out.data, out.size);
+    buf_deinit(&out);
+    mem_free(bytes);
+}
+
+static int try_open(const char *path, broker_id broker, char *error, size_t size)
+{
+    struct log_dir *d = NULL;
+    int r = log_dir_open(&fault_io, path, broker, &d, error, size);
+
+    CHECK_EQ(d != NULL, r == 0);
+    (void)log_dir_close(d);
+    return r;
+}
+
+/* --- Identity --------------------------------------------------------------------------------- */
+
+static void fresh_directory_gets_an_identity_that_stays(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    struct uuid id = *log_dir_id(f.dir);
+    CHECK(!uuid_is_zero(&id));
+    reopen(&f);
+    CHECK(uuid_equal(log_dir_id(f.dir), &id));
+    CHECK(uuid_equal(log_dir_cluster_id(f.dir), &cluster));
+    CHECK_EQ(log_dir_adopt(f.dir, &cluster), 0);
+    fixture_close(&f);
+}
+
+static void directory_that_was_not_adopted_is_fresh_again(void)
+{
+    char *path = fixture_path("unadopted");
+    struct log_dir *d = fixture_open_dir(path);
+
+    CHECK_EQ(log_dir_begin_run(d, BROKER_EPOCH_NONE), 0);
+    d = log_dir_close(d);
+    d = fixture_open_dir(path);
+    CHECK(uuid_is_zero(log_dir_cluster_id(d)));
+    CHECK_EQ(log_dir_crash_kind(d), CRASH_HOST);
+    (void)log_dir_close(d);
+    mem_free(path);
+}
+
+static void second_opener_is_told_that_it_is_locked(void)
+{
+    struct fixture f;
+    char error[256] = "";
+
+    fixture_open(&f);
+    CHECK_EQ(try_open(f.path, 1, error, sizeof(error)), LOG_DIR_E_LOCKED);
+    CHECK(strstr(error, "in use") != NULL);
+    fixture_close(&f);
+}
+
+static void other_brokers_and_other_clusters_are_foreign(void)
+{
+    struct fixture f;
+    struct uuid other = {{8}};
+    char error[256] = "";
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_adopt(f.dir, &other), LOG_DIR_E_FOREIGN);
+    f.dir = log_dir_close(f.dir);
+    CHECK_EQ(try_open(f.path, 2, error, sizeof(error)), LOG_DIR_E_FOREIGN);
+    CHECK(strstr(error, "belongs to broker 1, not to broker 2") != NULL);
+    fixture_close(&f);
+}
+
+static void unreadable_identity_is_refused_at_every_byte(void)
+{
+    struct fixture f;
+    char error[256] = "";
+
+    fixture_open(&f);
+    f.dir = log_dir_close(f.dir);
+    char *path = dir_file(&f, "meta.properties");
+    int64_t size = file_size_of(path);
+    for (int64_t at = 0; at < size; at++) {
+        flip_byte(path, at);
+        CHECK_EQ(try_open(f.path, 1, error, sizeof(error)), LOG_DIR_E_FOREIGN);
+        flip_byte(path, at);
+    }
+    CHECK_EQ(try_open(f.path, 1, error, sizeof(error)), 0);
+    cut_file(path, size - 1);
+    CHECK_EQ(try_open(f.path, 1, error, sizeof(error)), LOG_DIR_E_FOREIGN);
+    mem_free(path);
+    fixture_close(&f);
+}
+
+static void partitions_without_identity_are_foreign(void)
+{
+    struct fixture f;
+    char error[256] = "";
+
+    fixture_open(&f);
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    CHECK_EQ(fixture_append(l, 1, 1, 1), 0);
+    (void)plog_close(l);
+    f.dir = log_dir_close(f.dir);
+    char *path = dir_file(&f, "meta.properties");
+    CHECK_EQ(unlink(path), 0);
+    CHECK_EQ(try_open(f.path, 1, error, sizeof(error)), LOG_DIR_E_FOREIGN);
+    CHECK(strstr(error, "orders-0") != NULL);
+    mem_free(path);
+    fixture_close(&f);
+}
+
+static void unusable_paths_are_explained(void)
+{
+    char *file = fixture_path("file");
+    char *below = mem_format("%s/below", file);
+    char error[256] = "";
+
+    fault_reset();
+    CHECK_EQ(try_open("/nonexistent/parent/dir", 1, error, sizeof(error)), LOG_DIR_E_ACCESS);
+    CHECK(strstr(error, "/nonexistent/parent/dir") != NULL);
+    write_file(file, "x", 1);
+    CHECK_EQ(try_open(file, 1, error, sizeof(error)), LOG_DIR_E_ACCESS);
+    CHECK_EQ(try_open(below, 1, error, sizeof(error)), LOG_DIR_E_ACCESS);
+    mem_free(below);
+    mem_free(file);
+}
+
+/* --- Crash kinds ------------------------------------------------------------------------------ */
+
+static void orderly_stop_is_clean_and_says_its_epoch(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_HOST); /* it held nothing */
+    CHECK_EQ(log_dir_prev_epoch(f.dir), -1);
+    CHECK_EQ(log_dir_settled(f.dir), 0);
+    CHECK_EQ(log_dir_mark_clean(f.dir, 123, 9), 0);
+    reopen(&f);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_CLEAN);
+    CHECK_EQ(log_dir_prev_epoch(f.dir), 123);
+    fixture_close(&f);
+}
+
+static void clean_marker_does_not_outlive_the_next_start(void)
+{
+    struct fixture f;
+    struct stat st;
+
+    fixture_open(&f);
+    fixture_restart(&f, true);
+    CHECK_EQ(log_dir_begin_run(f.dir, BROKER_EPOCH_NONE), 0);
+    char *path = dir_file(&f, "clean.marker");
+    CHECK(stat(path, &st) < 0);
+    reopen(&f);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_PROC);
+    CHECK_EQ(log_dir_prev_epoch(f.dir), 100); /* not registered: the epoch before stays */
+    mem_free(path);
+    fixture_close(&f);
+}
+
+static void dead_process_is_told_from_a_dead_kernel(void)
+{
+    static const char *const keys[] = {"boot_id", "device", "fs_id", "inode"};
+
+    for (size_t i = 0; i <= COUNT_OF(keys); i++) {
+        struct fixture f;
+        fixture_open(&f);
+        CHECK_EQ(log_dir_settled(f.dir), 0);
+        f.dir = log_dir_close(f.dir);
+        char *path = dir_file(&f, "run.marker");
+        if (i < COUNT_OF(keys)) {
+            edit_marker(path, keys[i], "12345");
+        }
+        f.dir = fixture_open_dir(f.path);
+        CHECK_EQ(log_dir_crash_kind(f.dir), i < COUNT_OF(keys) ? CRASH_HOST : CRASH_PROC);
+        CHECK_EQ(log_dir_prev_epoch(f.dir), 100);
+        mem_free(path);
+        fixture_close(&f);
+    }
+}
+
+static void host_crash_is_not_hidden_by_a_process_crash_after_it(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_settled(f.dir), 0);
+    f.dir = log_dir_close(f.dir);
+    char *path = dir_file(&f, "run.marker");
+    edit_marker(path, "boot_id", "another");
+    for (int i = 0; i < 3; i++) {
+        f.dir = fixture_open_dir(f.path);
+        CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_HOST);
+        CHECK_EQ(log_dir_begin_run(f.dir, 200 + i), 0);
+        if (i == 1) { /* nor by an orderly stop before it was settled */
+            CHECK_EQ(log_dir_mark_clean(f.dir, 201, 1), 0);
+        }
+        f.dir = log_dir_close(f.dir);
+    }
+    f.dir = fixture_open_dir(f.path);
+    CHECK_EQ(log_dir_begin_run(f.dir, 300), 0);
+    CHECK_EQ(log_dir_settled(f.dir), 0);
+    reopen(&f);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_PROC);
+    mem_free(path);
+    fixture_close(&f);
+}
+
+static void damaged_pending_kind_still_means_host(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    char *path = dir_file(&f, "pending.kind");
+    write_file(path, "", 0);
+    CHECK_EQ(log_dir_mark_clean(f.dir, 1, 1), 0);
+    reopen(&f);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_HOST);
+    mem_free(path);
+    fixture_close(&f);
+}
+
+static void damaged_marker_is_no_marker(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_settled(f.dir), 0);
+    CHECK_EQ(log_dir_mark_clean(f.dir, 1, 1), 0);
+    char *clean = dir_file(&f, "clean.marker");
+    char *run = dir_file(&f, "run.marker");
+    flip_byte(clean, 14);
+    reopen(&f);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_PROC);
+    flip_byte(run, 14);
+    reopen(&f);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_HOST);
+    mem_free(run);
+    mem_free(clean);
+    fixture_close(&f);
+}
+
+static void restored_old_copy_shows_its_old_epoch(void)
+{
+    struct fixture f;
+    uint8_t *old = NULL;
+    size_t size = 0;
+
+    fixture_open(&f);
+    fixture_restart(&f, true);
+    char *path = dir_file(&f, "clean.marker");
+    CHECK_EQ(file_read_all(&file_io_posix, path, 4096, &old, &size), 0);
+    CHECK_EQ(log_dir_begin_run(f.dir, 200), 0);
+    f.dir = log_dir_close(f.dir);
+    write_file(path, old, size);
+    f.dir = fixture_open_dir(f.path);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_CLEAN);
+    CHECK_EQ(log_dir_prev_epoch(f.dir), 100); /* and not 200, which the controller knows */
+    mem_free(old);
+    mem_free(path);
+    fixture_close(&f);
+}
+
+/* --- Catalog, checkpoints, folders ------------------------------------------------------------ */
+
+static void catalog_comes_back_and_damage_makes_it_absent(void)
+{
+    struct fixture f;
+    struct catalog_entry entries[50] = {0};
+
+    fixture_open(&f);
+    for (int i = 0; i < 50; i++) {
+        entries[i].topic_id.bytes[0] = (uint8_t)(i / 10 + 1);
+        entries[i].partition = i % 10 * 2;
+    }
+    CHECK_EQ(log_dir_catalog_index(f.dir), 0);
+    CHECK_EQ(log_dir_write_catalog(f.dir, 77, entries, 50), 0);
+    reopen(&f);
+    CHECK_EQ(log_dir_catalog_index(f.dir), 77);
+    for (int i = 0; i < 50; i++) {
+        CHECK(log_dir_catalog_has(f.dir, &entries[i].topic_id, entries[i].partition));
+        CHECK(!log_dir_catalog_has(f.dir, &entries[i].topic_id, entries[i].partition + 1));
+    }
+    char *path = dir_file(&f, "partitions.catalog");
+    flip_byte(path, 40);
+    reopen(&f);
+    CHECK_EQ(log_dir_catalog_index(f.dir), 0);
+    CHECK(!log_dir_catalog_has(f.dir, &entries[0].topic_id, 0));
+    CHECK_EQ(log_dir_write_catalog(f.dir, 78, NULL, 0), 0);
+    reopen(&f);
+    CHECK_EQ(log_dir_catalog_index(f.dir), 78);
+    mem_free(path);
+    fixture_close(&f);
+}
+
+static void checkpoints_come_back_and_are_damaged_one_by_one(void)
+{
+    struct fixture f;
+    struct checkpoint_entry e[3] = {
+            {.partition = 2, .recovery_point = 5, .high_watermark = 7, .log_start = 1},
+            {.partition = 0, .recovery_point = 50, .high_watermark = 70, .log_start = 10},
+            {.partition = 1, .recovery_point = INT64_MAX, .high_watermark = 0, .log_start = 0}};
+    struct checkpoint_entry got = {0};
+
+    fixture_open(&f);
+    CHECK(!log_dir_checkpoint(f.dir, &e[0].topic_id, 0, &got));
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, e, 3), 0);
+    reopen(&f);
+    for (int i = 0; i < 3; i++) {
+        CHECK(log_dir_checkpoint(f.dir, &e[i].topic_id, e[i].partition, &got));
+        CHECK_EQ(got.recovery_point, e[i].recovery_point);
+        CHECK_EQ(got.high_watermark, e[i].high_watermark);
+        CHECK_EQ(got.log_start, e[i].log_start);
+    }
+    CHECK(!log_dir_checkpoint(f.dir, &e[0].topic_id, 3, &got));
+    char *hw = dir_file(&f, "hw.ckpt");
+    char *recovery = dir_file(&f, "recovery.ckpt");
+    flip_byte(hw, 30);
+    reopen(&f);
+    CHECK(log_dir_checkpoint(f.dir, &e[1].topic_id, 0, &got));
+    CHECK_EQ(got.recovery_point, 50);
+    CHECK_EQ(got.high_watermark, 0);
+    cut_file(recovery, 20);
+    reopen(&f);
+    CHECK(!log_dir_checkpoint(f.dir, &e[1].topic_id, 0, &got));
+    mem_free(hw);
+    mem_free(recovery);
+    fixture_close(&f);
+}
+
+static void full_disk_keeps_the_old_checkpoint_and_the_directory(void)
+{
+    struct fixture f;
+    struct checkpoint_entry e = {.recovery_point = 5}, got;
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, &e, 1), 0);
+    fault_reset();
+    faults.fail_pwritev_at = 1;
+    faults.pwritev_short = 3;
+    e.recovery_point = 6;
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, &e, 1), -ENOSPC);
+    CHECK(!log_dir_failed(f.dir));
+    reopen(&f);
+    CHECK(log_dir_checkpoint(f.dir, &e.topic_id, 0, &got));
+    CHECK_EQ(got.recovery_point, 5);
+    fixture_close(&f);
+}
+
+static void deleted_logs_go_to_the_trash_and_are_purged(void)
+{
+    struct fixture f;
+    size_t n = 0;
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_purge_trash(f.dir), 0);  /* there is none */
+    for (int round = 0; round < 3; round++) { /* the same name three times */
+        struct plog *l = fixture_plog(&f, "orders", NULL);
+        CHECK_EQ(fixture_append(l, 1, 1, 1), 0);
+        (void)plog_close(l);
+        reopen(&f);
+        CHECK_STR(log_dir_logs(f.dir, &n)[0].name, "orders-0");
+        CHECK_EQ(n, 1);
+        CHECK(uuid_equal(&log_dir_logs(f.dir, &n)[0].topic_id, &f.topic_id));
+        CHECK_EQ(log_dir_trash(f.dir, "orders-0", &f.topic_id, 0), 0);
+    }
+    reopen(&f);
+    (void)log_dir_logs(f.dir, &n);
+    CHECK_EQ(n, 0);
+    char *trash = dir_file(&f, ".trash");
+    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    CHECK_EQ(rmdir(trash), 0); /* empty */
+    mem_free(trash);
+    fixture_close(&f);
+}
+
+static void space_is_told(void)
+{
+    struct fixture f;
+    uint64_t total = 0, free_bytes = 0;
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_space(f.dir, &total, &free_bytes), 0);
+    CHECK(total > 0 && free_bytes <= total);
+    fixture_close(&f);
+}
+
+static const struct check_case cases[] = {
+        CASE(fresh_directory_gets_an_identity_that_stays),
+        CASE(directory_that_was_not_adopted_is_fresh_again),
+        CASE(second_opener_is_told_that_it_is_locked),
+        CASE(other_brokers_and_other_clusters_are_foreign),
+        CASE(unreadable_identity_is_refused_at_every_byte),
+        CASE(partitions_without_identity_are_foreign),
+        CASE(unusable_paths_are_explained),
+        CASE(orderly_stop_is_clean_and_says_its_epoch),
+        CASE(clean_marker_does_not_outlive_the_next_start),
+        CASE(dead_process_is_told_from_a_dead_kernel),
+        CASE(host_crash_is_not_hidden_by_a_process_crash_after_it),
+        CASE(damaged_pending_kind_still_means_host),
+        CASE(damaged_marker_is_no_marker),
+        CASE(restored_old_copy_shows_its_old_epoch),
+        CASE(catalog_comes_back_and_damage_makes_it_absent),
+        CASE(checkpoints_come_back_and_are_damaged_one_by_one),
+        CASE(full_disk_keeps_the_old_checkpoint_and_the_directory),
+        CASE(deleted_logs_go_to_the_trash_and_are_purged),
+        CASE(space_is_told),
+};
+
+CHECK_MAIN("log_dir", cases)

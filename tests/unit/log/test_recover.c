@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog_impl.h"
+
+#include "common/base/mem.h"
+#include "tests/lib/check.h"
+#include "tests/unit/log/log_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define FIRST_LOG   "00000000000000000000.log"
+#define FIRST_INDEX "00000000000000000000.index"
+
+/* A log of `n` batches of one record, closed; the recovery point is what `n_synced` of them make.
+ * The directory is opened anew: after a host crash unless `is_proc`. */
+static void make_log(struct fixture *f, int n, int n_synced, bool is_proc)
+{
+    struct plog *l = fixture_plog(f, "orders", NULL);
+
+    for (int i = 0; i < n; i++) {
+        CHECK_EQ(fixture_append(l, 1, 100, i), 0);
+        if (i + 1 == n_synced) {
+            fixture_flush(l);
+            fixture_checkpoint(f, l, &f->topic_id);
+        }
+    }
+    (void)plog_close(l);
+    if (is_proc) {
+        fixture_restart(f, false);
+    } else {
+        f->dir = log_dir_close(f->dir); /* not settled: HOST stays */
+        f->dir = fixture_open_dir(f->path);
+    }
+    CHECK_EQ(log_dir_crash_kind(f->dir), is_proc ? CRASH_PROC : CRASH_HOST);
+}
+
+static int64_t batch_size(void)
+{
+    struct buf b = {0};
+
+    fixture_batch(&b, 1, 100, 1);
+    int64_t size = (int64_t)b.size;
+    buf_deinit(&b);
+    return size;
+}
+
+/* Every offset can be read, one batch at a time and as long runs. */
+static void check_readable(struct plog *l)
+{
+    for (offset64 o = plog_start(l); o < plog_end(l); o++) {
+        struct plog_slice s;
+        CHECK_EQ(plog_read(l, o, plog_end(l), 1, true, &s), 0);
+        uint8_t head[BATCH_HEADER_SIZE];
+        CHECK_EQ(pread(s.fd, head, sizeof(head), s.at), (ssize_t)sizeof(head));
+        CHECK_EQ(load_be64(head), o);
+        cached_file_release(s.file);
+    }
+}
+
+static void torn_tail_is_cut_at_every_byte_of_the_last_batch(void)
+{
+    int64_t size = batch_size();
+
+    for (int64_t torn = 0; torn < size; torn++) {
+        struct fixture f;
+        struct plog_open_stats stats;
+        fixture_open(&f);
+        make_log(&f, 4, 2, torn % 2 == 0);
+        char *path = fixture_file(&f, "orders-0", FIRST_LOG);
+        cut_file(path, 3 * size + torn);
+        struct plog *l = fixture_plog(&f, "orders", &stats);
+        CHECK_EQ(plog_end(l), 3);
+        CHECK_EQ(stats.cut_bytes, torn);
+        CHECK_EQ(file_size_of(path), 3 * size);
+        CHECK_EQ(plog_recovery_point(l), 2);
+        CHECK_EQ(fixture_append(l, 1, 100, 1), 0);
+        check_readable(l);
+        mem_free(path);
+        (void)plog_close(l);
+        fixture_close(&f);
+    }
+}
+
+static void flipped_bit_above_the_recovery_point_cuts_there(void)
+{
+    int64_t size = batch_size();
+
+    for (int64_t at = 0; at < size; at++) {
+        struct fixture f;
+        fixture_open(&f);
+        make_log(&f, 6, 3, at % 2 == 0);
+        char *path = fixture_file(&f, "orders-0", FIRST_LOG);
+        flip_byte(path, 4 * size + at);
+        struct plog *l = fixture_plog(&f, "orders", NULL);
+        /* The leader epoch stands outside the checksum: a greater one can only be seen by what
+         * follows it. */
+        bool is_epoch = at >= 12 && at < 16;
+        CHECK_EQ(plog_end(l), is_epoch ? 5 : 4);
+        mem_free(path);
+        (void)plog_close(l);
+        fixture_close(&f);
+    }
+}
+
+static void flipped_bit_below_the_recovery_point_is_damage_and_changes_nothing(void)
+{
+    struct fixture f;
+    struct plog *l = NULL;
+    int64_t size = batch_size();
+
+    fixture_open(&f);
+    make_log(&f, 6, 3, false);
+    char *path = fixture_file(&f, "orders-0", FIRST_LOG);
+    flip_byte(path, 2 * size + 70);
+    CHECK_EQ(fixture_try_plog(&f, "orders", &l, NULL), PLOG_E_DAMAGED);
+    CHECK_EQ(file_size_of(path), 6 * size);
+    CHECK(!log_dir_failed(f.dir)); /* one log, not the disk */
+    flip_byte(path, 2 * size + 70);
+    l = fixture_plog(&f, "orders", NULL);
+    CHECK_EQ(plog_end(l), 6);
+    mem_free(path);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+static void missing_end_of_what_was_synced_is_damage(void)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        struct fixture f;
+        struct plog *l = NULL;
+        fixture_open(&f);
+        make_log(&f, 6, 4, kind == 0);
+        char *path = fixture_file(&f, "orders-0", FIRST_LOG);
+        if (kind == 2) {
+            CHECK_EQ(unlink(path), 0);
+        } else {
+            cut_file(path, 3 * batch_size());
+        }
+        CHECK_EQ(fixture_try_plog(&f, "orders", &l, NULL), PLOG_E_DAMAGED);
+        mem_free(path);
+        fixture_close(&f);
+    }
+}
+
+static void lost_folder_is_told_from_a_new_one(void)
+{
+    struct fixture f;
+    struct plog_open_stats stats;
+
+    fixture_open(&f);
+    make_log(&f, 6, 4, true);
+    CHECK_EQ(log_dir_trash(f.dir, "orders-0", &f.topic_id, 0), 0);
+    struct plog *l = fixture_plog(&f, "orders", &stats);
+    CHECK(stats.lost && !stats.existed);
+    CHECK_EQ(plog_end(l), 0);
+    (void)plog_close(l);
+    f.topic_id.bytes[0]++;
+    l = fixture_plog(&f, "orders", &stats);
+    CHECK(!stats.lost && !stats.existed);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+static void zeros_that_a_power_failure_left_are_cut(void)
+{
+    struct fixture f;
+    struct plog_open_stats stats;
+
+    fixture_open(&f);
+    make_log(&f, 6, 3, false);
+    char *path = fixture_file(&f, "orders-0", FIRST_LOG);
+    cut_file(path, 5 * batch_size());
+    cut_file(path, 9 * batch_size() + 7); /* longer: zeros */
+    struct plog *l = fixture_plog(&f, "orders", &stats);
+    CHECK_EQ(plog_end(l), 5);
+    CHECK_EQ(stats.cut_bytes, 4 * batch_size() + 7);
+    mem_free(path);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+static void only_what_may_be_torn_is_scanned_when_the_kernel_lived(void)
+{
+    struct fixture f;
+    struct plog_open_stats stats;
+
+    fixture_open(&f);
+    f.config.segment_bytes = 1 << 20;
+    make_log(&f, 200, 199, true);
+    struct plog *l = fixture_plog(&f, "orders", &stats);
+    CHECK_EQ(plog_end(l), 200);
+    CHECK(stats.scanned_bytes <= 5 * batch_size());
+    CHECK_EQ(plog_last_epoch(l), 0);
+    check_readable(l);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+/* Puts the index into one of many wrong states. */
+static void spoil_index(const char *path, int how)
+{
+    static const uint8_t not_rising[16] = {0, 0, 0, 9, 0, 0, 4, 0, 0, 0, 0, 9, 0, 0, 5, 0};
+    static const uint8_t beyond[8] = {0, 0, 0, 9, 0x7f, 0, 0, 0};
+    static const uint8_t no_batch[8] = {0, 0, 0, 9, 0, 0, 0, 77};
+
+    switch (how) {
+    case 0: CHECK_EQ(unlink(path), 0); break;
+    case 1: cut_file(path, 0); break;
+    case 2: cut_file(path, 13); break;
+    case 3: write_file(path, not_rising, sizeof(not_rising)); break;
+    case 4: write_file(path, beyond, sizeof(beyond)); break;
+    case 5: write_file(path, no_batch, sizeof(no_batch)); break;
+    case 6: flip_byte(path, file_size_of(path) - 1); break;
+    default: flip_byte(path, file_size_of(path) - 6); break;
+    }
+}
+
+static void any_doubt_about_an_index_rebuilds_it(void)
+{
+    for (int how = 0; how < 8; how++) {
+        for (int older = 0; older < 2; older++) {
+            for (int proc = 0; proc < 2; proc++) {
+                struct fixture f;
+                fixture_open(&f);
+                make_log(&f, 60, older != 0 ? 55 : 10, proc != 0);
+                char *path = fixture_file(&f, "orders-0", FIRST_INDEX);
+                int64_t size = file_size_of(path);
+                CHECK(size > 16);
+                spoil_index(path, how);
+                struct plog *l = fixture_plog(&f, "orders", NULL);
+                CHECK_EQ(plog_end(l), 60);
+                if (how != 1) { /* an empty index is a sound one */
+                    CHECK_EQ(file_size_of(path), size);
+                }
+                check_readable(l);
+                mem_free(path);
+                (void)plog_close(l);
+                fixture_close(&f);
+            }
+        }
+    }
+}
+
+static void index_spoiled_while_in_use_does_not_mislead_a_reader(void)
+{
+    for (int how = 1; how < 8; how++) {
+        struct fixture f;
+        fixture_open(&f);
+        struct plog *l = fixture_plog(&f, "orders", NULL);
+        for (int i = 0; i < 60; i++) {
+            CHECK_EQ(fixture_append(l, 1, 100, i), 0);
+        }
+        char *path = fixture_file(&f, "orders-0", FIRST_INDEX);
+        int64_t size = file_size_of(path);
+        spoil_index(path, how);
+        cut_file(path, size); /* so that the count fits: zeros behind */
+        check_readable(l);
+        mem_free(path);
+        (void)plog_close(l);
+        fixture_close(&f);
+    }
+}
+
+/* Path of the log file of the segment that begins with `base`. */
+static char *segment_path(struct fixture *f, offset64 base)
+{
+    char *name = mem_format("%020lld.log", (long long)base);
+    char *path = fixture_file(f, "orders-0", name);
+
+    mem_free(name);
+    return path;
+}
+
+static void missing_segment_below_the_recovery_point_is_damage(void)
+{
+    struct fixture f;
+    struct plog *l = NULL;
+
+    fixture_open(&f);
+    make_log(&f, 100, 95, true);
+    l = fixture_plog(&f, "orders", NULL);
+    CHECK(l->segments.n >= 4);
+    char *path = segment_path(&f, l->segments.items[1].base);
+    (void)plog_close(l);
+    CHECK_EQ(unlink(path), 0);
+    CHECK_EQ(fixture_try_plog(&f, "orders", &l, NULL), PLOG_E_DAMAGED);
+    mem_free(path);
+    fixture_close(&f);
+}
+
+static void torn_older_segment_above_the_recovery_point_drops_the_later_ones(void)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        struct fixture f;
+        struct plog *l = NULL;
+        struct plog_open_stats stats;
+        fixture_open(&f);
+        make_log(&f, 100, 10, false);
+        l = fixture_plog(&f, "orders", NULL);
+        offset64 second = l->segments.items[1].base, third = l->segments.items[2].base;
+        char *path = segment_path(&f, second);
+        char *next = segment_path(&f, third);
+        (void)plog_close(l);
+        if (kind == 0) {
+            cut_file(path, file_size_of(path) - 1);
+        } else if (kind == 1) {
+            flip_byte(path, file_size_of(path) - 1);
+        } else {
+            CHECK_EQ(unlink(path), 0);
+        }
+        l = fixture_plog(&f, "orders", &stats);
+        CHECK_EQ(plog_end(l), kind == 2 ? second : third - 1);
+        CHECK_EQ(file_size_of(next), -ENOENT);
+        CHECK(stats.cut_bytes > 0);
+        CHECK_EQ(fixture_append(l, 1, 100, 1), 0);
+        check_readable(l);
+        offset64 end = plog_end(l);
+        (void)plog_close(l);
+        l = fixture_plog(&f, "orders", &stats);
+        CHECK_EQ(plog_end(l), end);
+        CHECK_EQ(stats.cut_bytes, 0);
+        (void)plog_close(l);
+        mem_free(path);
+        mem_free(next);
+        fixture_close(&f);
+    }
+}
+
+static void empty_last_segment_is_fine(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    make_log(&f, 5, 5, true);
+    char *path = segment_path(&f, 5);
+    write_file(path, "", 0);
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    CHECK_EQ(plog_end(l), 5);
+    CHECK_EQ(fixture_append(l, 1, 100, 1), 0);
+    CHECK_EQ(file_size_of(path), batch_size());
+    check_readable(l);
+    mem_free(path);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+static void folder_whose_owner_cannot_be_read_is_damage(void)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        struct fixture f;
+        struct plog *l = NULL;
+        size_t n = 0;
+        fixture_open(&f);
+        make_log(&f, 5, 5, true);
+        char *path = fixture_file(&f, "orders-0", "partition.metadata");
+        if (kind == 0) {
+            flip_byte(path, 12);
+        } else {
+            CHECK_EQ(unlink(path), 0);
+        }
+        CHECK_EQ(fixture_try_plog(&f, "orders", &l, NULL), PLOG_E_DAMAGED);
+        fixture_restart(&f, false);
+        (void)log_dir_logs(f.dir, &n);
+        CHECK_EQ(n, 0);
+        mem_free(path);
+        fixture_close(&f);
+    }
+}
+
+static void log_start_of_the_checkpoint_hides_what_is_below(void)
+{
+    struct fixture f;
+    struct plog_slice s;
+    struct checkpoint_entry e = {.recovery_point = 5, .high_watermark = 5, .log_start = 2};
+
+    fixture_open(&f);
+    make_log(&f, 5, 5, true);
+    e.topic_id = f.topic_id;
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, &e, 1), 0);
+    fixture_restart(&f, false);
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    CHECK_EQ(plog_start(l), 2);
+    CHECK_EQ(plog_read(l, 1, 5, 100, true, &s), PLOG_E_OUT_OF_RANGE);
+    check_readable(l);
+    CHECK_EQ(plog_find_time(l, 0, 5, &s), 0);
+    CHECK_EQ(s.at, 2 * batch_size());
+    cached_file_release(s.file);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+static const struct check_case cases[] = {
+        CASE(torn_tail_is_cut_at_every_byte_of_the_last_batch),
+        CASE(flipped_bit_above_the_recovery_point_cuts_there),
+        CASE(flipped_bit_below_the_recovery_point_is_damage_and_changes_nothing),
+        CASE(missing_end_of_what_was_synced_is_damage),
+        CASE(lost_folder_is_told_from_a_new_one),
+        CASE(zeros_that_a_power_failure_left_are_cut),
+        CASE(only_what_may_be_torn_is_scanned_when_the_kernel_lived),
+        CASE(any_doubt_about_an_index_rebuilds_it),
+        CASE(index_spoiled_while_in_use_does_not_mislead_a_reader),
+        CASE(missing_segment_below_the_recovery_point_is_damage),
+        CASE(torn_older_segment_above_the_recovery_point_drops_the_later_ones),
+        CASE(empty_last_segment_is_fine),
+        CASE(folder_whose_owner_cannot_be_read_is_damage),
+        CASE(log_start_of_the_checkpoint_hides_what_is_below),
+};
+
+CHECK_MAIN("recover", cases)
