@@ -131,9 +131,11 @@ uint8_t *buf_grow(struct buf *b, size_t n)
 
 void buf_append(struct buf *b, const void *bytes, size_t n)
 {
+    if (n == 0) {
+        return; /* An empty buffer has no address to add 0 to. */
+    }
     uint8_t *at = buf_grow(b, n);
-
-    if (at != NULL && n > 0) {
+    if (at != NULL) {
         memcpy(at, bytes, n);
     }
 }
