@@ -9,14 +9,25 @@
 
 /* The cluster's metadata: what the records of the metadata log add up to.
  *
- * Controllers and brokers hold images and change them only with image_apply(), so a broker's image is always a prefix
- * of the controller's history. The image owns everything it points to. Objects stay at their address until they are
- * removed. Owner: one loop (controller's loop, broker's control loop). Pure: no I/O, no clock. */
+ * Controllers and brokers hold images and change them only with image_apply(), so a broker's
+ * image is always a prefix of the controller's history. The image owns everything it points to.
+ * Objects stay at their address until they are removed. Owner: one loop (controller's loop,
+ * broker's control loop). Pure: no I/O, no clock. */
 
 enum broker_state {
     BROKER_FENCED = 1,   /* registered, not leading, not in any ISR */
     BROKER_ACTIVE = 2,   /* unfenced */
     BROKER_SHUTTING = 3, /* controlled shutdown under way: leads nothing new */
+};
+
+struct image_config {
+    char *key;
+    char *value;
+};
+
+struct image_configs {
+    struct image_config *items; /* sorted by key */
+    size_t n, cap;
 };
 
 struct image_broker {
@@ -30,16 +41,7 @@ struct image_broker {
     size_t n_endpoints;
     struct uuid *dirs;
     size_t n_dirs;
-};
-
-struct image_config {
-    char *key;
-    char *value;
-};
-
-struct image_configs {
-    struct image_config *items; /* sorted by key */
-    size_t n, cap;
+    struct image_configs configs; /* overrides only; they outlive a registration */
 };
 
 struct image_topic {
@@ -51,6 +53,7 @@ struct image_topic {
     wall_ms created_at;
     struct partition_state *partitions; /* by partition number */
     int32_t n_partitions;               /* present; dense from 0 */
+    int32_t n_declared;                 /* what CREATE_TOPIC announced; the rest is still to come */
     struct image_configs configs;       /* overrides only */
 };
 
@@ -60,9 +63,9 @@ struct image *image_new(void);
 struct image *image_free(struct image *image);
 
 /* Applies one record that belongs to batch `index`. The order is the log's. Never fails halfway.
- * > 0: IMAGE_E_KIND = this version does not know the record (a newer feature level), nothing changed;
- *      IMAGE_E_BROKEN = the record contradicts the image (unknown topic, partition gap, epochs going back): a damaged
- *      log; nothing changed. */
+ * > 0: IMAGE_E_KIND = this version does not know the record (a newer feature level), nothing
+ * changed; IMAGE_E_BROKEN = the record contradicts the image (unknown topic, partition gap,
+ * epochs going back): a damaged log; nothing changed. */
 enum { IMAGE_E_KIND = 1, IMAGE_E_BROKEN = 2 };
 MUST_CHECK int image_apply(struct image *image, uint64_t index, const struct meta_record *record);
 
@@ -78,7 +81,8 @@ void image_set_position(struct image *image, struct image_position at);
 uint64_t image_ctl_epoch(const struct image *image); /* of the last NEW_CONTROLLER; 0 = none */
 int32_t image_controller_id(const struct image *image);
 
-/* Queries. Lists are sorted (brokers by id, topics by name) and indexable; pointers live until the next apply. */
+/* Queries. Lists are sorted (brokers by id, topics by name) and indexable; pointers live until
+ * the next apply. */
 size_t image_n_brokers(const struct image *image);
 const struct image_broker *image_broker_at(const struct image *image, size_t i);
 const struct image_broker *image_broker(const struct image *image, broker_id id); /* or NULL */
@@ -96,16 +100,23 @@ const struct image_topic *image_topic_by_id(const struct image *image, const str
 const struct partition_state *image_partition(const struct image *image, const struct uuid *topic_id, int32_t partition);
 size_t image_n_partitions(const struct image *image); /* of all topics */
 
-/* Value of a config: topic override, else NULL; cluster value, else NULL. Defaults are conf's business. */
+/* Value of a config: topic override, else NULL; cluster value, else NULL. Defaults are conf's
+ * business. */
 const char *image_topic_config(const struct image_topic *topic, const char *key);
 const char *image_cluster_config(const struct image *image, const char *key);
 
 int64_t image_next_producer_id(const struct image *image);
 int32_t image_feature_level(const struct image *image); /* of "metadata.version" */
 
-/* The image as records that rebuild it, for a snapshot, in an order that image_apply() takes; `emit` is called once a
- * record, strings borrowed from the image. Two equal images emit equal records. */
+/* The image as records that rebuild it, for a snapshot, in an order that image_apply() takes;
+ * `emit` is called once a record, strings borrowed from the image. Two equal images emit equal
+ * records. */
 void image_snapshot(const struct image *image, void (*emit)(void *ctx, const struct meta_record *record), void *ctx);
 
-/* Every invariant of an image that must hold at any index (S4, S5 and the structure). For check_slow and tests. */
+/* Every invariant of an image that must hold after any record: the structure and S4 ([REP-2]).
+ * For check_slow and tests. */
 bool image_check(const struct image *image);
+/* S5 ([REP-6]), which holds after the last record of a decision: no fenced, unpurged or
+ * shutting-down broker leads or is in an ISR, but for the last replica that holds the data. A
+ * decision may span batches. */
+bool image_check_settled(const struct image *image);

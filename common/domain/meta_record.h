@@ -100,6 +100,7 @@ struct meta_record {
             bool internal;
             int32_t n_partitions; /* the PARTITION_STATEs follow, in the same or later batches */
             int32_t replication_factor;
+            uint64_t created_at_index; /* 0 = the batch it stands in; a snapshot says the original */
             const struct meta_config_pair *configs;
             size_t n_configs;
         } create_topic;

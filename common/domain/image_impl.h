@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What an image is made of; for image*.c alone. */
+#include "common/base/array.h"
+#include "common/base/map.h"
+#include "common/domain/image.h"
+
+struct topic_node {
+    struct image_topic topic;
+    UT_hash_handle hh; /* by topic.id */
+};
+
+struct image {
+    struct topic_node *topics_by_id;
+    ARRAY(struct image_topic *) topics;   /* sorted by name */
+    ARRAY(struct image_broker *) brokers; /* sorted by id */
+    struct image_configs configs;         /* of the cluster */
+    struct image_position position;
+    uint64_t ctl_epoch;
+    int32_t controller_id;
+    int32_t feature_level;
+    int64_t next_producer_id;
+    size_t n_partitions;
+};
+
+#define IMAGE_FEATURE "metadata.version"

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/domain/image.h"
+
+#include "common/domain/image_impl.h"
+
+struct writer {
+    void (*emit)(void *ctx, const struct meta_record *record);
+    void *ctx;
+    ARRAY(struct meta_config_pair) pairs; /* scratch */
+};
+
+/* A snapshot's records carry no seq, time or cause of their own: the decisions behind them are
+ * in the log. */
+static struct meta_record record_of(enum meta_kind kind)
+{
+    return (struct meta_record){
+            .kind = kind,
+            .why = {.cause = CAUSE_CONTROLLER_ELECTED, .actor = "", .reason = "", .inputs = ""},
+    };
+}
+
+static void gather_pairs(struct writer *w, const struct image_configs *configs)
+{
+    array_clear(&w->pairs);
+    for (size_t i = 0; i < configs->n; i++) {
+        *array_push(&w->pairs) = (struct meta_config_pair){
+                .key = configs->items[i].key,
+                .value = configs->items[i].value,
+        };
+    }
+}
+
+static void emit_configs(struct writer *w,
+        const struct image_configs *configs,
+        enum config_scope scope,
+        broker_id broker)
+{
+    if (configs->n == 0) {
+        return;
+    }
+    struct meta_record r = record_of(META_CONFIG_SET);
+
+    gather_pairs(w, configs);
+    r.config_set.scope = scope;
+    r.config_set.broker = broker;
+    r.config_set.configs = w->pairs.items;
+    r.config_set.n_configs = w->pairs.n;
+    w->emit(w->ctx, &r);
+}
+
+static void emit_head(struct writer *w, const struct image *image)
+{
+    if (image->ctl_epoch > 0) {
+        struct meta_record r = record_of(META_NEW_CONTROLLER);
+        r.new_controller.ctl_epoch = image->ctl_epoch;
+        r.new_controller.controller_id = image->controller_id;
+        w->emit(w->ctx, &r);
+    }
+    if (image->feature_level > 0) {
+        struct meta_record r = record_of(META_FEATURE_SET);
+        r.feature.name = IMAGE_FEATURE;
+        r.feature.level = image->feature_level;
+        w->emit(w->ctx, &r);
+    }
+    emit_configs(w, &image->configs, CONFIG_CLUSTER, BROKER_NONE);
+    if (image->next_producer_id > 0) {
+        struct meta_record r = record_of(META_PRODUCER_ID_BLOCK);
+        r.producer_ids.broker = BROKER_NONE;
+        r.producer_ids.broker_epoch = BROKER_EPOCH_NONE;
+        r.producer_ids.first = image->next_producer_id - 1;
+        r.producer_ids.count = 1;
+        w->emit(w->ctx, &r);
+    }
+}
+
+static void emit_broker_state(
+        struct writer *w, const struct image_broker *b, enum meta_kind kind, bool is_due)
+{
+    if (!is_due) {
+        return;
+    }
+    struct meta_record r = record_of(kind);
+
+    r.broker.id = b->id;
+    r.broker.epoch = b->epoch;
+    w->emit(w->ctx, &r);
+}
+
+static void emit_broker(struct writer *w, const struct image_broker *b)
+{
+    struct meta_record r = record_of(META_REGISTER_BROKER);
+
+    r.register_broker = (struct meta_register_broker){
+            .id = b->id,
+            .epoch = b->epoch,
+            .crash_kind = b->crash_kind,
+            .rack = b->rack,
+            .version = b->version,
+            .endpoints = b->endpoints,
+            .n_endpoints = b->n_endpoints,
+            .dirs = b->dirs,
+            .n_dirs = b->n_dirs,
+    };
+    w->emit(w->ctx, &r);
+    emit_broker_state(w, b, META_BROKER_PURGED, !b->purge_pending);
+    emit_broker_state(w, b, META_UNFENCE_BROKER, b->state != BROKER_FENCED);
+    emit_broker_state(w, b, META_BROKER_SHUTDOWN, b->state == BROKER_SHUTTING);
+    emit_configs(w, &b->configs, CONFIG_BROKER, b->id);
+}
+
+static void emit_topic(struct writer *w, const struct image_topic *t)
+{
+    struct meta_record r = record_of(META_CREATE_TOPIC);
+
+    gather_pairs(w, &t->configs);
+    r.at = t->created_at;
+    r.create_topic.id = t->id;
+    r.create_topic.name = t->name;
+    r.create_topic.internal = t->internal;
+    r.create_topic.n_partitions = t->n_declared;
+    r.create_topic.replication_factor = t->replication_factor;
+    r.create_topic.created_at_index = t->created_at_index;
+    r.create_topic.configs = w->pairs.items;
+    r.create_topic.n_configs = w->pairs.n;
+    w->emit(w->ctx, &r);
+    for (int32_t p = 0; p < t->n_partitions; p++) {
+        struct meta_record state = record_of(META_PARTITION_STATE);
+        state.partition = t->partitions[p];
+        w->emit(w->ctx, &state);
+    }
+}
+
+void image_snapshot(const struct image *image,
+        void (*emit)(void *ctx, const struct meta_record *record),
+        void *ctx)
+{
+    struct writer w = {.emit = emit, .ctx = ctx};
+
+    emit_head(&w, image);
+    for (size_t i = 0; i < image->brokers.n; i++) {
+        emit_broker(&w, image->brokers.items[i]);
+    }
+    for (size_t i = 0; i < image->topics.n; i++) {
+        emit_topic(&w, image->topics.items[i]);
+    }
+    array_deinit(&w.pairs);
+}

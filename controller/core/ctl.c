@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/core/ctl.h"
+
+#include "controller/core/ctl_state.h"
+
+struct ctl *ctl_new(const struct ctl_options *options)
+{
+    struct ctl *c = mem_new(struct ctl);
+
+    must(options->replication_factor_max >= 1);
+    must(options->replication_factor_max <= REPLICAS_MAX);
+    c->trace = options->trace;
+    c->replication_factor_max = options->replication_factor_max;
+    prng_init(&c->prng, options->seed);
+    return c;
+}
+
+/* Everything but the generator, which must never give the same ids again. */
+static void forget(struct ctl *c)
+{
+    c->next = image_free(c->next);
+    ctl_forget_seen(c);
+    c->last_seq = c->committed_seq = 0;
+    c->is_listed = false;
+}
+
+struct ctl *ctl_free(struct ctl *c)
+{
+    if (c == NULL) {
+        return NULL;
+    }
+    forget(c);
+    array_deinit(&c->records);
+    return mem_free(c);
+}
+
+static void copy_record(void *ctx, const struct meta_record *record)
+{
+    int applied = image_apply(ctx, 0, record);
+
+    must(applied == 0);
+}
+
+/* [CTL-1] The first record of a term is the barrier behind which nothing of an older one can
+ * come. */
+static void on_elected(struct ctl *c)
+{
+    const struct ctl_event *ev = c->ev;
+
+    forget(c);
+    c->next = image_new();
+    image_snapshot(ev->elected.image, copy_record, c->next);
+    image_set_position(c->next, image_position(ev->elected.image));
+    c->last_seq = c->committed_seq = ev->elected.last_seq;
+    must(ev->elected.ctl_epoch > image_ctl_epoch(c->next));
+
+    struct meta_record r = ctl_record(c, META_NEW_CONTROLLER, "");
+    r.new_controller.ctl_epoch = ev->elected.ctl_epoch;
+    r.new_controller.controller_id = ev->elected.controller_id;
+    trace_emit(c->trace, "ctl  controller %d acts in epoch %llu", ev->elected.controller_id,
+            (unsigned long long)ev->elected.ctl_epoch);
+    ctl_append(c, &r);
+    if (image_feature_level(c->next) == 0) {
+        struct meta_record level = ctl_record(c, META_FEATURE_SET, "new cluster");
+        level.feature.name = "metadata.version";
+        level.feature.level = CTL_FEATURE_LEVEL;
+        ctl_append(c, &level);
+    }
+}
+
+static void on_committed(struct ctl *c)
+{
+    must(c->ev->committed_seq >= c->committed_seq);
+    must(c->ev->committed_seq <= c->last_seq);
+    c->committed_seq = c->ev->committed_seq;
+}
+
+static void on_event_while_active(struct ctl *c)
+{
+    switch (c->ev->kind) {
+    case CTL_EV_ELECTED: on_elected(c); break;
+    case CTL_EV_COMMITTED: on_committed(c); break;
+    case CTL_EV_DEPOSED:
+        trace_emit(c->trace, "ctl  deposed");
+        forget(c);
+        break;
+    case CTL_EV_BROKERS_LISTED: ctl_on_brokers_listed(c); break;
+    case CTL_EV_BROKER_SEEN: ctl_on_broker_seen(c, &c->ev->seen); break;
+    case CTL_EV_BROKER_GONE: ctl_on_broker_gone(c); break;
+    case CTL_EV_BROKER_REFUSED:
+    case CTL_EV_BROKER_SILENT: ctl_on_broker_suspected(c); break;
+    case CTL_EV_BROKER_READY: ctl_on_broker_ready(c); break;
+    case CTL_EV_BROKER_SHUTDOWN: ctl_on_broker_shutdown(c); break;
+    case CTL_EV_CREATE_TOPIC: ctl_on_create_topic(c, &c->ev->create); break;
+    case CTL_EV_DELETE_TOPIC: ctl_on_delete_topic(c); break;
+    case CTL_EV_TICK: break; /* Nothing waits for a time: ctl_deadline(). */
+    }
+}
+
+/* [CTL-7] A standby decides nothing: it refuses requests and lets the rest pass. */
+static void on_event_while_standby(struct ctl *c)
+{
+    if (c->ev->kind == CTL_EV_ELECTED) {
+        on_elected(c);
+    } else {
+        (void)ctl_answer(
+                c, ERRCODE_NOT_CONTROLLER, "this controller stands by; ask the active one");
+    }
+}
+
+void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
+{
+    must(!c->is_stepping);
+    c->is_stepping = true;
+    ctl_fx_begin(c, ev, fx);
+    if (c->next != NULL) {
+        on_event_while_active(c);
+    } else {
+        on_event_while_standby(c);
+    }
+    ctl_settle_summary(c);
+    ctl_fx_end(c);
+    c->is_stepping = false;
+    check_slow(ctl_check(c));
+}
+
+wtime ctl_deadline(const struct ctl *c)
+{
+    return WTIME_NEVER;
+}
+
+bool ctl_is_active(const struct ctl *c)
+{
+    return c->next != NULL;
+}
+
+const struct image *ctl_next_image(const struct ctl *c)
+{
+    return c->next;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/base/prng.h"
+#include "common/base/trace.h"
+#include "common/base/wtime.h"
+#include "common/domain/errcode.h"
+#include "common/domain/image.h"
+
+/* The controller's decisions: events in, records and answers out. Pure: no I/O, no clock, no randomness but the seed.
+ *
+ *        events (borrowed)                       effects (borrowed until the next step)
+ * shell ────────────────────► ctl_step(c, ev, fx) ────────────────────► shell
+ *
+ * The core owns the `next` image: what the cluster will be when everything it emitted is committed. Records change
+ * `next` in the step that emits them; every later decision is made on `next`. The shell commits records in order
+ * (batching as it likes), keeps the `committed` image that the world may see, and reports CTL_EV_COMMITTED. An answer
+ * leaves only when the records it rests on are committed: CTL_FX_REPLY carries `after_seq`, and the shell holds the
+ * answer until that seq is committed (0 = at once).
+ *
+ *  standby ──ELECTED──► active ──DEPOSED──► standby        while standby, every request is answered NOT_CONTROLLER
+ *
+ * Rules are numbered [CTL-n] in docs/design/30-controller.md. Owner: the controller's loop. */
+struct ctl;
+
+enum ctl_event_kind {
+    CTL_EV_ELECTED,          /* this process won ctl_epoch; `next` starts as a copy of `image` */
+    CTL_EV_COMMITTED,        /* every record up to `seq` is committed */
+    CTL_EV_DEPOSED,          /* commits failed, session lost, another epoch: forget everything */
+    CTL_EV_BROKERS_LISTED,   /* after ELECTED: the first complete list of ephemerals was delivered as BROKER_SEEN */
+    CTL_EV_BROKER_SEEN,      /* its ephemeral node exists with this czxid */
+    CTL_EV_BROKER_GONE,      /* its ephemeral node is gone */
+    CTL_EV_BROKER_REFUSED,   /* its port refused twice, 100 ms apart */
+    CTL_EV_BROKER_SILENT,    /* no heartbeat within weir.broker.timeout */
+    CTL_EV_BROKER_READY,     /* it applied its registration and stands as the image says, but for `failed` */
+    CTL_EV_BROKER_SHUTDOWN,  /* it asks for a controlled shutdown; answered by a reply */
+    CTL_EV_CREATE_TOPIC,
+    CTL_EV_DELETE_TOPIC,
+    CTL_EV_TICK,             /* ctl_deadline() has come */
+};
+
+struct ctl_create_topic {
+    const char *name;
+    int32_t n_partitions;       /* -1 = the cluster's num.partitions */
+    int32_t replication_factor; /* -1 = the cluster's default.replication.factor */
+    const struct meta_config_pair *configs; /* validated by the shell against the key table */
+    size_t n_configs;
+    const struct broker_set *assignments; /* n_assignments = n_partitions sets, or none */
+    size_t n_assignments;
+    bool dry_run; /* decide and answer, emit nothing */
+};
+
+struct ctl_event {
+    enum ctl_event_kind kind;
+    wtime now;
+    wall_ms wall;     /* goes into records for people; decides nothing */
+    uint64_t request; /* of the shell; comes back in CTL_FX_REPLY. 0 = nobody waits */
+    const char *actor, *reason; /* for admin events; "" = none */
+    union {
+        struct {
+            uint64_t ctl_epoch;
+            int32_t controller_id;
+            const struct image *image; /* committed, whole log applied */
+            uint64_t last_seq;
+        } elected;
+        uint64_t committed_seq;
+        struct meta_register_broker seen; /* .epoch = czxid */
+        struct {
+            broker_id id;
+            int64_t epoch;
+        } broker; /* GONE (epoch -1 = any), REFUSED, SILENT, SHUTDOWN */
+        struct {
+            broker_id id;
+            int64_t epoch;
+            const struct ctl_partition_ref {
+                struct uuid topic_id;
+                int32_t partition;
+            } *failed;
+            size_t n_failed;
+        } ready;
+        struct ctl_create_topic create;
+        struct {
+            const char *name;
+            bool dry_run;
+        } delete_topic;
+    };
+};
+
+enum ctl_fx_kind {
+    CTL_FX_APPEND, /* commit `records` (seq dense and rising over all effects), in this order */
+    CTL_FX_REPLY,  /* answer `request` once `after_seq` is committed */
+};
+
+struct ctl_placement {
+    int32_t partition;
+    struct broker_set replicas;
+    broker_id leader;
+    const char *why; /* a sentence: why these brokers */
+};
+
+struct ctl_reply {
+    uint64_t request;
+    uint64_t after_seq;
+    int error;          /* ERRCODE_* */
+    const char *detail; /* a sentence with what to do; "" = none */
+    struct uuid topic_id; /* CREATE_TOPIC, DELETE_TOPIC */
+    const struct ctl_placement *placement; /* CREATE_TOPIC: one a partition */
+    size_t n_placement;
+    bool shutdown_done;       /* BROKER_SHUTDOWN */
+    uint32_t shutdown_remaining;
+};
+
+struct ctl_fx_item {
+    enum ctl_fx_kind kind;
+    struct {
+        const struct meta_record *records;
+        size_t n;
+    } append;
+    struct ctl_reply reply;
+};
+
+/* Effects of one step, in order. Zero-initialised before the first; its memory is reused from step to step. */
+struct ctl_fx {
+    struct ctl_fx_item *items;
+    size_t n, cap;
+    struct arena *arena; /* strings and records of these effects */
+};
+void ctl_fx_deinit(struct ctl_fx *fx);
+
+struct ctl_options {
+    uint64_t seed;               /* topic ids come from it: the shell gives real randomness */
+    const struct trace *trace;   /* or NULL */
+    int32_t replication_factor_max; /* greater ones are refused with a sentence: 1 until replication serves */
+};
+
+struct ctl *ctl_new(const struct ctl_options *options);
+struct ctl *ctl_free(struct ctl *c);
+void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx);
+wtime ctl_deadline(const struct ctl *c); /* when to send TICK; WTIME_NEVER = not at all */
+bool ctl_is_active(const struct ctl *c);
+const struct image *ctl_next_image(const struct ctl *c); /* NULL while standby; for tests and the simulator */
+/* Every invariant of the core in one place. */
+bool ctl_check(const struct ctl *c);

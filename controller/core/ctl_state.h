@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What a controller core is made of; for controller/core alone. */
+#include "common/base/array.h"
+#include "common/base/prng.h"
+#include "common/base/trace.h"
+#include "controller/core/ctl.h"
+#include "controller/core/partition_change.h"
+
+enum {
+    CTL_FEATURE_LEVEL = 1, /* written by the first controller of a cluster */
+    CTL_PARTITIONS_DEFAULT =
+            1, /* num.partitions and default.replication.factor, when the cluster sets none */
+    CTL_REPLICATION_DEFAULT = 1,
+    CTL_TRACED_PARTITIONS = 20, /* partition lines of one step; the rest is counted */
+};
+
+/* A broker whose ephemeral node stands. What a registration needs is in the image; here is what
+ * only this controller heard. */
+struct ctl_seen {
+    broker_id id;
+    int64_t epoch;
+    bool is_ready;                          /* BROKER_READY came, and it was not fenced since */
+    ARRAY(struct ctl_partition_ref) failed; /* sorted; what it said then */
+};
+
+struct ctl {
+    const struct trace *trace;
+    struct prng prng;
+    int32_t replication_factor_max;
+
+    struct image *next; /* NULL = standby */
+    uint64_t last_seq, committed_seq;
+    bool is_listed;              /* BROKERS_LISTED came */
+    ARRAY(struct ctl_seen) seen; /* sorted by id */
+
+    /* Of the step under way. */
+    bool is_stepping;
+    const struct ctl_event *ev;
+    struct ctl_fx *fx;
+    struct meta_why why;               /* strings live in fx->arena */
+    ARRAY(struct meta_record) records; /* of this step; borrowed by the shell until the next */
+    unsigned n_traced, n_unclean;
+};
+
+/* --- effects.c -------------------------------------------------------------------------------- */
+void ctl_fx_begin(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx);
+/* Puts the APPEND of this step's records before the replies. */
+void ctl_fx_end(struct ctl *c);
+/* Text that lives as long as the effects. */
+const char *ctl_format(struct ctl *c, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+const char *ctl_strdup(struct ctl *c, const char *s);
+/* A record of this step's cause; `inputs` lives as long as the effects. */
+struct meta_record ctl_record(struct ctl *c, enum meta_kind kind, const char *inputs);
+/* Numbers the record, applies it to `next` and lets it out with this step. */
+void ctl_append(struct ctl *c, const struct meta_record *record);
+void ctl_append_broker(
+        struct ctl *c, enum meta_kind kind, broker_id id, int64_t epoch, const char *inputs);
+/* An answer to the event's request, if anybody waits. It leaves when everything decided so far
+ * is committed, because it may rest on any of it. The result, to be filled in, is NULL when
+ * nobody waits. */
+struct ctl_reply *ctl_answer(struct ctl *c, int error, const char *detail);
+
+/* --- settle.c --------------------------------------------------------------------------------- */
+/* The replicas of `p` that may lead. */
+struct broker_set ctl_active_replicas(const struct ctl *c, const struct partition_state *p);
+/* What the states of the brokers demand of `p`; `disqualified` BROKER_NONE = nobody. Equal to
+ * `p` (partition_differs) when `p` is settled. */
+struct partition_state ctl_settled(
+        const struct ctl *c, const struct partition_state *p, broker_id disqualified);
+/* Settles the partitions that have a replica on `id` (BROKER_NONE: all), each with a record if
+ * it must change. `what` names the trigger in the records' inputs: "fenced=2". */
+void ctl_settle(struct ctl *c, broker_id id, bool is_disqualified, const char *what);
+void ctl_settle_one(
+        struct ctl *c, const struct partition_state *p, broker_id disqualified, const char *what);
+/* One line about the partitions that were too many to tell. */
+void ctl_settle_summary(struct ctl *c);
+
+/* --- liveness.c ------------------------------------------------------------------------------- */
+struct ctl_seen *ctl_find_seen(const struct ctl *c, broker_id id);
+void ctl_forget_seen(struct ctl *c); /* all of them */
+int ctl_compare_refs(const struct ctl_partition_ref *a, const struct ctl_partition_ref *b);
+void ctl_on_broker_seen(struct ctl *c, const struct meta_register_broker *r);
+void ctl_on_brokers_listed(struct ctl *c);
+void ctl_on_broker_gone(struct ctl *c);
+void ctl_on_broker_suspected(struct ctl *c); /* REFUSED, SILENT */
+void ctl_on_broker_ready(struct ctl *c);
+void ctl_on_broker_shutdown(struct ctl *c);
+
+/* --- topics.c --------------------------------------------------------------------------------- */
+void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);
+void ctl_on_delete_topic(struct ctl *c);
+/* Places the partitions that an earlier controller announced and did not get to. */
+void ctl_finish_topics(struct ctl *c);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/arena.h"
+#include "controller/core/ctl_state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void ctl_fx_deinit(struct ctl_fx *fx)
+{
+    if (fx->arena != NULL) {
+        arena_deinit(fx->arena);
+        mem_free(fx->arena);
+    }
+    mem_free(fx->items);
+    *fx = (struct ctl_fx){0};
+}
+
+static enum meta_cause cause_of(enum ctl_event_kind kind)
+{
+    switch (kind) {
+    case CTL_EV_BROKER_SEEN: return CAUSE_BROKER_REGISTERED;
+    case CTL_EV_BROKER_GONE: return CAUSE_BROKER_GONE;
+    case CTL_EV_BROKER_REFUSED: return CAUSE_BROKER_REFUSED;
+    case CTL_EV_BROKER_SILENT: return CAUSE_BROKER_SILENT;
+    case CTL_EV_BROKER_READY: return CAUSE_BROKER_READY;
+    case CTL_EV_BROKER_SHUTDOWN: return CAUSE_BROKER_SHUTDOWN;
+    case CTL_EV_CREATE_TOPIC:
+    case CTL_EV_DELETE_TOPIC: return CAUSE_ADMIN;
+    case CTL_EV_ELECTED:
+    case CTL_EV_BROKERS_LISTED:
+    case CTL_EV_COMMITTED:
+    case CTL_EV_DEPOSED:
+    case CTL_EV_TICK: break;
+    }
+    return CAUSE_CONTROLLER_ELECTED;
+}
+
+/* Who is behind the event; "" = the controller itself. */
+static const char *actor_of(struct ctl *c, const struct ctl_event *ev)
+{
+    if (ev->kind == CTL_EV_BROKER_READY) {
+        return ctl_format(c, "broker %d", ev->ready.id);
+    }
+    if (ev->kind == CTL_EV_BROKER_SHUTDOWN) {
+        return ctl_format(c, "broker %d", ev->broker.id);
+    }
+    return ctl_strdup(c, ev->actor);
+}
+
+void ctl_fx_begin(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
+{
+    if (fx->arena == NULL) {
+        fx->arena = mem_new(struct arena);
+    }
+    arena_deinit(fx->arena);
+    arena_init(fx->arena, 0);
+    fx->n = 0;
+    if (c->records.cap > 4096) {
+        array_deinit(&c->records); /* A large decision does not hold its memory for ever. */
+    }
+    array_clear(&c->records);
+    c->n_traced = c->n_unclean = 0;
+    c->ev = ev;
+    c->fx = fx;
+    c->why = (struct meta_why){
+            .cause = cause_of(ev->kind),
+            .actor = actor_of(c, ev),
+            .reason = ctl_strdup(c, ev->reason),
+            .inputs = "",
+    };
+}
+
+void ctl_fx_end(struct ctl *c)
+{
+    if (c->records.n > 0) {
+        struct ctl_fx_item *item = array_insert(c->fx, (size_t)0);
+        item->kind = CTL_FX_APPEND;
+        item->append.records = c->records.items;
+        item->append.n = c->records.n;
+    }
+    c->ev = NULL;
+    c->fx = NULL;
+}
+
+const char *ctl_format(struct ctl *c, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return ctl_strdup(c, text);
+}
+
+const char *ctl_strdup(struct ctl *c, const char *s)
+{
+    if (s == NULL || s[0] == '\0') {
+        return "";
+    }
+    const char *copy = arena_strndup(c->fx->arena, s, strlen(s));
+
+    must(copy != NULL);
+    return copy;
+}
+
+struct meta_record ctl_record(struct ctl *c, enum meta_kind kind, const char *inputs)
+{
+    struct meta_record r = {.kind = kind, .at = c->ev->wall, .why = c->why};
+
+    r.why.inputs = inputs;
+    return r;
+}
+
+void ctl_append(struct ctl *c, const struct meta_record *record)
+{
+    struct meta_record *r = array_push(&c->records);
+
+    *r = *record;
+    r->seq = ++c->last_seq;
+    int applied = image_apply(c->next, 0, r); /* The batch's number is the store's to give. */
+    must(applied == 0);
+}
+
+void ctl_append_broker(
+        struct ctl *c, enum meta_kind kind, broker_id id, int64_t epoch, const char *inputs)
+{
+    struct meta_record r = ctl_record(c, kind, inputs);
+
+    r.broker.id = id;
+    r.broker.epoch = epoch;
+    ctl_append(c, &r);
+}
+
+struct ctl_reply *ctl_answer(struct ctl *c, int error, const char *detail)
+{
+    if (c->ev->request == 0) {
+        return NULL;
+    }
+    struct ctl_fx_item *item = array_push(c->fx);
+
+    item->kind = CTL_FX_REPLY;
+    item->reply = (struct ctl_reply){
+            .request = c->ev->request,
+            .after_seq = c->next != NULL ? c->last_seq : 0,
+            .error = error,
+            .detail = detail,
+    };
+    return &item->reply;
+}

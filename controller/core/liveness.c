@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/arena.h"
+#include "controller/core/ctl_state.h"
+
+#include <stdlib.h>
+
+/* --- Who is there ----------------------------------------------------------------------------- */
+static size_t seen_lower_bound(const struct ctl *c, broker_id id)
+{
+    size_t from = 0, to = c->seen.n;
+
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+        if (c->seen.items[mid].id < id) {
+            from = mid + 1;
+        } else {
+            to = mid;
+        }
+    }
+    return from;
+}
+
+struct ctl_seen *ctl_find_seen(const struct ctl *c, broker_id id)
+{
+    size_t i = seen_lower_bound(c, id);
+
+    return i < c->seen.n && c->seen.items[i].id == id ? &c->seen.items[i] : NULL;
+}
+
+static void seen_set(struct ctl *c, broker_id id, int64_t epoch)
+{
+    struct ctl_seen *s = ctl_find_seen(c, id);
+
+    if (s == NULL) {
+        s = array_insert(&c->seen, seen_lower_bound(c, id));
+        s->id = id;
+        s->epoch = epoch;
+    } else if (s->epoch != epoch) {
+        s->epoch = epoch;
+        s->is_ready = false;
+        array_deinit(&s->failed);
+    }
+}
+
+static void seen_remove(struct ctl *c, broker_id id)
+{
+    struct ctl_seen *s = ctl_find_seen(c, id);
+
+    if (s != NULL) {
+        array_deinit(&s->failed);
+        array_remove(&c->seen, (size_t)(s - c->seen.items));
+    }
+}
+
+void ctl_forget_seen(struct ctl *c)
+{
+    ARRAY_FOREACH (s, &c->seen) {
+        array_deinit(&s->failed);
+    }
+    array_deinit(&c->seen);
+}
+
+/* --- Registration and purge ------------------------------------------------------------------- */
+static const char *kind_name(enum crash_kind kind)
+{
+    switch (kind) {
+    case CRASH_CLEAN: return "clean";
+    case CRASH_PROC: return "process";
+    case CRASH_HOST: break;
+    }
+    return "host";
+}
+
+/* The registration with all that it points to in the memory of the effects. */
+static struct meta_register_broker registration_copy(
+        struct ctl *c, const struct meta_register_broker *from)
+{
+    struct meta_register_broker r = *from;
+    struct endpoint *endpoints = arena_alloc(c->fx->arena, r.n_endpoints * sizeof(*endpoints));
+
+    must(endpoints != NULL);
+    for (size_t i = 0; i < r.n_endpoints; i++) {
+        endpoints[i] = (struct endpoint){
+                .name = ctl_strdup(c, from->endpoints[i].name),
+                .host = ctl_strdup(c, from->endpoints[i].host),
+                .port = from->endpoints[i].port,
+        };
+    }
+    r.endpoints = endpoints;
+    r.dirs = arena_dup(c->fx->arena, from->dirs, r.n_dirs * sizeof(*r.dirs));
+    must(r.dirs != NULL);
+    r.rack = ctl_strdup(c, from->rack);
+    r.version = ctl_strdup(c, from->version);
+    return r;
+}
+
+/* [CTL-3] A new incarnation leaves every ISR, and after the loss of its host every ELR, before
+ * it may be unfenced. */
+static void purge(struct ctl *c, const struct image_broker *b)
+{
+    const char *what = ctl_format(c, "registered=%d kind=%s", b->id, kind_name(b->crash_kind));
+
+    ctl_settle(c, b->id, b->crash_kind == CRASH_HOST, what);
+    ctl_append_broker(c, META_BROKER_PURGED, b->id, b->epoch, what);
+}
+
+void ctl_on_broker_seen(struct ctl *c, const struct meta_register_broker *seen)
+{
+    const struct image_broker *b = image_broker(c->next, seen->id);
+
+    must(seen->id >= 0);
+    must(seen->epoch >= 0);
+    seen_set(c, seen->id, seen->epoch);
+    if (b != NULL && b->epoch == seen->epoch) {
+        return; /* It is in the image; what it lacks there is done when the list is complete. */
+    }
+    int64_t previous = b != NULL ? b->epoch : BROKER_EPOCH_NONE;
+    struct meta_record r = ctl_record(
+            c, META_REGISTER_BROKER, ctl_format(c, "previous=%lld", (long long)previous));
+
+    r.register_broker = registration_copy(c, seen);
+    if (seen->crash_kind < CRASH_CLEAN || seen->crash_kind > CRASH_HOST) {
+        r.register_broker.crash_kind =
+                CRASH_HOST; /* Who does not say what it lost may have lost it. */
+    }
+    /* [CTL-3] A purge that was cut short is not made smaller by a milder crash after it. */
+    if (b != NULL && b->purge_pending && b->crash_kind > r.register_broker.crash_kind) {
+        r.register_broker.crash_kind = b->crash_kind;
+    }
+    trace_emit(c->trace, "ctl  broker %d epoch %lld registered, kind %s", seen->id,
+            (long long)seen->epoch, kind_name(r.register_broker.crash_kind));
+    ctl_append(c, &r);
+    b = image_broker(c->next, seen->id);
+    must(b != NULL);
+    purge(c, b);
+}
+
+void ctl_on_brokers_listed(struct ctl *c)
+{
+    c->is_listed = true;
+    /* [CTL-2] Whoever went away while nobody was active is fenced, and what an earlier
+     * controller began is finished: purges, moves of leaders, partitions of new topics. */
+    for (size_t i = 0; i < image_n_brokers(c->next); i++) {
+        const struct image_broker *b = image_broker_at(c->next, i);
+        if (b->state != BROKER_FENCED && ctl_find_seen(c, b->id) == NULL) {
+            trace_emit(c->trace, "ctl  broker %d epoch %lld is not listed -> fenced", b->id,
+                    (long long)b->epoch);
+            ctl_append_broker(c, META_FENCE_BROKER, b->id, b->epoch, "not listed");
+        }
+        if (b->purge_pending) {
+            purge(c, b);
+        }
+    }
+    ctl_settle(c, BROKER_NONE, false, "takeover");
+    ctl_finish_topics(c);
+}
+
+/* --- Suspicion -------------------------------------------------------------------------------- */
+static void fence(struct ctl *c, const struct image_broker *b, const char *how)
+{
+    trace_emit(c->trace, "ctl  broker %d epoch %lld %s -> fenced", b->id, (long long)b->epoch, how);
+    ctl_append_broker(c, META_FENCE_BROKER, b->id, b->epoch, how);
+    ctl_settle(c, b->id, false, ctl_format(c, "fenced=%d", b->id));
+}
+
+void ctl_on_broker_gone(struct ctl *c)
+{
+    broker_id id = c->ev->broker.id;
+    int64_t epoch = c->ev->broker.epoch;
+    const struct image_broker *b = image_broker(c->next, id);
+    const struct ctl_seen *s = ctl_find_seen(c, id);
+
+    if (s != NULL && epoch != BROKER_EPOCH_NONE && s->epoch != epoch) {
+        return; /* [CTL-4] An older incarnation went; the present one is here. */
+    }
+    seen_remove(c, id);
+    if (b != NULL && b->state != BROKER_FENCED &&
+            (epoch == BROKER_EPOCH_NONE || b->epoch == epoch)) {
+        fence(c, b, "gone");
+    }
+}
+
+void ctl_on_broker_suspected(struct ctl *c)
+{
+    const struct image_broker *b = image_broker(c->next, c->ev->broker.id);
+    struct ctl_seen *s = ctl_find_seen(c, c->ev->broker.id);
+
+    if (b == NULL || b->epoch != c->ev->broker.epoch || b->state == BROKER_FENCED) {
+        return; /* [CTL-4] */
+    }
+    if (s != NULL) {
+        s->is_ready = false; /* [CTL-5] It has to say again that it stands. */
+    }
+    fence(c, b, c->ev->kind == CTL_EV_BROKER_REFUSED ? "refused" : "silent");
+}
+
+/* --- Ready ------------------------------------------------------------------------------------ */
+static int compare_failed(const void *a, const void *b)
+{
+    return ctl_compare_refs(a, b);
+}
+
+static void keep_failed(struct ctl *c, struct ctl_seen *s)
+{
+    array_clear(&s->failed);
+    for (size_t i = 0; i < c->ev->ready.n_failed; i++) {
+        *array_push(&s->failed) = c->ev->ready.failed[i];
+    }
+    if (s->failed.n > 1) {
+        qsort(s->failed.items, s->failed.n, sizeof(*s->failed.items), compare_failed);
+    }
+}
+
+/* [CTL-6] What a broker lost leaves ISR and ELR; a single replica stays, offline. */
+static void settle_failed(struct ctl *c, struct ctl_seen *s)
+{
+    enum meta_cause cause = c->why.cause;
+    const char *what = ctl_format(c, "failed=%d", s->id);
+    unsigned n_offline = 0;
+
+    c->why.cause = CAUSE_REPLICA_FAILED;
+    ARRAY_FOREACH (ref, &s->failed) {
+        const struct partition_state *p = image_partition(c->next, &ref->topic_id, ref->partition);
+        if (p == NULL || !broker_set_has(&p->replicas, s->id)) {
+            continue; /* Deleted meanwhile. */
+        }
+        ctl_settle_one(c, p, s->id, what);
+        n_offline += p->leader == BROKER_NONE;
+    }
+    c->why.cause = cause;
+    if (n_offline > 0) {
+        trace_emit(c->trace, "ctl  broker %d failed replicas of %u partitions that stay offline",
+                s->id, n_offline);
+    }
+}
+
+void ctl_on_broker_ready(struct ctl *c)
+{
+    broker_id id = c->ev->ready.id;
+    const struct image_broker *b = image_broker(c->next, id);
+    struct ctl_seen *s = ctl_find_seen(c, id);
+
+    if (b == NULL || s == NULL || s->epoch != c->ev->ready.epoch || b->epoch != s->epoch) {
+        return; /* [CTL-4] */
+    }
+    keep_failed(c, s);
+    s->is_ready = true;
+    if (b->purge_pending) {
+        purge(c, b);
+    }
+    settle_failed(c, s);
+    if (b->state == BROKER_FENCED) { /* [CTL-5] Also after a false suspicion. */
+        trace_emit(
+                c->trace, "ctl  broker %d epoch %lld ready -> unfenced", id, (long long)b->epoch);
+        ctl_append_broker(c, META_UNFENCE_BROKER, id, b->epoch, "");
+    }
+    ctl_settle(c, id, false, ctl_format(c, "ready=%d", id));
+    if (c->is_listed) {
+        ctl_finish_topics(c);
+    }
+}
+
+/* --- Shutdown --------------------------------------------------------------------------------- */
+static uint32_t n_movable(const struct ctl *c, broker_id id)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < image_n_topics(c->next); i++) {
+        const struct image_topic *t = image_topic_at(c->next, i);
+        for (int32_t p = 0; p < t->n_partitions; p++) {
+            n += t->partitions[p].leader == id && t->partitions[p].replicas.n > 1;
+        }
+    }
+    return n;
+}
+
+void ctl_on_broker_shutdown(struct ctl *c)
+{
+    broker_id id = c->ev->broker.id;
+    const struct image_broker *b = image_broker(c->next, id);
+
+    if (b == NULL || b->epoch != c->ev->broker.epoch) {
+        (void)ctl_answer(
+                c, ERRCODE_STALE_BROKER_EPOCH, "the registered incarnation is another one");
+        return;
+    }
+    if (b->state == BROKER_ACTIVE) {
+        trace_emit(c->trace, "ctl  broker %d epoch %lld shuts down", id, (long long)b->epoch);
+        ctl_append_broker(c, META_BROKER_SHUTDOWN, id, b->epoch, "");
+    }
+    /* [CTL-8] Leaderships move where another member of the ISR is active; a single replica
+     * cannot, and is not waited for. */
+    ctl_settle(c, id, false, ctl_format(c, "shutdown=%d", id));
+    struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
+
+    if (reply != NULL) {
+        reply->shutdown_remaining = n_movable(c, id);
+        reply->shutdown_done = reply->shutdown_remaining == 0;
+    }
+}

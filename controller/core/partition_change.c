@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/core/partition_change.h"
+
+#include "common/base/must.h"
+#include "controller/core/elect.h"
+
+static void set_add_all(struct broker_set *s, const struct broker_set *more)
+{
+    for (int i = 0; i < more->n; i++) {
+        (void)broker_set_add(s, more->at[i]); /* Full: only of the last known can be too many. */
+    }
+}
+
+static void set_remove_all(struct broker_set *s, const struct broker_set *less)
+{
+    for (int i = 0; i < less->n; i++) {
+        broker_set_remove(s, less->at[i]);
+    }
+}
+
+static void empty_when_full(struct partition_state *p)
+{
+    if (p->isr.n >= p->min_isr) {
+        p->elr = p->lk = (struct broker_set){0};
+    }
+}
+
+/* [REP-4] */
+static void fill_elr(struct partition_state *next,
+        const struct partition_state *p,
+        const struct partition_want *want)
+{
+    struct broker_set candidates = p->isr;
+
+    set_add_all(&candidates, &p->elr);
+    next->elr = candidates;
+    set_remove_all(&next->elr, &next->isr);
+    set_remove_all(&next->elr, &want->disqualified);
+    next->lk = candidates;
+    set_add_all(&next->lk, &p->lk);
+    set_remove_all(&next->lk, &next->isr);
+    set_remove_all(&next->lk, &next->elr);
+    empty_when_full(next);
+}
+
+/* [REP-5] */
+static void keep_the_only_replica(struct partition_state *next, const struct partition_want *want)
+{
+    if (next->replicas.n == 1) {
+        next->isr = next->replicas;
+        next->recovering = next->recovering || broker_set_has(&want->disqualified, next->isr.at[0]);
+    }
+}
+
+static void elect(struct partition_state *next, const struct broker_set *active)
+{
+    broker_id old = next->leader;
+
+    next->leader = elect_leader(next, active);
+    if (next->isr.n == 0 && next->leader != BROKER_NONE) {
+        (void)broker_set_add(&next->isr, next->leader);
+        broker_set_remove(&next->elr, next->leader);
+    }
+    if (next->leader != old) {
+        next->leader_epoch++; /* [REP-3] */
+    }
+    if (next->replicas.n == 1 && next->recovering && next->leader != BROKER_NONE) {
+        next->unclean_epoch = next->leader_epoch; /* [REP-5] */
+        next->recovering = false;
+    }
+}
+
+struct partition_state partition_change(
+        const struct partition_state *p, const struct partition_want *want)
+{
+    struct partition_state next = *p;
+    struct broker_set active = want->active;
+
+    must(want->min_isr >= 0);
+    next.min_isr = want->min_isr > 0 ? want->min_isr : p->min_isr;
+    next.isr = want->isr;
+    set_remove_all(&next.isr, &want->disqualified);
+    set_remove_all(&active, &want->disqualified);
+    keep_the_only_replica(&next, want);
+    fill_elr(&next, p, want);
+    elect(&next, &active);
+    empty_when_full(&next); /* [REP-4] An elected ELR member can complete the ISR. */
+    next.partition_epoch++; /* [REP-3] */
+    must(partition_state_is_valid(&next));
+    return next;
+}
+
+bool partition_differs(const struct partition_state *a, const struct partition_state *b)
+{
+    return !broker_set_equal(&a->replicas, &b->replicas) ||
+           !broker_set_equal(&a->adding, &b->adding) ||
+           !broker_set_equal(&a->removing, &b->removing) || !broker_set_equal(&a->isr, &b->isr) ||
+           !broker_set_equal(&a->elr, &b->elr) || !broker_set_equal(&a->lk, &b->lk) ||
+           a->leader != b->leader || a->leader_epoch != b->leader_epoch ||
+           a->min_isr != b->min_isr || a->recovering != b->recovering ||
+           a->unclean_epoch != b->unclean_epoch;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/controller/ctl_world.h"
+
+#include "common/base/mem.h"
+#include "tests/lib/check.h"
+#include "tests/lib/image_text.h"
+
+static void tell(void *ctx, const char *text)
+{
+    struct world *w = ctx;
+
+    buf_append_str(&w->story, text);
+    buf_append_str(&w->story, "\n");
+}
+
+void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed)
+{
+    *w = (struct world){.trace = {.line = tell, .ctx = w}, .log = image_new(), .keep_n = -1};
+    struct ctl_options options = {
+            .seed = seed, .trace = &w->trace, .replication_factor_max = replication_factor_max};
+
+    w->ctl = ctl_new(&options);
+}
+
+void world_deinit(struct world *w)
+{
+    w->ctl = ctl_free(w->ctl);
+    ctl_fx_deinit(&w->fx);
+    buf_deinit(&w->story);
+    w->log = image_free(w->log);
+}
+
+static void take_append(struct world *w, const struct ctl_fx_item *item)
+{
+    size_t n = item->append.n;
+
+    if (w->keep_n >= 0 && (size_t)w->keep_n < n) {
+        n = (size_t)w->keep_n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct meta_record *r = &item->append.records[i];
+        CHECK_EQ(r->seq, ++w->last_seq);
+        CHECK(r->why.cause != 0 && r->why.actor != NULL && r->why.reason != NULL);
+        CHECK(r->why.inputs != NULL);
+        CHECK_EQ(image_apply(w->log, 0, r), 0);
+    }
+    w->n_appended = n;
+}
+
+static void compare_images(const struct world *w)
+{
+    if (!ctl_is_active(w->ctl) || w->keep_n >= 0) {
+        return;
+    }
+    char *mine = image_text(ctl_next_image(w->ctl));
+    char *logged = image_text(w->log);
+
+    CHECK_STR(mine, logged);
+    mem_free(mine);
+    mem_free(logged);
+}
+
+void world_step(struct world *w, struct ctl_event ev)
+{
+    ev.wall = 1000;
+    ev.request = 77;
+    ev.actor = ev.actor != NULL ? ev.actor : "";
+    ev.reason = ev.reason != NULL ? ev.reason : "";
+    w->has_reply = false;
+    w->n_appended = 0;
+    ctl_step(w->ctl, &ev, &w->fx);
+    for (size_t i = 0; i < w->fx.n; i++) {
+        const struct ctl_fx_item *item = &w->fx.items[i];
+        if (item->kind == CTL_FX_APPEND) {
+            CHECK_EQ(i, 0);
+            take_append(w, item);
+        } else {
+            CHECK(!w->has_reply);
+            CHECK_EQ(item->reply.request, 77);
+            CHECK(w->keep_n >= 0 || item->reply.after_seq <= w->last_seq);
+            w->has_reply = true;
+            w->reply = item->reply;
+        }
+    }
+    CHECK(ctl_check(w->ctl));
+    CHECK(image_check(w->log));
+    compare_images(w);
+    w->keep_n = -1;
+}
+
+void world_elect(struct world *w)
+{
+    struct ctl_event ev = {.kind = CTL_EV_ELECTED};
+
+    ev.elected.ctl_epoch = ++w->ctl_epoch;
+    ev.elected.controller_id = 1;
+    ev.elected.image = w->log;
+    ev.elected.last_seq = w->last_seq;
+    world_step(w, ev);
+}
+
+void world_listed(struct world *w)
+{
+    world_step(w, (struct ctl_event){.kind = CTL_EV_BROKERS_LISTED});
+}
+
+void world_seen(struct world *w, broker_id id, int64_t epoch, enum crash_kind kind)
+{
+    static const struct endpoint endpoint = {"weir", "127.0.0.1", 9190};
+    struct ctl_event ev = {.kind = CTL_EV_BROKER_SEEN};
+
+    ev.seen = (struct meta_register_broker){.id = id,
+            .epoch = epoch,
+            .crash_kind = kind,
+            .rack = "",
+            .version = "1",
+            .endpoints = &endpoint,
+            .n_endpoints = 1};
+    world_step(w, ev);
+}
+
+void world_broker(struct world *w, enum ctl_event_kind kind, broker_id id, int64_t epoch)
+{
+    struct ctl_event ev = {.kind = kind};
+
+    ev.broker.id = id;
+    ev.broker.epoch = epoch;
+    world_step(w, ev);
+}
+
+void world_ready(struct world *w, broker_id id, int64_t epoch)
+{
+    struct ctl_event ev = {.kind = CTL_EV_BROKER_READY};
+
+    ev.ready.id = id;
+    ev.ready.epoch = epoch;
+    world_step(w, ev);
+}
+
+void world_ready_but(
+        struct world *w, broker_id id, int64_t epoch, const char *topic, int32_t partition)
+{
+    const struct partition_state *p = world_partition(w, topic, partition);
+    struct ctl_partition_ref failed = {.topic_id = p->topic_id, .partition = partition};
+    struct ctl_event ev = {.kind = CTL_EV_BROKER_READY};
+
+    ev.ready.id = id;
+    ev.ready.epoch = epoch;
+    ev.ready.failed = &failed;
+    ev.ready.n_failed = 1;
+    world_step(w, ev);
+}
+
+void world_create(
+        struct world *w, const char *name, int32_t n_partitions, int32_t replication_factor)
+{
+    struct ctl_event ev = {.kind = CTL_EV_CREATE_TOPIC, .actor = "http 127.0.0.1"};
+
+    ev.create.name = name;
+    ev.create.n_partitions = n_partitions;
+    ev.create.replication_factor = replication_factor;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+}
+
+void world_delete(struct world *w, const char *name)
+{
+    struct ctl_event ev = {.kind = CTL_EV_DELETE_TOPIC, .actor = "http 127.0.0.1"};
+
+    ev.delete_topic.name = name;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+}
+
+void world_start(struct world *w, broker_id n_brokers)
+{
+    world_elect(w);
+    world_listed(w);
+    for (broker_id id = 1; id <= n_brokers; id++) {
+        world_seen(w, id, 100 + id, CRASH_CLEAN);
+        world_ready(w, id, 100 + id);
+    }
+    buf_clear(&w->story);
+}
+
+const struct partition_state *world_partition(
+        const struct world *w, const char *topic, int32_t partition)
+{
+    const struct image_topic *t = image_topic_by_name(w->log, topic);
+
+    CHECK(t != NULL);
+    CHECK(partition < t->n_partitions);
+    return &t->partitions[partition];
+}
+
+const char *world_story(struct world *w)
+{
+    const char *text = buf_str(&w->story);
+
+    w->story.size = 0;
+    return text;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/base/bytes.h"
+#include "controller/core/ctl.h"
+
+/* A controller core with everything around it that a test needs: the story it tells, the log it
+ * writes, and the image that the world sees. After each event it checks the core, the image, and
+ * that the records applied to an image of their own give the core's image. */
+struct world {
+    struct ctl *ctl;
+    struct ctl_fx fx;
+    struct trace trace;
+    struct buf story;  /* the trace, a line an item, since the last world_story() */
+    struct image *log; /* what the records add up to */
+    uint64_t last_seq;
+    uint64_t ctl_epoch;
+    size_t n_appended; /* records of the last event */
+    /* Of the next event only so many records reach the log: its controller dies. -1 = all. */
+    int64_t keep_n;
+    /* The answer to the last event; `detail` and `placement` live until the next. */
+    bool has_reply;
+    struct ctl_reply reply;
+};
+
+void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed);
+void world_deinit(struct world *w);
+/* Feeds the event (now, wall and request are filled in) and checks everything. */
+void world_step(struct world *w, struct ctl_event ev);
+
+/* The events, in short. */
+void world_elect(struct world *w); /* with the image that the log gives */
+void world_listed(struct world *w);
+void world_seen(struct world *w, broker_id id, int64_t epoch, enum crash_kind kind);
+void world_broker(struct world *w, enum ctl_event_kind kind, broker_id id, int64_t epoch);
+void world_ready(struct world *w, broker_id id, int64_t epoch);
+/* The topic's partition `p` has failed. */
+void world_ready_but(
+        struct world *w, broker_id id, int64_t epoch, const char *topic, int32_t partition);
+void world_create(
+        struct world *w, const char *name, int32_t n_partitions, int32_t replication_factor);
+void world_delete(struct world *w, const char *name);
+/* Elected, listed, and brokers 1 to n with epochs 101… active. */
+void world_start(struct world *w, broker_id n_brokers);
+
+const struct partition_state *world_partition(
+        const struct world *w, const char *topic, int32_t partition);
+/* What was told since the last call; lives until the next event. */
+const char *world_story(struct world *w);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/mem.h"
+#include "common/base/prng.h"
+#include "tests/lib/check.h"
+#include "tests/unit/controller/ctl_world.h"
+
+/* Random brokers, crashes, topics and changes of the controller. After every event world_step()
+ * checks the core (with S5), the image (with S4) and that the log gives the core's image;
+ * image_apply() refuses epochs that go back. Controllers also die between any two records of a
+ * decision. */
+
+enum {
+    N_BROKERS = 5,
+    N_TOPICS = 3
+};
+
+struct cluster {
+    struct world w;
+    struct prng r;
+    int64_t epoch[N_BROKERS]; /* of the ephemeral; -1 = none */
+    int64_t last_czxid;
+    unsigned n_led, n_leaderless, n_unclean, n_cut;
+};
+
+static const char *const topics[N_TOPICS] = {"a", "b", "c"};
+
+static bool chance(struct cluster *c, unsigned one_in)
+{
+    return prng_below(&c->r, one_in) == 0;
+}
+
+static void see(struct cluster *c, broker_id i)
+{
+    world_seen(&c->w, i, c->epoch[i], (enum crash_kind)(1 + prng_below(&c->r, 3)));
+}
+
+static void vanish(struct cluster *c, broker_id i)
+{
+    int64_t epoch = c->epoch[i];
+
+    c->epoch[i] = -1;
+    if (epoch >= 0) {
+        world_broker(&c->w, CTL_EV_BROKER_GONE, i, chance(c, 3) ? BROKER_EPOCH_NONE : epoch);
+    }
+}
+
+static void be_ready(struct cluster *c, broker_id i)
+{
+    const struct image_topic *t =
+            image_topic_by_name(c->w.log, topics[prng_below(&c->r, N_TOPICS)]);
+
+    if (c->epoch[i] < 0) {
+        return;
+    }
+    if (t != NULL && t->n_partitions > 0 && chance(c, 3)) {
+        world_ready_but(&c->w, i, c->epoch[i], t->name,
+                (int32_t)prng_below(&c->r, (uint64_t)t->n_partitions));
+    } else {
+        world_ready(&c->w, i, c->epoch[i]);
+    }
+}
+
+static void change_controller(struct cluster *c)
+{
+    c->w.keep_n = -1;
+    world_elect(&c->w);
+    for (broker_id i = 0; i < N_BROKERS; i++) {
+        if (chance(c, 6)) {
+            c->epoch[i] = chance(c, 2) ? -1 : ++c->last_czxid;
+        }
+        if (c->epoch[i] >= 0) {
+            see(c, i);
+        }
+    }
+    world_listed(&c->w);
+}
+
+static void act(struct cluster *c)
+{
+    broker_id i = (broker_id)prng_below(&c->r, N_BROKERS);
+    const char *topic = topics[prng_below(&c->r, N_TOPICS)];
+
+    switch (prng_below(&c->r, 12)) {
+    case 0:
+    case 1:
+        c->epoch[i] = ++c->last_czxid;
+        see(c, i);
+        break;
+    case 2:
+    case 3:
+    case 4:
+    case 5: be_ready(c, i); break;
+    case 6: vanish(c, i); break;
+    case 7: world_broker(&c->w, CTL_EV_BROKER_REFUSED, i, c->epoch[i]); break;
+    case 8: world_broker(&c->w, CTL_EV_BROKER_SILENT, i, c->epoch[i]); break;
+    case 9: world_broker(&c->w, CTL_EV_BROKER_SHUTDOWN, i, c->epoch[i]); break;
+    case 10:
+        world_create(
+                &c->w, topic, 1 + (int32_t)prng_below(&c->r, 3), 1 + (int32_t)prng_below(&c->r, 3));
+        break;
+    default:
+        if (chance(c, 3)) {
+            world_delete(&c->w, topic);
+        } else {
+            change_controller(c);
+        }
+    }
+}
+
+static void count(struct cluster *c)
+{
+    for (size_t i = 0; i < image_n_topics(c->w.log); i++) {
+        const struct image_topic *t = image_topic_at(c->w.log, i);
+        for (int32_t p = 0; p < t->n_partitions; p++) {
+            c->n_led += t->partitions[p].leader != BROKER_NONE;
+            c->n_leaderless += t->partitions[p].leader == BROKER_NONE;
+            c->n_unclean += t->partitions[p].unclean_epoch != EPOCH_NONE;
+        }
+    }
+}
+
+/* When all faults end, every partition that anybody can vouch for is led. */
+static void heal(struct cluster *c)
+{
+    change_controller(c);
+    for (broker_id i = 0; i < N_BROKERS; i++) {
+        c->epoch[i] = ++c->last_czxid;
+        world_seen(&c->w, i, c->epoch[i], CRASH_PROC);
+    }
+    for (broker_id i = 0; i < N_BROKERS; i++) {
+        world_ready(&c->w, i, c->epoch[i]);
+    }
+    for (size_t i = 0; i < image_n_topics(c->w.log); i++) {
+        const struct image_topic *t = image_topic_at(c->w.log, i);
+        CHECK_EQ(t->n_partitions, t->n_declared);
+        for (int32_t p = 0; p < t->n_partitions; p++) {
+            const struct partition_state *s = &t->partitions[p];
+            CHECK(s->leader != BROKER_NONE || s->isr.n + s->elr.n == 0);
+            CHECK(s->leader != BROKER_NONE || s->replicas.n > 1); /* [REP-5] */
+        }
+    }
+}
+
+static void walk(struct cluster *c, unsigned n_steps, bool may_cut)
+{
+    world_init(&c->w, 3, prng_u64(&c->r));
+    c->last_czxid = 0;
+    for (broker_id i = 0; i < N_BROKERS; i++) {
+        c->epoch[i] = -1;
+    }
+    change_controller(c);
+    for (unsigned step = 0; step < n_steps; step++) {
+        bool is_cut = may_cut && chance(c, 8);
+        if (is_cut) {
+            c->w.keep_n = (int64_t)prng_below(&c->r, 5);
+        }
+        act(c);
+        if (is_cut) {
+            change_controller(c);
+            c->n_cut++;
+        }
+        count(c);
+    }
+    heal(c);
+    world_deinit(&c->w);
+}
+
+static void any_history_keeps_the_invariants(void) /* [REP-2], [REP-3], [REP-6] */
+{
+    static struct cluster c;
+
+    prng_init(&c.r, check_seed());
+    for (int i = 0; i < 60; i++) {
+        walk(&c, 150, false);
+    }
+    CHECK(c.n_led > 1000);
+    CHECK(c.n_leaderless > 500);
+    CHECK(c.n_unclean > 100);
+}
+
+static void controller_may_die_between_any_two_records(void) /* [CTL-2] */
+{
+    static struct cluster c;
+
+    prng_init(&c.r, check_seed() + 1);
+    for (int i = 0; i < 60; i++) {
+        walk(&c, 150, true);
+    }
+    CHECK(c.n_cut > 500);
+    CHECK(c.n_led > 1000);
+}
+
+/* Same events, same effects: ids come from the seed, order from sorted lists. */
+static void same_seed_writes_the_same_log(void)
+{
+    char *stories[2];
+
+    for (int i = 0; i < 2; i++) {
+        static struct cluster c;
+        prng_init(&c.r, check_seed() + 2);
+        world_init(&c.w, 3, 7);
+        c.last_czxid = 0;
+        for (broker_id b = 0; b < N_BROKERS; b++) {
+            c.epoch[b] = -1;
+        }
+        change_controller(&c);
+        for (unsigned step = 0; step < 200; step++) {
+            act(&c);
+        }
+        stories[i] = mem_strdup(world_story(&c.w));
+        world_deinit(&c.w);
+    }
+    CHECK_STR(stories[1], stories[0]);
+    CHECK(strlen(stories[0]) > 1000);
+    mem_free(stories[0]);
+    mem_free(stories[1]);
+}
+
+static const struct check_case cases[] = {
+        CASE(any_history_keeps_the_invariants),
+        CASE(controller_may_die_between_any_two_records),
+        CASE(same_seed_writes_the_same_log),
+};
+CHECK_MAIN("ctl_walk", cases)
