@@ -350,6 +350,7 @@ int plog_append(struct plog *l,
         return r;
     }
     struct segment *s = plog_active(l);
+    must(s != NULL); /* a ready log has an active segment */
     struct batch_head h = {.at = s->size,
             .size = (int64_t)b->size,
             .base = l->end,

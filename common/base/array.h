@@ -57,7 +57,11 @@
         (a)->n = (a)->cap = 0;                                                                     \
     } while (0)
 
+/* Walks the items that are there now: pushing or removing inside the loop ends it (break or return). */
 #define ARRAY_FOREACH(it, a)                                                                       \
-    for (__typeof__((a)->items) it = (a)->items; it != NULL && it < (a)->items + (a)->n; it++)
+    for (__typeof__((a)->items) it = (a)->items,                                                   \
+                                it##_end_ = (a)->n > 0 ? (a)->items + (a)->n : (a)->items;         \
+            it != it##_end_;                                                                       \
+            it++)
 
 #define COUNT_OF(x) (sizeof(x) / sizeof((x)[0]))

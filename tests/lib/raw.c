@@ -315,7 +315,9 @@ void raw_encode_fetch(struct buf *out,
             .partitions = copy,
             .n_partitions = n};
 
-    memcpy(copy, parts, n * sizeof(*parts));
+    if (n > 0) {
+        memcpy(copy, parts, n * sizeof(*parts));
+    }
     wire_encode_fetch_request(&m, out);
     mem_free(copy);
 }
@@ -378,6 +380,34 @@ void raw_batch(struct buf *out, int n, const void *value, size_t value_size)
     batch_builder_finish(&bb, &none, CODEC_NONE,
             (struct bytes){.at = bb.records.data, .size = bb.records.size}, out);
     batch_builder_deinit(&bb);
+}
+
+void raw_round_trip(int port, const char *topic)
+{
+    static unsigned n;
+    struct raw *r = raw_client(port);
+    struct uuid id = raw_topic_id(r, topic, NULL);
+    struct msg_fetch_response got;
+    struct raw_answer a;
+    struct buf batch = {0};
+    struct buf body = {0};
+    char text[32];
+
+    int size = snprintf(text, sizeof(text), "round-%u", ++n);
+    raw_batch(&batch, 1, text, (size_t)size);
+    struct msg_produce_result wrote = raw_produce(r, -1, &id, 0, &batch);
+    CHECK_EQ(wrote.error, 0);
+    struct msg_fetch_partition part = raw_fetch_from(&id, 0, wrote.base_offset);
+    raw_encode_fetch(&body, 1000, 1, PIECE, &part, 1);
+    raw_call(r, API_FETCH, &body, &a);
+    raw_decode_fetch(&a, &got);
+    CHECK_EQ(got.n_partitions, 1);
+    CHECK_EQ(got.partitions[0].error, 0);
+    struct bytes records = got.partitions[0].records;
+    CHECK(memmem(records.at, records.size, text, (size_t)size) != NULL);
+    buf_deinit(&batch);
+    buf_deinit(&body);
+    (void)raw_close(r);
 }
 
 /* A stream of compressed bytes into `out`. */
@@ -458,7 +488,6 @@ void raw_bomb(struct buf *out, enum batch_codec codec, uint64_t value_size)
     uint8_t *zeros = mem_alloc(PIECE);
     struct press p;
 
-    bb.base_timestamp = bb.max_timestamp = now_ms();
     /* attributes, timestamp delta, offset delta, no key, value, no headers */
     buf_varint(&head, (int64_t)(5 + varint_size((int64_t)value_size) + value_size));
     buf_append(&head, "\0\0\0\1", 4);
@@ -472,6 +501,7 @@ void raw_bomb(struct buf *out, enum batch_codec codec, uint64_t value_size)
     }
     press_add(&p, zeros, 1, true);
     press_end(&p);
+    bb.base_timestamp = bb.max_timestamp = now_ms();
     batch_builder_finish(
             &bb, &none, codec, (struct bytes){.at = payload.data, .size = payload.size}, out);
     batch_builder_deinit(&bb);

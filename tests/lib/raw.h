@@ -7,6 +7,7 @@
 #include "common/wire/messages.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* A client without manners, for tests: it sends any bytes to a broker's port over a blocking socket and reads what
  * comes back frame by frame. All failures of the test's own side fail the case. Thread: one. */
@@ -77,6 +78,8 @@ void raw_decode_fetch(const struct raw_answer *a, struct msg_fetch_response *ret
 struct msg_list_offsets_result raw_list_offset(
         struct raw *r, const struct uuid *topic_id, int32_t partition, int64_t timestamp);
 offset64 raw_end_offset(struct raw *r, const struct uuid *topic_id, int32_t partition);
+/* A new client's record goes into partition 0 of an existing topic and comes out again, within 20 s a step. */
+void raw_round_trip(int port, const char *topic);
 
 /* --- Batches --------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/shell/broker_link.h"
+
+#include "common/domain/errcode.h"
+#include "common/obs/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINK_BEAT         WTIME_MS(300)
+#define LINK_CONNECT_MAX  WTIME_S(3)
+#define LINK_REDIAL_FIRST WTIME_MS(100)
+#define LINK_REDIAL       WTIME_MS(500)
+#define LINK_REDIAL_SLOW  WTIME_S(5)
+#define LINK_REDIAL_YOUNG WTIME_MS(20)
+#define LINK_YOUNG        WTIME_S(1)
+
+enum {
+    LINK_HELLO_MS = 3000,
+    LINK_LEASE_MS = 5000, /* how long a broker may count this controller as alive after a beat */
+    LINK_FRAME_MAX = WIRE_BODY_MAX + FRAME_HEADER_MAX + 16,
+};
+
+static void disconnect(struct broker_link *l)
+{
+    struct rpc_conn *conn = mem_steal(&l->conn);
+
+    l->state = LINK_WAITING;
+    l->beat_under_way = false;
+    timer_cancel(&l->beat);
+    link_push_reset(l);
+    if (l->lookup != NULL) {
+        lookup_cancel(l->lookup);
+        l->lookup = NULL;
+    }
+    if (conn != NULL) { /* Calls under way end in here; they see that `conn` is gone. */
+        rpc_conn_close(conn);
+    }
+}
+
+void link_redial(struct broker_link *l, wtime delay, const char *trouble)
+{
+    bool is_news = strcmp(l->trouble, trouble) != 0;
+
+    disconnect(l);
+    if (is_news) {
+        snprintf(l->trouble, sizeof(l->trouble), "%s", trouble);
+        log_warn("broker_link", "broker_unreachable", KV_I64("broker", l->id),
+                KV_I64("broker_epoch", l->epoch), KV_STR("reason", l->trouble));
+    }
+    timer_set(&l->redial, wtime_add(clock_now(), delay));
+}
+
+/* --- Beats ------------------------------------------------------------------------------------- */
+
+static void take_heartbeat(struct broker_link *l, struct rpc_reply *reply)
+{
+    struct arena a;
+    struct msg_beat_response m = {0};
+
+    arena_init(&a, wire_arena_ceiling(reply->body.size));
+    if (wire_decode_beat_response(reply->body, &a, &m) != 0) {
+        arena_deinit(&a);
+        link_redial(l, LINK_REDIAL, "its heartbeat does not decode");
+        return;
+    }
+    if (m.broker_epoch != l->epoch) {
+        arena_deinit(&a);
+        link_redial(l, LINK_REDIAL, "it is another incarnation than the one that is registered");
+        return;
+    }
+    l->last_heartbeat = clock_now();
+    l->silent_told = false;
+    arena_deinit(&l->dirs_arena);
+    mem_free(l->dirs_frame);
+    l->dirs_arena = a;
+    l->dirs = m.dirs;
+    l->n_dirs = m.n_dirs;
+    l->dirs_frame = rpc_reply_take(reply);
+}
+
+static void on_beat_answer(void *ctx, struct rpc_reply *reply)
+{
+    struct broker_link *l = ctx;
+
+    l->beat_under_way = false;
+    if (l->conn == NULL || reply->error == ERRCODE_NETWORK_EXCEPTION) {
+        return; /* closed; on_closed() goes on from there */
+    }
+    if (reply->error == ERRCODE_REQUEST_TIMED_OUT) {
+        link_redial(l, LINK_REDIAL_FIRST, "it does not answer heartbeats");
+    } else if (reply->error != ERRCODE_NONE) {
+        link_redial(l, LINK_REDIAL, reply->detail);
+    } else {
+        take_heartbeat(l, reply);
+    }
+}
+
+static void on_beat(void *ctx)
+{
+    struct broker_link *l = ctx;
+    struct broker_links *set = l->set;
+    struct msg_beat_request m = {.ctl_epoch = set->ctl_epoch,
+            .committed_index = image_position(meta_log_image(set->options.log)).index,
+            .lease_ms = LINK_LEASE_MS,
+            .controllers = (const char **)(void *)set->controllers.items,
+            .n_controllers = set->controllers.n};
+    struct rpc_out *out = NULL;
+
+    if (l->state != LINK_UP) {
+        return;
+    }
+    timer_set(&l->beat, wtime_add(clock_now(), LINK_BEAT));
+    if (l->beat_under_way) {
+        return;
+    }
+    out = rpc_out_new();
+    wire_encode_beat_request(&m, rpc_out_buf(out));
+    l->beat_under_way = true;
+    rpc_call(l->conn, API_BEAT, (uint32_t)(set->options.broker_timeout / 1000), out, on_beat_answer,
+            l);
+}
+
+/* --- Greeting ---------------------------------------------------------------------------------- */
+
+/* NULL, or why this is not the broker we look for. */
+static const char *judge_hello(const struct broker_link *l, const struct msg_hello_response *m)
+{
+    if (m->broker != l->id) {
+        return "another broker answers at its address";
+    }
+    if (m->broker_epoch != l->epoch) {
+        return "it is another incarnation than the one that is registered";
+    }
+    if (!uuid_is_zero(&m->cluster_id) && !uuid_equal(&m->cluster_id, &l->set->cluster_id)) {
+        return "it belongs to another cluster";
+    }
+    return NULL;
+}
+
+static void up(struct broker_link *l, const struct msg_hello_response *m)
+{
+    l->state = LINK_UP;
+    l->trouble[0] = '\0';
+    l->n_refused = 0;
+    l->refused_told = false;
+    l->applied_index = m->applied_index;
+    l->applied_crc = m->applied_crc64;
+    log_info("broker_link", "broker_connected", KV_I64("broker", l->id),
+            KV_I64("broker_epoch", l->epoch), KV_U64("applied_index", m->applied_index),
+            KV_STR("version", m->version));
+    on_beat(l);
+    link_push(l);
+    l->set->options.on_acked(l->set->options.ctx);
+}
+
+/* A broker is dialled as soon as its node is seen, perhaps before it has itself read which incarnation it is. */
+static void greeting_failed(struct broker_link *l, const char *why)
+{
+    if (clock_now() - l->since < LINK_YOUNG) {
+        disconnect(l);
+        timer_set(&l->redial, wtime_add(clock_now(), LINK_REDIAL_YOUNG));
+    } else {
+        link_redial(l, LINK_REDIAL, why);
+    }
+}
+
+static void on_hello(void *ctx, struct rpc_reply *reply)
+{
+    struct broker_link *l = ctx;
+    struct arena a;
+    struct msg_hello_response m = {0};
+    const char *why = NULL;
+
+    if (l->conn == NULL || reply->error == ERRCODE_NETWORK_EXCEPTION) {
+        return;
+    }
+    if (reply->error != ERRCODE_NONE) {
+        greeting_failed(l, reply->detail[0] != '\0' ? reply->detail : errcode_text(reply->error));
+        return;
+    }
+    arena_init(&a, wire_arena_ceiling(reply->body.size));
+    why = wire_decode_hello_response(reply->body, &a, &m) == 0 ? judge_hello(l, &m)
+                                                               : "its greeting does not decode";
+    if (why != NULL) {
+        greeting_failed(l, why);
+    } else {
+        up(l, &m);
+    }
+    arena_deinit(&a);
+}
+
+static void on_connected(void *owner, struct rpc_conn *conn)
+{
+    struct broker_link *l = owner;
+    char client_id[32];
+    struct msg_hello_request m = {.client_id = client_id,
+            .role = ROLE_CONTROLLER,
+            .cluster_id = l->set->cluster_id,
+            .library = "weir-controller",
+            .library_version = WEIR_VERSION,
+            .feature_level = 1,
+            .ctl_epoch = l->set->ctl_epoch,
+            .controller_id = l->set->options.controller_id};
+    struct rpc_out *out = rpc_out_new();
+
+    snprintf(client_id, sizeof(client_id), "controller-%d", (int)l->set->options.controller_id);
+    wire_encode_hello_request(&m, rpc_out_buf(out));
+    l->state = LINK_GREETING;
+    rpc_call(conn, API_HELLO, LINK_HELLO_MS, out, on_hello, l);
+}
+
+/* --- Requests of the broker -------------------------------------------------------------------- */
+
+static void on_ready(struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r)
+{
+    struct arena a;
+    struct msg_broker_ready_request m = {0};
+
+    arena_init(&a, wire_arena_ceiling(r->body.size));
+    if (wire_decode_broker_ready_request(r->body, &a, &m) != 0) {
+        rpc_answer(conn, &r->header, ERRCODE_INVALID_REQUEST, "it does not decode", NULL);
+    } else if (m.broker_epoch != l->epoch) {
+        rpc_answer(conn, &r->header, ERRCODE_STALE_BROKER_EPOCH,
+                "the registered incarnation is another one", NULL);
+    } else {
+        rpc_answer(conn, &r->header, ERRCODE_NONE, "", NULL);
+        l->set->options.on_ready(l->set->options.ctx, l->id, &m);
+    }
+    arena_deinit(&a);
+}
+
+static void on_shutdown(struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r)
+{
+    struct arena a;
+    struct msg_controlled_shutdown_request m = {0};
+    struct link_request *request = NULL;
+
+    arena_init(&a, wire_arena_ceiling(r->body.size));
+    if (wire_decode_controlled_shutdown_request(r->body, &a, &m) != 0) {
+        rpc_answer(conn, &r->header, ERRCODE_INVALID_REQUEST, "it does not decode", NULL);
+    } else {
+        request = mem_new(struct link_request);
+        request->id = l->id;
+        request->conn_id = rpc_conn_id(conn);
+        request->header = r->header;
+        request->header.detail = "";
+        l->set->options.on_shutdown(l->set->options.ctx, l->id, m.broker_epoch, request);
+    }
+    arena_deinit(&a);
+}
+
+static void on_request(void *owner, struct rpc_conn *conn, struct rpc_request *r)
+{
+    struct broker_link *l = owner;
+
+    if (l->state != LINK_UP) {
+        rpc_answer(conn, &r->header, ERRCODE_NOT_CONTROLLER, "greet first", NULL);
+    } else if (r->body.size > WIRE_BODY_MAX) {
+        rpc_answer(conn, &r->header, ERRCODE_INVALID_REQUEST, "the body is too large", NULL);
+    } else if (r->header.api == API_BROKER_READY) {
+        on_ready(l, conn, r);
+    } else if (r->header.api == API_CONTROLLED_SHUTDOWN) {
+        on_shutdown(l, conn, r);
+    } else {
+        rpc_answer(conn, &r->header, ERRCODE_UNSUPPORTED_VERSION,
+                "a controller does not know this request", NULL);
+    }
+    rpc_request_free(r);
+}
+
+/* --- Dialling ---------------------------------------------------------------------------------- */
+
+/* [ZK-42] Refused twice, 100 ms apart: nobody listens, the process is dead. */
+static void on_refused(struct broker_link *l, const char *reason)
+{
+    wtime delay = ++l->n_refused == 1 ? LINK_REDIAL_FIRST : LINK_REDIAL;
+
+    link_redial(l, delay, reason);
+    if (l->n_refused >= 2 && !l->refused_told) {
+        l->refused_told = true;
+        l->set->options.on_refused(l->set->options.ctx, l->id, l->epoch);
+    }
+}
+
+static void on_closed(void *owner, struct rpc_conn *conn, const char *reason)
+{
+    struct broker_link *l = owner;
+    bool was_up = l->state == LINK_UP;
+    bool was_connecting = l->state == LINK_CONNECTING;
+
+    l->conn = NULL;
+    if (was_connecting && (strstr(reason, strerror(ECONNREFUSED)) != NULL ||
+                                  strstr(reason, "nobody listens") != NULL)) {
+        on_refused(l, reason);
+        return;
+    }
+    l->n_refused = 0;
+    link_redial(l, was_up ? 0 : LINK_REDIAL, reason);
+}
+
+static const struct rpc_callbacks callbacks = {
+        .on_connected = on_connected, .on_request = on_request, .on_closed = on_closed};
+
+static void on_found(void *ctx, const struct resolved *result)
+{
+    struct broker_link *l = ctx;
+    const struct rpc_limits limits = {
+            .frame_max = LINK_FRAME_MAX, .handshake_timeout = WTIME_NEVER};
+    char text[320];
+
+    l->lookup = NULL;
+    if (result->n == 0) {
+        snprintf(text, sizeof(text), "the name %s is not found: %s", l->host,
+                result->error != NULL ? result->error : "no address");
+        link_redial(l, LINK_REDIAL_SLOW, text);
+        return;
+    }
+    l->state = LINK_CONNECTING;
+    l->conn = rpc_conn_connect(l->set->options.loop, &result->addr[0], result->addr_len[0],
+            LINK_CONNECT_MAX, &limits, &callbacks, l);
+}
+
+static void on_redial(void *ctx)
+{
+    struct broker_link *l = ctx;
+
+    must(l->conn == NULL);
+    must(l->lookup == NULL);
+    l->state = LINK_LOOKING_UP;
+    l->lookup = resolver_start(
+            l->set->options.resolver, l->set->options.loop, l->host, l->port, on_found, l);
+}
+
+bool link_is_silent(const struct broker_link *l, wtime now)
+{
+    wtime heard = l->last_heartbeat > l->since ? l->last_heartbeat : l->since;
+
+    return now - heard > l->set->options.broker_timeout;
+}
+
+/* --- Life -------------------------------------------------------------------------------------- */
+
+struct broker_link *link_new(struct broker_links *set, const struct meta_register_broker *broker)
+{
+    struct broker_link *l = mem_new(struct broker_link);
+
+    l->set = set;
+    l->id = broker->id;
+    l->epoch = broker->epoch;
+    for (size_t i = 0; i < broker->n_endpoints; i++) {
+        if (strcmp(broker->endpoints[i].name, set->options.listener) == 0) {
+            mem_free(l->host);
+            l->host = mem_strdup(broker->endpoints[i].host);
+            l->port = broker->endpoints[i].port;
+        }
+    }
+    must(l->host != NULL); /* Registrations without that listener are not accepted. */
+    arena_init(&l->dirs_arena, 0);
+    l->since = clock_now();
+    timer_init(&l->redial, set->options.loop, on_redial, l);
+    timer_init(&l->beat, set->options.loop, on_beat, l);
+    timer_set(&l->redial, 0);
+    return l;
+}
+
+struct broker_link *link_free(struct broker_link *l)
+{
+    if (l == NULL) {
+        return NULL;
+    }
+    disconnect(l);
+    timer_deinit(&l->redial);
+    timer_deinit(&l->beat);
+    arena_deinit(&l->dirs_arena);
+    mem_free(l->dirs_frame);
+    mem_free(l->host);
+    return mem_free(l);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/base/array.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "controller/shell/broker_links.h"
+#include "controller/shell/snapshot.h"
+
+/* One link; inside of broker_links.c (the set), broker_link.c (dial, greet, beat) and broker_push.c. Nobody else. */
+
+enum link_state {
+    LINK_WAITING,
+    LINK_LOOKING_UP,
+    LINK_CONNECTING,
+    LINK_GREETING,
+    LINK_UP
+};
+
+struct broker_link {
+    struct broker_links *set;
+    broker_id id;
+    int64_t epoch;
+    char *host;
+    uint16_t port;
+    enum link_state state;
+    struct lookup *lookup;
+    struct rpc_conn *conn;
+    struct timer redial;
+    struct timer beat;
+    wtime since; /* when this incarnation was first dialled */
+    unsigned n_refused;
+    bool refused_told, silent_told;
+    char trouble[256];
+
+    wtime last_heartbeat;
+    bool beat_under_way;
+    struct arena dirs_arena;
+    uint8_t *dirs_frame;
+    struct msg_log_dir_state *dirs;
+    size_t n_dirs;
+
+    uint64_t applied_index, applied_crc;
+    bool push_under_way, wants_snapshot;
+    unsigned n_needs; /* pushes in a row that the broker could not use */
+    struct snapshot snapshot;
+    size_t next_chunk;
+    bool has_snapshot;
+};
+
+struct broker_links {
+    struct broker_links_options options;
+    struct uuid cluster_id;
+    uint64_t ctl_epoch;
+    bool is_running;
+    ARRAY(struct broker_link *) links; /* sorted by id */
+    ARRAY(char *) controllers;
+    struct timer check;
+    bool majority_told;
+};
+
+struct link_request {
+    broker_id id;
+    uint64_t conn_id;
+    struct frame_header header;
+};
+
+/* broker_link.c */
+struct broker_link *link_new(struct broker_links *set, const struct meta_register_broker *broker);
+struct broker_link *link_free(struct broker_link *l);
+/* Closes what is open and dials again after `delay`. */
+void link_redial(struct broker_link *l, wtime delay, const char *trouble);
+bool link_is_silent(const struct broker_link *l, wtime now);
+
+/* broker_push.c */
+void link_push(struct broker_link *l);
+void link_push_reset(struct broker_link *l); /* the connection is gone */

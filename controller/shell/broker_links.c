@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/shell/broker_links.h"
+
+#include "common/domain/errcode.h"
+#include "common/obs/log.h"
+#include "controller/shell/broker_link.h"
+
+#define LINKS_CHECK WTIME_MS(100)
+
+static size_t lower_bound(const struct broker_links *l, broker_id id)
+{
+    size_t i = 0;
+
+    while (i < l->links.n && l->links.items[i]->id < id) {
+        i++;
+    }
+    return i;
+}
+
+static struct broker_link *find(const struct broker_links *l, broker_id id)
+{
+    size_t i = lower_bound(l, id);
+
+    return i < l->links.n && l->links.items[i]->id == id ? l->links.items[i] : NULL;
+}
+
+/* [ZK-42] Silence of more than half of the brokers is this controller's own problem: it fences none of them. */
+static void on_check(void *ctx)
+{
+    struct broker_links *l = ctx;
+    wtime now = clock_now();
+    size_t n_silent = 0;
+    bool is_own_problem = false;
+
+    timer_set(&l->check, wtime_add(now, LINKS_CHECK));
+    ARRAY_FOREACH (it, &l->links) {
+        n_silent += link_is_silent(*it, now);
+    }
+    is_own_problem = 2 * n_silent > l->links.n;
+    if (is_own_problem != l->majority_told) {
+        l->majority_told = is_own_problem;
+        if (is_own_problem) {
+            log_warn("broker_link", "most_brokers_silent", KV_U64("silent", n_silent),
+                    KV_U64("brokers", l->links.n),
+                    KV_STR("action", "none is fenced for its silence: it may be our network"));
+        }
+    }
+    for (size_t i = 0; i < l->links.n && !is_own_problem; i++) {
+        struct broker_link *link = l->links.items[i];
+        if (link_is_silent(link, now) && !link->silent_told) {
+            link->silent_told = true;
+            l->options.on_silent(l->options.ctx, link->id, link->epoch);
+        }
+    }
+}
+
+struct broker_links *broker_links_new(const struct broker_links_options *options)
+{
+    struct broker_links *l = mem_new(struct broker_links);
+
+    l->options = *options;
+    timer_init(&l->check, options->loop, on_check, l);
+    return l;
+}
+
+struct broker_links *broker_links_free(struct broker_links *l)
+{
+    if (l == NULL) {
+        return NULL;
+    }
+    broker_links_stop(l);
+    broker_links_set_controllers(l, NULL, 0);
+    array_deinit(&l->controllers);
+    array_deinit(&l->links);
+    timer_deinit(&l->check);
+    return mem_free(l);
+}
+
+void broker_links_start(struct broker_links *l, const struct uuid *cluster_id, uint64_t ctl_epoch)
+{
+    broker_links_stop(l);
+    l->cluster_id = *cluster_id;
+    l->ctl_epoch = ctl_epoch;
+    l->is_running = true;
+    timer_set(&l->check, wtime_add(clock_now(), LINKS_CHECK));
+}
+
+void broker_links_stop(struct broker_links *l)
+{
+    l->is_running = false;
+    l->majority_told = false;
+    timer_cancel(&l->check);
+    while (l->links.n > 0) {
+        link_free(l->links.items[--l->links.n]);
+    }
+}
+
+void broker_links_set(struct broker_links *l, const struct meta_register_broker *broker)
+{
+    must(l->is_running);
+    broker_links_remove(l, broker->id);
+    *array_insert(&l->links, lower_bound(l, broker->id)) = link_new(l, broker);
+}
+
+void broker_links_remove(struct broker_links *l, broker_id id)
+{
+    struct broker_link *link = find(l, id);
+
+    if (link != NULL) {
+        array_remove(&l->links, lower_bound(l, id));
+        link_free(link);
+    }
+}
+
+void broker_links_push(struct broker_links *l)
+{
+    ARRAY_FOREACH (it, &l->links) {
+        link_push(*it);
+    }
+}
+
+void broker_links_set_controllers(struct broker_links *l, const char *const *urls, size_t n)
+{
+    ARRAY_FOREACH (it, &l->controllers) {
+        mem_free(*it);
+    }
+    array_clear(&l->controllers);
+    for (size_t i = 0; i < n; i++) {
+        *array_push(&l->controllers) = mem_strdup(urls[i]);
+    }
+}
+
+void broker_links_answer(struct broker_links *l,
+        struct link_request *request,
+        int error,
+        const char *detail,
+        const struct msg_controlled_shutdown_response *answer)
+{
+    struct broker_link *link = find(l, request->id);
+    struct rpc_out *out = NULL;
+
+    if (link != NULL && link->conn != NULL && rpc_conn_id(link->conn) == request->conn_id) {
+        if (error == ERRCODE_NONE) {
+            out = rpc_out_new();
+            wire_encode_controlled_shutdown_response(answer, rpc_out_buf(out));
+        }
+        rpc_answer(link->conn, &request->header, error, detail, out);
+    }
+    mem_free(request);
+}
+
+bool broker_links_has_applied(const struct broker_links *l, broker_id id, uint64_t index)
+{
+    const struct broker_link *link = find(l, id);
+
+    return link != NULL && link->applied_index >= index;
+}
+
+size_t broker_links_n(const struct broker_links *l)
+{
+    return l->links.n;
+}
+
+struct link_view broker_links_view(const struct broker_links *l, size_t i)
+{
+    const struct broker_link *link = NULL;
+
+    must(i < l->links.n);
+    link = l->links.items[i];
+    return (struct link_view){.id = link->id,
+            .epoch = link->epoch,
+            .is_up = link->state == LINK_UP,
+            .applied_index = link->applied_index,
+            .last_heartbeat = link->last_heartbeat,
+            .dirs = link->dirs,
+            .n_dirs = link->n_dirs,
+            .trouble = link->state == LINK_UP ? "" : link->trouble};
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/net/resolve.h"
+#include "common/net/rpc.h"
+#include "common/wire/messages.h"
+#include "controller/shell/meta_log.h"
+
+/* The active controller's connections to brokers: it dials each, pushes the committed metadata, beats every 300 ms and
+ * takes requests the other way.
+ *
+ *  waiting ─► looking up ─► connecting ─► greeting ─► up ─┐
+ *     ▲                                                   │ closed, or silent for weir.broker.timeout
+ *     └───────────────────────────────────────────────────┘
+ *
+ * Of what a broker has, only a cursor is kept: the index and chain checksum that it last said it had applied. One push
+ * of at most 512 KiB is under way; behind the ring, or on another chain, it gets a snapshot. So a slow broker costs no
+ * memory. [ZK-41] Thread: control. */
+struct broker_links;
+struct link_request;
+
+struct broker_links_options {
+    struct loop *loop;
+    struct resolver *resolver;
+    const struct meta_log *log;
+    const char *listener; /* borrowed */
+    int32_t controller_id;
+    wtime broker_timeout;
+    /* Refused twice, 100 ms apart: the process is dead. Once an outage. */
+    void (*on_refused)(void *ctx, broker_id id, int64_t epoch);
+    /* No heartbeat for broker_timeout, while more than half of the others do answer. Once an outage. */
+    void (*on_silent)(void *ctx, broker_id id, int64_t epoch);
+    void (*on_ready)(void *ctx, broker_id id, const struct msg_broker_ready_request *m);
+    /* To be answered with broker_links_answer(). */
+    void (*on_shutdown)(void *ctx, broker_id id, int64_t epoch, struct link_request *request);
+    /* Some broker applied more. */
+    void (*on_acked)(void *ctx);
+    void *ctx;
+};
+
+struct broker_links *broker_links_new(const struct broker_links_options *options);
+struct broker_links *broker_links_free(struct broker_links *l);
+
+/* From now on, dial under this epoch; there are no links yet. */
+void broker_links_start(struct broker_links *l, const struct uuid *cluster_id, uint64_t ctl_epoch);
+/* Closes and forgets all. */
+void broker_links_stop(struct broker_links *l);
+/* Dials this incarnation of the broker; a former one's link is closed. */
+void broker_links_set(struct broker_links *l, const struct meta_register_broker *broker);
+void broker_links_remove(struct broker_links *l, broker_id id);
+/* The committed image went on. */
+void broker_links_push(struct broker_links *l);
+/* Base URLs of the controllers' admin endpoints, the active one first; copied. */
+void broker_links_set_controllers(struct broker_links *l, const char *const *urls, size_t n);
+/* Answers and frees; quiet when the connection is gone. */
+void broker_links_answer(struct broker_links *l,
+        struct link_request *request,
+        int error,
+        const char *detail,
+        const struct msg_controlled_shutdown_response *answer);
+
+/* Whether that broker applied `index`. */
+bool broker_links_has_applied(const struct broker_links *l, broker_id id, uint64_t index);
+
+struct link_view {
+    broker_id id;
+    int64_t epoch;
+    bool is_up;
+    uint64_t applied_index;
+    wtime last_heartbeat; /* 0 = none */
+    const struct msg_log_dir_state *dirs;
+    size_t n_dirs;
+    const char *trouble; /* "" when up */
+};
+
+size_t broker_links_n(const struct broker_links *l);
+struct link_view broker_links_view(const struct broker_links *l, size_t i); /* sorted by id */

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/shell/broker_link.h"
+
+#include "common/domain/errcode.h"
+#include "common/obs/log.h"
+
+#include <stdio.h>
+
+/* Pushing: one push under way, its answer moves the cursor and starts the next. */
+enum {
+    PUSH_BYTES = 512 * 1024,
+    PUSH_BATCHES_MAX = 512,
+    PUSH_NEEDS_MAX = 3
+};
+
+static void on_pushed(void *ctx, struct rpc_reply *reply);
+
+static void snapshot_end(struct broker_link *l)
+{
+    if (l->has_snapshot) {
+        snapshot_deinit(&l->snapshot);
+        l->has_snapshot = false;
+    }
+}
+
+void link_push_reset(struct broker_link *l)
+{
+    snapshot_end(l);
+    l->push_under_way = false;
+    l->wants_snapshot = false;
+    l->n_needs = 0;
+}
+
+static void send_push(struct broker_link *l, const struct msg_push_request *m)
+{
+    struct rpc_out *out = rpc_out_new();
+
+    wire_encode_push_request(m, rpc_out_buf(out));
+    l->push_under_way = true;
+    rpc_call(l->conn, API_PUSH, 0, out, on_pushed, l); /* a dead peer is found by its silence */
+}
+
+static void push_chunk(struct broker_link *l)
+{
+    const struct buf *chunk = &l->snapshot.chunks.items[l->next_chunk];
+    struct msg_push_request m = {.ctl_epoch = l->set->ctl_epoch, .has_snapshot = true};
+
+    m.snapshot.index = l->snapshot.at.index;
+    m.snapshot.log_crc64 = l->snapshot.at.crc;
+    m.snapshot.last_seq = l->snapshot.at.last_seq;
+    m.snapshot.chunk = (uint32_t)l->next_chunk++;
+    m.snapshot.chunks = (uint32_t)l->snapshot.chunks.n;
+    m.snapshot.records = (struct bytes){.at = chunk->data, .size = chunk->size};
+    send_push(l, &m);
+}
+
+static void push_batches(struct broker_link *l)
+{
+    const struct batch_ring *ring = meta_log_ring(l->set->options.log);
+    struct msg_pushed_batch batches[PUSH_BATCHES_MAX];
+    struct msg_push_request m = {
+            .ctl_epoch = l->set->ctl_epoch, .prev_crc64 = l->applied_crc, .batches = batches};
+    size_t size = 0;
+
+    while (m.n_batches < PUSH_BATCHES_MAX) {
+        const struct ring_batch *b = batch_ring_get(ring, l->applied_index + 1 + m.n_batches);
+        if (b == NULL || (m.n_batches > 0 && size + b->bytes.size > PUSH_BYTES)) {
+            break;
+        }
+        batches[m.n_batches++] = (struct msg_pushed_batch){.index = b->index, .batch = b->bytes};
+        size += b->bytes.size;
+    }
+    send_push(l, &m);
+}
+
+/* [ZK-43] The broker knows more than the log, or something else at the same index: ZooKeeper lost data, or this is
+ * another cluster's broker. It fences itself; nothing is pushed that would make it forget. */
+static bool is_ahead(const struct broker_link *l, struct image_position at)
+{
+    return l->applied_index > at.index ||
+           (l->applied_index == at.index && l->applied_crc != at.crc && at.index > 0);
+}
+
+void link_push(struct broker_link *l)
+{
+    struct image_position at = image_position(meta_log_image(l->set->options.log));
+
+    if (l->state != LINK_UP || l->push_under_way) {
+        return;
+    }
+    if (l->has_snapshot) {
+        push_chunk(l);
+        return;
+    }
+    if (is_ahead(l, at)) {
+        log_error("broker_link", "metadata_regressed", KV_I64("broker", l->id),
+                KV_U64("broker_index", l->applied_index), KV_U64("committed_index", at.index));
+        link_redial(l, WTIME_S(5),
+                "it has applied metadata that the log does not hold: was ZooKeeper restored from "
+                "an old copy?");
+        return;
+    }
+    if (l->applied_index == at.index) {
+        return;
+    }
+    if (!l->wants_snapshot && batch_ring_follows(meta_log_ring(l->set->options.log),
+                                      l->applied_index, l->applied_crc)) {
+        push_batches(l);
+        return;
+    }
+    log_info("broker_link", "snapshot_pushed", KV_I64("broker", l->id),
+            KV_U64("applied_index", l->applied_index), KV_U64("index", at.index));
+    l->wants_snapshot = false;
+    snapshot_build(meta_log_image(l->set->options.log), &l->snapshot);
+    l->has_snapshot = true;
+    l->next_chunk = 0;
+    push_chunk(l);
+}
+
+/* The broker could not use the push: from where it stands, or else a snapshot. */
+static void on_need(struct broker_link *l)
+{
+    snapshot_end(l);
+    if (++l->n_needs > PUSH_NEEDS_MAX) {
+        link_redial(l, WTIME_S(1), "it cannot use what is pushed to it");
+        return;
+    }
+    l->wants_snapshot = l->n_needs > 1;
+    link_push(l);
+}
+
+static void on_pushed(void *ctx, struct rpc_reply *reply)
+{
+    struct broker_link *l = ctx;
+    struct arena a;
+    struct msg_push_response m = {0};
+    int r = 0;
+
+    l->push_under_way = false;
+    if (l->conn == NULL || reply->error == ERRCODE_NETWORK_EXCEPTION) {
+        return;
+    }
+    if (reply->error != ERRCODE_NONE) {
+        link_redial(l, WTIME_S(1),
+                reply->detail[0] != '\0' ? reply->detail : errcode_text(reply->error));
+        return;
+    }
+    arena_init(&a, wire_arena_ceiling(reply->body.size));
+    r = wire_decode_push_response(reply->body, &a, &m);
+    arena_deinit(&a);
+    if (r != 0) {
+        link_redial(l, WTIME_S(1), "its answer to a push does not decode");
+        return;
+    }
+    l->applied_index = m.applied_index;
+    l->applied_crc = m.applied_crc64;
+    if (m.need) {
+        on_need(l);
+        return;
+    }
+    l->n_needs = 0;
+    if (l->has_snapshot && l->next_chunk == l->snapshot.chunks.n) {
+        snapshot_end(l);
+    }
+    link_push(l);
+    l->set->options.on_acked(l->set->options.ctx);
+}

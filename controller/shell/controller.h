@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/net/loop.h"
+#include "common/net/resolve.h"
+#include "common/wire/messages.h"
+#include "controller/core/ctl.h"
+
+/* A controller: owns the core, the ZooKeeper session, the claim, the metadata log and the links to brokers; everything
+ * on one loop.
+ *
+ *   session → bootstrap → tail the log (standby) → claim won → read to the end → ELECTED → active
+ *                              ▲                                                             │
+ *                              └──────────── claim lost, commit failed, session lost ────────┘
+ *
+ * What leaves the controller (answers, pushes, this header's image) rests on committed records only. Thread: control,
+ * for everything here. */
+struct controller;
+
+struct controller_options {
+    int32_t id;
+    const char *zookeeper; /* connect string */
+    int session_timeout_ms;
+    const char *http;     /* advertised base URL: "http://127.0.0.1:9180" */
+    const char *listener; /* name of the broker listener that controllers dial */
+    wtime broker_timeout; /* a broker without heartbeat for so long is silent */
+    int64_t snapshot_entries;
+    int32_t replication_factor_max;
+};
+
+enum {
+    CONTROLLER_E_OPTIONS = 1
+};
+
+/* Starts. The resolver is borrowed. > 0: CONTROLLER_E_OPTIONS, `error` has the sentence. */
+MUST_CHECK int controller_new(struct loop *loop,
+        struct resolver *resolver,
+        const struct controller_options *options,
+        struct controller **ret,
+        char *error,
+        size_t error_size);
+/* Gives the leadership back; `done` runs once, when another may have it. Nothing is submitted after it. */
+void controller_stop(struct controller *c, void (*done)(void *ctx), void *ctx);
+/* Closes the ZooKeeper session (may block up to 5 s) and frees everything. Takes NULL. Not inside its callbacks. */
+struct controller *controller_free(struct controller *c);
+
+/* --- For the admin endpoint -------------------------------------------------------------------------------------- */
+
+/* Runs once, never inside controller_submit(): when the reply's records are committed (`committed_index` is the index
+ * of the batch that has them), at once when there are none, or when the outcome cannot be known any more
+ * (REQUEST_TIMED_OUT). `reply` is borrowed. */
+typedef void controller_reply_fn(
+        void *ctx, const struct ctl_reply *reply, uint64_t committed_index);
+/* Gives the event to the core; it is copied. `request`, `now` and `wall` are filled in here. A standby answers
+ * NOT_CONTROLLER. */
+void controller_submit(
+        struct controller *c, const struct ctl_event *ev, controller_reply_fn *fn, void *ctx);
+
+/* Runs once, never inside controller_wait_acks(): `all` = every broker of the set has applied `index`. */
+typedef void controller_acks_fn(void *ctx, bool all);
+void controller_wait_acks(struct controller *c,
+        uint64_t index,
+        const broker_id *brokers,
+        size_t n_brokers,
+        wtime timeout,
+        controller_acks_fn *fn,
+        void *ctx);
+
+/* The committed image; changes between turns of the loop. Never NULL; empty until controller_is_metadata_read(). */
+const struct image *controller_image(const struct controller *c);
+/* The metadata log was read to its end at least once. */
+bool controller_is_metadata_read(const struct controller *c);
+bool controller_is_active(const struct controller *c);
+/* The active controller as ZooKeeper names it: id, epoch, http, since. NULL = none known. */
+const struct msg_active *controller_active(const struct controller *c);
+int32_t controller_id(const struct controller *c);
+struct uuid controller_cluster_id(const struct controller *c); /* zero = not known yet */
+
+/* Registered controllers, by id. */
+size_t controller_n_candidates(const struct controller *c);
+const struct msg_candidate *controller_candidate(const struct controller *c, size_t i);
+
+struct controller_zk {
+    bool is_connected;
+    int session_timeout_ms;
+    const char *trouble; /* "" when connected */
+};
+struct controller_zk controller_zk(const struct controller *c);
+
+/* The connection to one broker; only the active controller has any. Sorted by id. */
+struct controller_link {
+    broker_id id;
+    int64_t epoch;
+    bool is_connected;      /* Hello was answered, heartbeats flow */
+    uint64_t applied_index; /* as last heard; 0 = never */
+    wtime last_heartbeat;   /* 0 = none on any connection of this incarnation */
+    const struct msg_log_dir_state *dirs;
+    size_t n_dirs;
+    const char *trouble; /* why it is not connected; "" = it is */
+};
+
+size_t controller_n_links(const struct controller *c);
+struct controller_link controller_link(const struct controller *c, size_t i);
+
+/* Brokers whose ephemeral node stands and whose registration was not accepted; only the active controller has any.
+ * Sorted by id. */
+struct controller_refusal {
+    broker_id id;
+    const char *problem; /* a sentence */
+    int64_t epoch;
+    const struct msg_broker_reg *registration; /* NULL = it does not decode */
+};
+
+size_t controller_n_refusals(const struct controller *c);
+struct controller_refusal controller_refusal(const struct controller *c, size_t i);

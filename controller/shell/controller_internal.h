@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/base/array.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "controller/shell/bootstrap.h"
+#include "controller/shell/broker_links.h"
+#include "controller/shell/broker_watch.h"
+#include "controller/shell/child_watch.h"
+#include "controller/shell/claim.h"
+#include "controller/shell/controller.h"
+#include "controller/shell/event_queue.h"
+#include "controller/shell/meta_log.h"
+
+/* The controller taken apart: controller.c (life, and what its parts tell it), controller_requests.c (events, effects,
+ * answers), controller_view.c (what the admin endpoint sees). Nobody else includes this. */
+
+/* Somebody who waits for a reply of the core. */
+struct waiting_reply {
+    STAILQ_ENTRY(waiting_reply) entry;
+    uint64_t request;
+    controller_reply_fn *fn;
+    void *ctx;
+    bool is_held; /* the core replied; its records are not committed yet */
+    struct ctl_reply reply;
+    struct arena arena;
+};
+
+/* Somebody who waits until brokers have applied an index. */
+struct waiting_acks {
+    STAILQ_ENTRY(waiting_acks) entry;
+    uint64_t index;
+    ARRAY(broker_id) brokers;
+    wtime deadline;
+    controller_acks_fn *fn;
+    void *ctx;
+};
+
+struct candidate {
+    struct msg_candidate value;
+    struct arena arena;
+};
+
+struct controller {
+    struct loop *loop;
+    struct controller_options options;
+    char *http, *listener; /* what the options borrow */
+    char boot_id[64];
+
+    struct zk *zk;
+    struct bootstrap *bootstrap;
+    struct claim *claim;
+    struct meta_log *log;
+    struct broker_watch *brokers;
+    struct broker_links *links;
+    struct child_watch *candidate_watch;
+    ARRAY(struct candidate) candidates;
+
+    struct uuid cluster_id;
+    bool is_bootstrapped; /* in this session */
+    bool was_read;
+    bool is_stopping;
+    struct timer bootstrap_again;
+
+    struct ctl *core;
+    struct ctl_fx fx;
+    struct event_queue events;
+    struct timer kick, tick, acks, gauges;
+    /* The epoch in which the log takes appends (0 = none), and the one in which the core decides. They differ between an
+     * event and its turn in the queue; records pass only when they agree. */
+    uint64_t log_epoch, core_epoch;
+    uint64_t committed_seq;
+    uint64_t last_request;
+    STAILQ_HEAD(waiting_replies, waiting_reply) replies;
+    STAILQ_HEAD(waiting_ack_list, waiting_acks) ack_waiters;
+    uint64_t gauges_index; /* the image that the gauges were made of */
+};
+
+/* controller_requests.c */
+void controller_requests_init(struct controller *c);
+void controller_requests_deinit(struct controller *c);
+/* Queues the event for the core. */
+void controller_push_event(struct controller *c, struct ctl_event *ev);
+/* Records up to `last_seq` are committed, the last of them in batch `index`. */
+void controller_on_committed(struct controller *c, uint64_t index, uint64_t last_seq);
+/* We are not active any more: what was to be committed is not known to be. */
+void controller_fail_held(struct controller *c);
+void controller_on_acked(struct controller *c);
+void controller_update_gauges(struct controller *c);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/shell/event_queue.h"
+
+#include "common/base/mem.h"
+#include "common/base/must.h"
+
+#include <string.h>
+
+/* The arenas here have no ceiling: what is copied was decoded under one. */
+
+static const char *copy_text(struct arena *a, const char *s)
+{
+    const char *copy = s != NULL ? arena_strndup(a, s, strlen(s)) : "";
+
+    must(copy != NULL);
+    return copy;
+}
+
+static void *copy_array(struct arena *a, const void *items, size_t n, size_t item_size)
+{
+    void *copy = NULL;
+
+    if (n == 0) {
+        return NULL;
+    }
+    copy = arena_dup(a, items, n * item_size);
+    must(copy != NULL);
+    return copy;
+}
+
+static void copy_seen(struct meta_register_broker *b, struct arena *a)
+{
+    struct endpoint *endpoints = copy_array(a, b->endpoints, b->n_endpoints, sizeof(*b->endpoints));
+
+    for (size_t i = 0; i < b->n_endpoints; i++) {
+        endpoints[i].name = copy_text(a, endpoints[i].name);
+        endpoints[i].host = copy_text(a, endpoints[i].host);
+    }
+    b->endpoints = endpoints;
+    b->dirs = copy_array(a, b->dirs, b->n_dirs, sizeof(*b->dirs));
+    b->rack = copy_text(a, b->rack);
+    b->version = copy_text(a, b->version);
+}
+
+static void copy_create(struct ctl_create_topic *t, struct arena *a)
+{
+    struct meta_config_pair *configs = copy_array(a, t->configs, t->n_configs, sizeof(*t->configs));
+
+    for (size_t i = 0; i < t->n_configs; i++) {
+        configs[i].key = copy_text(a, configs[i].key);
+        if (configs[i].value != NULL) {
+            configs[i].value = copy_text(a, configs[i].value);
+        }
+    }
+    t->configs = configs;
+    t->assignments = copy_array(a, t->assignments, t->n_assignments, sizeof(*t->assignments));
+    t->name = copy_text(a, t->name);
+}
+
+void event_queue_init(struct event_queue *q)
+{
+    STAILQ_INIT(&q->events);
+}
+
+void event_queue_deinit(struct event_queue *q)
+{
+    struct queued_event *e = NULL;
+
+    while ((e = event_queue_pop(q)) != NULL) {
+        queued_event_free(e);
+    }
+}
+
+void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
+{
+    struct queued_event *e = mem_new(struct queued_event);
+
+    arena_init(&e->arena, 0);
+    e->ev = *ev;
+    e->ev.actor = copy_text(&e->arena, ev->actor);
+    e->ev.reason = copy_text(&e->arena, ev->reason);
+    switch (ev->kind) {
+    case CTL_EV_BROKER_SEEN: copy_seen(&e->ev.seen, &e->arena); break;
+    case CTL_EV_BROKER_READY:
+        e->ev.ready.failed = copy_array(
+                &e->arena, ev->ready.failed, ev->ready.n_failed, sizeof(*ev->ready.failed));
+        break;
+    case CTL_EV_CREATE_TOPIC: copy_create(&e->ev.create, &e->arena); break;
+    case CTL_EV_DELETE_TOPIC:
+        e->ev.delete_topic.name = copy_text(&e->arena, ev->delete_topic.name);
+        break;
+    case CTL_EV_ELECTED:
+    case CTL_EV_COMMITTED:
+    case CTL_EV_DEPOSED:
+    case CTL_EV_BROKERS_LISTED:
+    case CTL_EV_BROKER_GONE:
+    case CTL_EV_BROKER_REFUSED:
+    case CTL_EV_BROKER_SILENT:
+    case CTL_EV_BROKER_SHUTDOWN:
+    case CTL_EV_TICK: break;
+    }
+    STAILQ_INSERT_TAIL(&q->events, e, entry);
+}
+
+struct queued_event *event_queue_pop(struct event_queue *q)
+{
+    struct queued_event *e = STAILQ_FIRST(&q->events);
+
+    if (e != NULL) {
+        STAILQ_REMOVE_HEAD(&q->events, entry);
+    }
+    return e;
+}
+
+struct queued_event *queued_event_free(struct queued_event *e)
+{
+    arena_deinit(&e->arena);
+    return mem_free(e);
+}
+
+struct ctl_reply ctl_reply_copy(const struct ctl_reply *reply, struct arena *a)
+{
+    struct ctl_reply copy = *reply;
+    struct ctl_placement *placement =
+            copy_array(a, reply->placement, reply->n_placement, sizeof(*reply->placement));
+
+    for (size_t i = 0; i < copy.n_placement; i++) {
+        placement[i].why = copy_text(a, placement[i].why);
+    }
+    copy.placement = placement;
+    copy.detail = copy_text(a, reply->detail);
+    return copy;
+}

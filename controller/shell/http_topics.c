@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/shell/http_resources.h"
+
+#include "common/conf/conf.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void http_no_topic(struct http_answer *a, const struct http_call *c, const char *name)
+{
+    char shown[HTTP_SHOWN_SIZE];
+
+    http_problem_of(a, c, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION, NULL,
+            "See those there are: GET /v1/topics (weir topic list)", "there is no topic '%s'",
+            http_shown(name, shown));
+}
+
+/* --- Topics --------------------------------------------------------------------------------------------------------- */
+
+static int32_t count_offline(const struct image_topic *t)
+{
+    int32_t n = 0;
+
+    for (int32_t p = 0; p < t->n_partitions; p++) {
+        n += t->partitions[p].leader == BROKER_NONE ? 1 : 0;
+    }
+    return n;
+}
+
+static json_t *topic_json(const struct image_topic *t)
+{
+    return json_pack("{s:o, s:o, s:b, s:i, s:i, s:i, s:o}", "name", http_json_text(t->name),
+            "topic_id", http_json_uuid(&t->id), "internal", t->internal ? 1 : 0, "partitions",
+            (int)t->n_partitions, "replication_factor", (int)t->replication_factor, "offline",
+            (int)count_offline(t), "created_at", http_json_time(t->created_at));
+}
+
+struct topic_filter {
+    const char *prefix;
+    size_t prefix_size;
+    bool with_internal;
+};
+
+static bool read_filter(const struct http_call *c, struct topic_filter *ret, struct http_answer *a)
+{
+    static const char head[] = "name~";
+    const char *filter = http_call_param(c, "filter");
+    const char *include = http_call_param(c, "include");
+    char shown[HTTP_SHOWN_SIZE];
+
+    if (filter != NULL && strncmp(filter, head, strlen(head)) != 0) {
+        http_problem(a, c, HTTP_PROBLEM_BAD_QUERY, NULL, "For example: ?filter=name~ord",
+                "filter must be name~ and a prefix, not '%s'", http_shown(filter, shown));
+        return false;
+    }
+    if (include != NULL && strcmp(include, "internal") != 0) {
+        http_problem(a, c, HTTP_PROBLEM_BAD_QUERY, NULL, "Leave it out, or: ?include=internal",
+                "include must be internal, not '%s'", http_shown(include, shown));
+        return false;
+    }
+    ret->prefix = filter != NULL ? filter + strlen(head) : "";
+    ret->prefix_size = strlen(ret->prefix);
+    ret->with_internal = include != NULL;
+    return true;
+}
+
+/* Where the page begins: after its token, and not before the prefix. */
+static size_t first_topic(
+        const struct image *image, const struct http_page *page, const struct topic_filter *filter)
+{
+    size_t at = image_topic_lower_bound(image, filter->prefix);
+
+    if (page->has_after) {
+        size_t after = image_topic_lower_bound(image, page->after);
+        if (after < image_n_topics(image) &&
+                strcmp(image_topic_at(image, after)->name, page->after) == 0) {
+            after++;
+        }
+        at = after > at ? after : at;
+    }
+    return at;
+}
+
+void http_get_topics(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a)
+{
+    struct topic_filter filter;
+    struct http_page page;
+    const char *last = NULL;
+
+    (void)arg;
+    if (!read_filter(c, &filter, a) || !http_page_begin(&page, 't', c, a)) {
+        return;
+    }
+    for (size_t i = first_topic(v->image, &page, &filter); i < image_n_topics(v->image); i++) {
+        const struct image_topic *t = image_topic_at(v->image, i);
+        if (strncmp(t->name, filter.prefix, filter.prefix_size) != 0) {
+            break;
+        }
+        if (t->internal && !filter.with_internal) {
+            continue;
+        }
+        if (http_page_is_full(&page)) {
+            http_page_more(&page, last);
+            break;
+        }
+        last = t->name;
+        http_page_add(&page, topic_json(t));
+    }
+    http_page_end(&page, a);
+}
+
+static json_t *configs_json(const struct image_topic *t)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < conf_n_topic_keys; i++) {
+        const struct conf_key *key = &conf_topic_keys[i];
+        const char *own = image_topic_config(t, key->name);
+        must(json_array_append_new(
+                     list, json_pack("{s:s, s:o, s:o, s:s, s:s}", "name", key->name, "value",
+                                   http_json_text(own != NULL ? own : key->fallback), "default",
+                                   http_json_text(key->fallback), "source",
+                                   own != NULL ? "topic" : "default", "text", key->text)) == 0);
+    }
+    return list;
+}
+
+void http_get_topic(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a)
+{
+    const struct image_topic *t = image_topic_by_name(v->image, arg);
+
+    if (t == NULL) {
+        http_no_topic(a, c, arg);
+        return;
+    }
+    json_t *json = topic_json(t);
+    must(json_object_set_new(json, "configs", configs_json(t)) == 0);
+    http_answer_json(a, 200, json);
+}
+
+/* --- Partitions ----------------------------------------------------------------------------------------------------- */
+
+static json_t *set_json(const struct broker_set *s)
+{
+    json_t *list = json_array();
+
+    for (uint8_t i = 0; i < s->n; i++) {
+        must(json_array_append_new(list, json_integer(s->at[i])) == 0);
+    }
+    return list;
+}
+
+static json_t *leader_json(broker_id leader)
+{
+    return leader != BROKER_NONE ? json_integer(leader) : json_null();
+}
+
+static json_t *partition_json(const struct partition_state *p)
+{
+    return json_pack("{s:i, s:o, s:i, s:i, s:o, s:o, s:o, s:s}", "partition", (int)p->partition,
+            "leader", leader_json(p->leader), "leader_epoch", (int)p->leader_epoch,
+            "partition_epoch", (int)p->partition_epoch, "replicas", set_json(&p->replicas), "isr",
+            set_json(&p->isr), "elr", set_json(&p->elr), "state",
+            p->leader != BROKER_NONE ? "online" : "offline");
+}
+
+void http_get_partitions(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a)
+{
+    const struct image_topic *t = image_topic_by_name(v->image, arg);
+    struct http_page page;
+
+    if (t == NULL) {
+        http_no_topic(a, c, arg);
+        return;
+    }
+    if (!http_page_begin(&page, 'p', c, a)) {
+        return;
+    }
+    for (int64_t i = http_page_after_number(&page) + 1; i < t->n_partitions; i++) {
+        if (http_page_is_full(&page)) {
+            http_page_more_number(&page, i - 1);
+            break;
+        }
+        http_page_add(&page, partition_json(&t->partitions[i]));
+    }
+    http_page_end(&page, a);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/shell/http_resources.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <strings.h>
+
+/* Placements in the answer of a creation; a topic may have 100,000, and no answer may hold the loop up. */
+enum {
+    PLACEMENTS_MAX = 1000
+};
+
+void http_write_deinit(struct http_write *w)
+{
+    http_topic_spec_deinit(&w->spec);
+    mem_free(w->reason);
+    mem_free(w->actor);
+    mem_free(w->detail);
+    json_decref(w->placement);
+    array_deinit(&w->leaders);
+    memset(w, 0, sizeof(*w));
+}
+
+/* JSON costs up to 100 ns a byte to read, and no handler may hold the loop for more than 20 ms. */
+enum {
+    BODY_MAX = 128 << 10
+};
+
+/* --- From the call to the event ------------------------------------------------------------------------------------- */
+
+/* "application/json", with or without parameters. */
+static bool is_json(const char *content_type)
+{
+    static const char json[] = "application/json";
+    size_t size = strlen(json);
+
+    if (content_type == NULL || strncasecmp(content_type, json, size) != 0) {
+        return false;
+    }
+    size += strspn(content_type + size, " \t");
+    return content_type[size] == '\0' || content_type[size] == ';';
+}
+
+static void refuse_body(const struct http_call *c, struct http_answer *a, struct http_faults *f)
+{
+    const json_t *first = json_array_get(f->list, 0);
+    char *pointer = mem_strdup(json_string_value(json_object_get(first, "pointer")));
+    char *detail = mem_strdup(json_string_value(json_object_get(first, "detail")));
+    const char *gap = pointer[0] != '\0' ? ": " : "";
+    static const char hint[] = "For example: {\"name\": \"orders\", \"partitions\": 6}";
+
+    if (f->is_malformed) {
+        http_problem(a, c, HTTP_PROBLEM_BAD_BODY, f, hint, "%s%s%s", pointer, gap, detail);
+    } else {
+        http_problem_of(
+                a, c, f->code, f, "Change what `errors` names.", "%s%s%s", pointer, gap, detail);
+    }
+    mem_free(pointer);
+    mem_free(detail);
+}
+
+void http_post_topics(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a,
+        struct http_write *w)
+{
+    struct http_faults faults = {0};
+
+    (void)v;
+    (void)arg;
+    if (!is_json(c->content_type)) {
+        http_problem(a, c, HTTP_PROBLEM_NOT_JSON, NULL,
+                "Send it with Content-Type: application/json", "the body must be JSON and say so");
+        return;
+    }
+    if (c->body.size > BODY_MAX) {
+        http_problem(a, c, HTTP_PROBLEM_TOO_LARGE, NULL,
+                "Leave assignments out: then the controller places the replicas.",
+                "the body has %zu bytes; a topic takes at most %d", c->body.size, BODY_MAX);
+        return;
+    }
+    http_topic_spec_parse(c->body, &w->spec, &faults);
+    if (faults.list != NULL) {
+        refuse_body(c, a, &faults);
+        return;
+    }
+    w->kind = HTTP_WRITE_CREATE_TOPIC;
+}
+
+void http_delete_topic(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a,
+        struct http_write *w)
+{
+    const char *confirm = http_call_param(c, "confirm");
+    char shown[HTTP_SHOWN_SIZE];
+
+    if (image_topic_by_name(v->image, arg) == NULL) {
+        http_no_topic(a, c, arg);
+        return;
+    }
+    if (confirm == NULL || strcmp(confirm, arg) != 0) {
+        char *hint = mem_format("Repeat it with ?confirm=%s", http_shown(arg, shown));
+        http_problem(a, c, HTTP_PROBLEM_NOT_CONFIRMED, NULL, hint,
+                "deleting topic '%s' removes all its records; confirm must be its name", shown);
+        mem_free(hint);
+        return;
+    }
+    w->spec.name = mem_strdup(arg);
+    w->kind = HTTP_WRITE_DELETE_TOPIC;
+}
+
+void http_write_event(const struct http_write *w, struct ctl_event *ret)
+{
+    must(w->kind != HTTP_WRITE_NONE);
+    memset(ret, 0, sizeof(*ret));
+    ret->actor = w->actor;
+    ret->reason = w->reason;
+    if (w->kind == HTTP_WRITE_DELETE_TOPIC) {
+        ret->kind = CTL_EV_DELETE_TOPIC;
+        ret->delete_topic.name = w->spec.name;
+        ret->delete_topic.dry_run = w->dry_run;
+        return;
+    }
+    ret->kind = CTL_EV_CREATE_TOPIC;
+    ret->create = (struct ctl_create_topic){
+            .name = w->spec.name,
+            .n_partitions = w->spec.n_partitions,
+            .replication_factor = w->spec.replication_factor,
+            .configs = w->spec.pairs,
+            .n_configs = w->spec.configs.n,
+            .assignments = w->spec.assignments.items,
+            .n_assignments = w->spec.assignments.n,
+            .dry_run = w->dry_run,
+    };
+}
+
+/* --- From the reply to the answer ----------------------------------------------------------------------------------- */
+
+static json_t *placement_json(const struct ctl_placement *p)
+{
+    json_t *replicas = json_array();
+
+    for (uint8_t i = 0; i < p->replicas.n; i++) {
+        must(json_array_append_new(replicas, json_integer(p->replicas.at[i])) == 0);
+    }
+    return json_pack("{s:i, s:o, s:o, s:o}", "partition", (int)p->partition, "replicas", replicas,
+            "leader", p->leader != BROKER_NONE ? json_integer(p->leader) : json_null(), "why",
+            http_json_text(p->why != NULL ? p->why : ""));
+}
+
+static void add_leader(struct http_write *w, broker_id id)
+{
+    for (size_t i = 0; i < w->leaders.n; i++) {
+        if (w->leaders.items[i] == id) {
+            return;
+        }
+    }
+    if (id != BROKER_NONE) {
+        *array_push(&w->leaders) = id;
+    }
+}
+
+void http_write_take(struct http_write *w, const struct ctl_reply *reply)
+{
+    must(w->detail == NULL);
+    w->error = reply->error;
+    w->detail = mem_strdup(reply->detail != NULL ? reply->detail : "");
+    w->decision = reply->after_seq;
+    w->topic_id = reply->topic_id;
+    w->placement = json_array();
+    for (size_t i = 0; i < reply->n_placement; i++) {
+        add_leader(w, reply->placement[i].leader);
+        w->has_offline |= reply->placement[i].leader == BROKER_NONE;
+        if (i < PLACEMENTS_MAX) {
+            must(json_array_append_new(w->placement, placement_json(&reply->placement[i])) == 0);
+        }
+    }
+}
+
+bool http_write_waits_for_leaders(const struct http_write *w)
+{
+    return w->kind == HTTP_WRITE_CREATE_TOPIC && w->error == ERRCODE_NONE && !w->dry_run &&
+           !w->has_offline;
+}
+
+/* The member of the body that an error of the core is about, or NULL. */
+static const char *pointer_of(int errcode)
+{
+    static const struct {
+        int errcode;
+        const char *pointer;
+    } rows[] = {
+            {ERRCODE_INVALID_TOPIC_EXCEPTION, "/name"},
+            {ERRCODE_INVALID_PARTITIONS, "/partitions"},
+            {ERRCODE_INVALID_REPLICATION_FACTOR, "/replication_factor"},
+            {ERRCODE_INVALID_REPLICA_ASSIGNMENT, "/assignments"},
+            {ERRCODE_INVALID_CONFIG, "/configs"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (rows[i].errcode == errcode) {
+            return rows[i].pointer;
+        }
+    }
+    return NULL;
+}
+
+static const char *hint_of(int errcode, const char *pointer)
+{
+    switch (http_status_of(errcode)) {
+    case 503:
+        return errcode == ERRCODE_NOT_CONTROLLER
+                       ? "Try again in a second."
+                       : "See which brokers are up: GET /v1/brokers (weir broker list)";
+    case 504: return "See whether it took effect: GET /v1/topics (weir topic list)";
+    case 500: return "The controller's log has more.";
+    default: return pointer != NULL ? "Change what `errors` names and send it again." : "";
+    }
+}
+
+static void answer_exists(const struct http_write *w,
+        const struct http_view *v,
+        const struct http_call *c,
+        struct http_answer *a)
+{
+    const struct image_topic *t = image_topic_by_name(v->image, w->spec.name);
+    char shown[HTTP_SHOWN_SIZE];
+    char since[HTTP_TIME_TEXT_SIZE + 8] = "";
+    char *hint = mem_format("Choose another name, or see it: GET /v1/topics/%s", w->spec.name);
+
+    /* Not there yet when another request creates it at this moment. */
+    json_t *at = t != NULL ? http_json_time(t->created_at) : json_null();
+    if (json_is_string(at)) {
+        (void)snprintf(since, sizeof(since), " since %s", json_string_value(at));
+    }
+    http_problem_of(a, c, w->error, NULL, hint, "a topic '%s' exists%s",
+            http_shown(w->spec.name, shown), since);
+    json_decref(at);
+    mem_free(hint);
+}
+
+static void answer_error(const struct http_write *w,
+        const struct http_view *v,
+        const struct http_call *c,
+        struct http_answer *a)
+{
+    const char *detail = w->detail[0] != '\0' ? w->detail : errcode_text(w->error);
+    const char *pointer = w->kind == HTTP_WRITE_CREATE_TOPIC ? pointer_of(w->error) : NULL;
+    struct http_faults faults = {0};
+
+    if (w->error == ERRCODE_TOPIC_ALREADY_EXISTS) {
+        answer_exists(w, v, c, a);
+    } else if (w->error == ERRCODE_UNKNOWN_TOPIC_OR_PARTITION) {
+        http_no_topic(a, c, w->spec.name);
+    } else {
+        const char *hint = hint_of(w->error, pointer);
+        if (pointer != NULL) {
+            http_fault_rule(&faults, w->error, pointer, "%s", detail);
+        }
+        http_problem_of(a, c, w->error, &faults, hint, "%s", detail);
+    }
+}
+
+void http_write_answer(const struct http_write *w,
+        const struct http_view *v,
+        const struct http_call *c,
+        bool is_ready,
+        struct http_answer *a)
+{
+    must(w->detail != NULL);
+    if (w->error != ERRCODE_NONE) {
+        answer_error(w, v, c, a);
+    } else if (w->kind == HTTP_WRITE_CREATE_TOPIC) {
+        http_answer_json(a, w->dry_run ? 200 : 201,
+                json_pack("{s:o, s:o, s:b, s:O}", "name", http_json_text(w->spec.name), "topic_id",
+                        http_json_uuid(&w->topic_id), "ready", is_ready ? 1 : 0, "partitions",
+                        w->placement));
+        if (!w->dry_run) {
+            http_answer_header(a, "Location", "/v1/topics/%s", w->spec.name);
+        }
+    } else {
+        http_answer_json(a, 200,
+                json_pack("{s:o, s:o}", "name", http_json_text(w->spec.name), "topic_id",
+                        http_json_uuid(&w->topic_id)));
+    }
+    if (w->error == ERRCODE_NONE && !w->dry_run) {
+        http_answer_header(a, "Weir-Decision", "%" PRIu64, w->decision);
+    }
+    http_answer_metadata(a, v);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/shell/snapshot.h"
+
+#include "common/base/crc.h"
+#include "common/wire/messages.h"
+
+/* A chunk is closed at this size; the largest record is far below the rest up to 256 KiB. */
+enum {
+    CHUNK_SIZE = 192 * 1024
+};
+
+static void add_record(void *ctx, const struct meta_record *record)
+{
+    struct snapshot *s = ctx;
+    struct buf *chunk = &s->chunks.items[s->chunks.n - 1];
+
+    if (chunk->size >= CHUNK_SIZE) {
+        chunk = array_push(&s->chunks);
+    }
+    wire_append_record(record, chunk);
+}
+
+void snapshot_build(const struct image *image, struct snapshot *ret)
+{
+    *ret = (struct snapshot){.at = image_position(image)};
+    (void)array_push(&ret->chunks);
+    image_snapshot(image, add_record, ret);
+    ARRAY_FOREACH (chunk, &ret->chunks) {
+        ret->bytes += chunk->size;
+        ret->crc = crc64(ret->crc, chunk->data, chunk->size);
+    }
+}
+
+void snapshot_deinit(struct snapshot *s)
+{
+    ARRAY_FOREACH (chunk, &s->chunks) {
+        buf_deinit(chunk);
+    }
+    array_deinit(&s->chunks);
+}
+
+int snapshot_apply(struct image *image, uint64_t index, struct bytes chunk)
+{
+    struct arena a;
+    struct msg_record_list list = {0};
+    int r = 0;
+
+    arena_init(&a, wire_arena_ceiling(chunk.size));
+    r = wire_decode_record_list(chunk, &a, &list);
+    for (size_t i = 0; i < list.n_records && r == 0; i++) {
+        r = image_apply(image, index, &list.records[i]);
+    }
+    arena_deinit(&a);
+    if (r < 0) {
+        return err_forward(r);
+    }
+    return r > 0 ? SNAPSHOT_E_BROKEN : 0;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The endpoint over a real socket, with a controller that the test plays. */
+#include "controller/shell/controller.h"
+#include "controller/shell/http_admin.h"
+#include "tests/lib/check.h"
+#include "tests/unit/controller/http_world.h"
+#include "tests/unit/net/turns.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What the endpoint asked of the controller, which answers when a case says so. */
+struct controller {
+    struct loop *loop;
+    struct http_admin *admin;
+    struct world world;
+    struct msg_active active;
+    struct msg_candidate candidates[3];
+    controller_reply_fn *reply_fn;
+    void *reply_ctx;
+    enum ctl_event_kind asked;
+    char *asked_name;
+    controller_acks_fn *acks_fn;
+    void *acks_ctx;
+    uint64_t acks_index;
+    wtime acks_timeout;
+};
+
+void controller_submit(
+        struct controller *c, const struct ctl_event *ev, controller_reply_fn *fn, void *ctx)
+{
+    c->reply_fn = fn;
+    c->reply_ctx = ctx;
+    c->asked = ev->kind;
+    mem_free(c->asked_name);
+    c->asked_name =
+            mem_strdup(ev->kind == CTL_EV_CREATE_TOPIC ? ev->create.name : ev->delete_topic.name);
+}
+
+void controller_wait_acks(struct controller *c,
+        uint64_t index,
+        const broker_id *brokers,
+        size_t n_brokers,
+        wtime timeout,
+        controller_acks_fn *fn,
+        void *ctx)
+{
+    CHECK_EQ(n_brokers, 1);
+    CHECK_EQ(brokers[0], 2);
+    c->acks_fn = fn;
+    c->acks_ctx = ctx;
+    c->acks_index = index;
+    c->acks_timeout = timeout;
+}
+
+const struct image *controller_image(const struct controller *c)
+{
+    return c->world.image;
+}
+
+bool controller_is_metadata_read(const struct controller *c)
+{
+    return c->world.view.is_metadata_read;
+}
+
+bool controller_is_active(const struct controller *c)
+{
+    return c->world.view.is_active;
+}
+
+const struct msg_active *controller_active(const struct controller *c)
+{
+    return c->world.view.has_active ? &c->active : NULL;
+}
+
+int32_t controller_id(const struct controller *c)
+{
+    return c->world.view.self_id;
+}
+
+struct uuid controller_cluster_id(const struct controller *c)
+{
+    return c->world.view.cluster_id;
+}
+
+size_t controller_n_candidates(const struct controller *c)
+{
+    return COUNT_OF(c->candidates);
+}
+
+const struct msg_candidate *controller_candidate(const struct controller *c, size_t i)
+{
+    return &c->candidates[i];
+}
+
+struct controller_zk controller_zk(const struct controller *c)
+{
+    return (struct controller_zk){true, 3000, ""};
+}
+
+size_t controller_n_links(const struct controller *c)
+{
+    return 2;
+}
+
+struct controller_link controller_link(const struct controller *c, size_t i)
+{
+    return (struct controller_link){.id = (broker_id)i + 1,
+            .is_connected = true,
+            .applied_index = 12,
+            .last_heartbeat = i == 0 ? loop_now(c->loop) - WTIME_MS(50) : 0,
+            .dirs = &c->world.dir,
+            .n_dirs = 1,
+            .trouble = ""};
+}
+
+size_t controller_n_refusals(const struct controller *c)
+{
+    return 2;
+}
+
+struct controller_refusal controller_refusal(const struct controller *c, size_t i)
+{
+    static const struct msg_broker_reg reg = {.rack = "west", .version = "0.0.9", .boot_id = ""};
+
+    return (struct controller_refusal){.id = 7 + (broker_id)i,
+            .problem = "another cluster",
+            .epoch = 5,
+            .registration = i == 0 ? &reg : NULL};
+}
+
+/* --- The test's own side -------------------------------------------------------------------------------------------- */
+
+static struct controller *play(wtime idle_timeout)
+{
+    struct controller *c = mem_new(struct controller);
+    struct http_admin_options options = {
+            .host = "127.0.0.1", .port = 0, .body_max = 1 << 20, .idle_timeout = idle_timeout};
+
+    world_init(&c->world);
+    c->loop = loop_new("admin");
+    c->active = (struct msg_active){.ctl_epoch = 4,
+            .controller_id = 1,
+            .http = "http://127.0.0.1:9180",
+            .since = 1795168800000};
+    c->candidates[0] = (struct msg_candidate){1, "http://127.0.0.1:9180", "0.1.0", 1};
+    c->candidates[1] = (struct msg_candidate){2, "http://127.0.0.1:9181", "0.1.0", 1};
+    c->candidates[2] = (struct msg_candidate){2, "http://127.0.0.1:9181", "0.1.0", 1};
+    CHECK_EQ(http_admin_new(c->loop, c, &options, &c->admin), 0);
+    return c;
+}
+
+static void play_end(struct controller *c)
+{
+    http_admin_free(c->admin);
+    loop_free(c->loop);
+    world_deinit(&c->world);
+    mem_free(c->asked_name);
+    mem_free(c);
+}
+
+static int dial(const struct controller *c)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(http_admin_port(c->admin))};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0);
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_EQ(connect(fd, (const struct sockaddr *)&in, sizeof(in)), 0);
+    CHECK_EQ(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+static int say(const struct controller *c, const char *request)
+{
+    int fd = dial(c);
+
+    CHECK_EQ(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    return fd;
+}
+
+/* True when the peer has closed. */
+static bool hear(int fd, struct buf *b)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    while ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0) {
+        buf_append(b, bytes, (size_t)n);
+    }
+    (void)buf_str(b);
+    return n == 0 || errno != EAGAIN;
+}
+
+/* The whole answer; closes. */
+static void hear_all(const struct controller *c, int fd, struct buf *b)
+{
+    buf_clear(b);
+    TURN_UNTIL(c->loop, hear(fd, b));
+    (void)close(fd);
+}
+
+static bool has(struct buf *b, const char *text)
+{
+    return strstr(buf_str(b), text) != NULL;
+}
+
+#define END "Host: a\r\nConnection: close\r\n"
+#define POST_BODY                                                                                  \
+    "POST /v1/topics HTTP/1.1\r\n" END                                                             \
+    "Content-Type: application/json\r\nContent-Length: 18\r\n\r\n{\"name\": \"orders\"}"
+
+static const struct ctl_placement one_place = {
+        .replicas = {.n = 1, .at = {2}}, .leader = 2, .why = "it has the fewest"};
+static const struct ctl_reply created = {
+        .after_seq = 40, .topic_id = {.bytes = {0xcd}}, .placement = &one_place, .n_placement = 1};
+
+static void reads_come_from_the_controller(void)
+{
+    struct controller *c = play(0);
+    struct buf b = {0};
+
+    hear_all(c, say(c, "GET /v1/brokers HTTP/1.1\r\n" END "\r\n"), &b);
+    CHECK(has(&b, "HTTP/1.1 200 OK\r\n"));
+    CHECK(has(&b, "Content-Type: application/json\r\n"));
+    CHECK(has(&b, "Weir-Metadata-Epoch: 4\r\n"));
+    CHECK(has(&b, "\"heartbeat_age_ms\": 5"));
+    CHECK(has(&b, "\"heartbeat_age_ms\": null"));
+    CHECK(has(&b, "\"id\": 7, \"state\": \"refused\", \"rack\": \"west\""));
+    CHECK(has(&b, "\"id\": 8, \"state\": \"refused\", \"rack\": null"));
+    hear_all(c, say(c, "GET /v1/controllers?page_size=5 HTTP/1.1\r\n" END "\r\n"), &b);
+    CHECK(has(&b, "\"id\": 1, \"state\": \"active\""));
+    CHECK(strstr(strstr(buf_str(&b), "\"id\": 2") + 1, "\"id\": 2") == NULL); /* once */
+    hear_all(c, say(c, "HEAD /v1/cluster HTTP/1.1\r\n" END "\r\n"), &b);
+    CHECK(has(&b, "HTTP/1.1 200 OK\r\n"));
+    CHECK_STR(strstr(buf_str(&b), "\r\n\r\n"), "\r\n\r\n");
+    hear_all(c, say(c, "GET /v1/topics?page_size=1&page_size=2 HTTP/1.1\r\n" END "\r\n"), &b);
+    CHECK(has(&b, "HTTP/1.1 400 "));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void creation_is_answered_after_commit_and_acks(void)
+{
+    struct controller *c = play(0);
+    struct buf b = {0};
+    int fd = say(c, POST_BODY);
+
+    TURN_UNTIL(c->loop, c->reply_fn != NULL);
+    CHECK_EQ(c->asked, CTL_EV_CREATE_TOPIC);
+    CHECK_STR(c->asked_name, "orders");
+    c->reply_fn(c->reply_ctx, &created, 13);
+    CHECK(c->acks_fn != NULL);
+    CHECK_EQ(c->acks_index, 13);
+    CHECK(c->acks_timeout > 0 && c->acks_timeout <= WTIME_S(2));
+    turn_once(c->loop);
+    CHECK(!hear(fd, &b));
+    CHECK_EQ(b.size, 0);
+    c->acks_fn(c->acks_ctx, true);
+    hear_all(c, fd, &b);
+    CHECK(has(&b, "HTTP/1.1 201 Created\r\n"));
+    CHECK(has(&b, "Location: /v1/topics/orders\r\n"));
+    CHECK(has(&b, "Weir-Decision: 40\r\n"));
+    CHECK(has(&b, "\"ready\": true"));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void leaders_that_are_slow_make_it_not_ready(void)
+{
+    struct controller *c = play(0);
+    struct buf b = {0};
+    int fd = say(c, POST_BODY);
+
+    TURN_UNTIL(c->loop, c->reply_fn != NULL);
+    c->reply_fn(c->reply_ctx, &created, 13);
+    c->acks_fn(c->acks_ctx, false);
+    hear_all(c, fd, &b);
+    CHECK(has(&b, "HTTP/1.1 201 "));
+    CHECK(has(&b, "\"ready\": false"));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void outcome_that_nobody_knows_is_504(void)
+{
+    struct controller *c = play(0);
+    struct ctl_reply lost = {.error = ERRCODE_REQUEST_TIMED_OUT, .detail = ""};
+    struct buf b = {0};
+    int fd = say(c, POST_BODY);
+
+    TURN_UNTIL(c->loop, c->reply_fn != NULL);
+    c->reply_fn(c->reply_ctx, &lost, 0);
+    CHECK(c->acks_fn == NULL);
+    hear_all(c, fd, &b);
+    CHECK(has(&b, "HTTP/1.1 504 "));
+    CHECK(has(&b, "whether it took effect is unknown"));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void client_that_leaves_before_the_answer_is_forgotten(void)
+{
+    struct controller *c = play(0);
+    int fd = say(c, POST_BODY);
+
+    TURN_UNTIL(c->loop, c->reply_fn != NULL);
+    (void)close(fd);
+    turn_once(c->loop);
+    turn_once(c->loop);
+    c->reply_fn(c->reply_ctx, &created, 13);
+    c->acks_fn(c->acks_ctx, true);
+    turn_once(c->loop);
+    CHECK(c->acks_fn != NULL);
+    play_end(c);
+}
+
+static void endpoint_may_end_before_the_controller_answers(void)
+{
+    struct controller *c = play(0);
+    int fd = say(c, POST_BODY);
+
+    TURN_UNTIL(c->loop, c->reply_fn != NULL);
+    play_end(c);
+    CHECK_EQ(close(fd), 0);
+}
+
+static void port_that_is_taken_is_an_error(void)
+{
+    struct controller *c = play(0);
+    struct http_admin *second = NULL;
+    struct http_admin_options options = {
+            .host = "127.0.0.1", .port = http_admin_port(c->admin), .body_max = 1024};
+
+    CHECK_EQ(http_admin_new(c->loop, c, &options, &second), -EADDRINUSE);
+    CHECK(second == NULL);
+    play_end(c);
+}
+
+static const struct check_case cases[] = {
+        CASE(reads_come_from_the_controller),
+        CASE(creation_is_answered_after_commit_and_acks),
+        CASE(leaders_that_are_slow_make_it_not_ready),
+        CASE(outcome_that_nobody_knows_is_504),
+        CASE(client_that_leaves_before_the_answer_is_forgotten),
+        CASE(endpoint_may_end_before_the_controller_answers),
+        CASE(port_that_is_taken_is_an_error),
+};
+
+CHECK_MAIN("http_admin", cases)
