@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/replica_impl.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+
+/* The rules when leading. */
+
+void replica_begin_leading(struct replica *r, struct replica_fx *fx)
+{
+    must(r->role == REPLICA_LEADER);
+    r->epoch_start = r->log_end; /* [REP-22] What lies below was written under former epochs. */
+    replica_advance(r, fx);
+}
+
+bool replica_admit(struct replica *r,
+        const struct replica_ask *ask,
+        epoch32 leader_epoch,
+        struct replica_fx *fx)
+{
+    if (r->role == REPLICA_FAILED) {
+        replica_fx_reply(fx, ask, ERRCODE_KAFKA_STORAGE_ERROR,
+                "the disk or the log of this replica failed; the broker's log says how");
+        return false;
+    }
+    if (r->role != REPLICA_LEADER) {
+        replica_fx_reply(fx, ask, ERRCODE_NOT_LEADER_OR_FOLLOWER, "");
+        return false;
+    }
+    if (leader_epoch != EPOCH_NONE && leader_epoch != r->record.leader_epoch) { /* [REP-24] */
+        replica_fx_reply(fx, ask,
+                leader_epoch < r->record.leader_epoch ? ERRCODE_FENCED_LEADER_EPOCH
+                                                      : ERRCODE_UNKNOWN_LEADER_EPOCH,
+                "");
+        return false;
+    }
+    return true;
+}
+
+/* How far `id` has everything; OFFSET_NONE = not known. Other replicas' fetches are refused ([REP-26]), so nobody else
+ * has confirmed anything in this epoch. */
+static offset64 ack_of(const struct replica *r, broker_id id)
+{
+    if (id != r->self) {
+        return OFFSET_NONE;
+    }
+    return r->fsync_acks ? r->flushed : r->log_end;
+}
+
+static void wake_passed(struct replica *r, struct replica_fx *fx)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r->n_interests; i++) {
+        struct replica_interest w = r->interests[i];
+
+        if (w.offset >= r->high_watermark) {
+            r->interests[kept++] = w;
+        } else if (w.is_produce) { /* [REP-25] Committed: now it may be acknowledged. */
+            replica_fx_reply(fx, &w.ask, ERRCODE_NONE, "");
+            fx->items[fx->n - 1].base = w.base;
+            fx->items[fx->n - 1].leader_epoch = r->record.leader_epoch;
+        } else {
+            replica_fx_push(fx, REPLICA_FX_WAKE)->ask = w.ask;
+        }
+    }
+    r->n_interests = kept;
+}
+
+void replica_advance(struct replica *r, struct replica_fx *fx)
+{
+    offset64 least = r->log_end;
+
+    must(r->role == REPLICA_LEADER);
+    if (r->record.isr.n < r->record.min_isr) { /* [REP-23] Strict: too few to commit anything. */
+        return;
+    }
+    for (uint8_t i = 0; i < r->record.isr.n; i++) {
+        offset64 ack = ack_of(r, r->record.isr.at[i]);
+
+        if (ack < least) {
+            least = ack;
+        }
+    }
+    if (least <= r->high_watermark) {
+        return;
+    }
+    r->high_watermark = least;
+    replica_fx_push(fx, REPLICA_FX_SAVE_HW)->limit = least;
+    wake_passed(r, fx);
+}
+
+static void park(struct replica *r, const struct replica_interest *w)
+{
+    if (r->n_interests == r->cap_interests) {
+        size_t cap = r->cap_interests < 4 ? 4 : r->cap_interests * 2;
+
+        r->interests = mem_resize(r->interests, cap, sizeof(*r->interests));
+        r->cap_interests = cap;
+    }
+    r->interests[r->n_interests++] = *w;
+}
+
+void replica_on_produce(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    struct replica_fx_item *it;
+
+    must(ev->produce.acks >= -1 && ev->produce.acks <= 1);
+    if (!replica_admit(r, &ev->ask, EPOCH_NONE, fx)) {
+        return;
+    }
+    if (ev->produce.acks == -1 && r->record.isr.n < r->record.min_isr) { /* [REP-25] */
+        replica_fx_reply(fx, &ev->ask, ERRCODE_NOT_ENOUGH_REPLICAS, "");
+        return;
+    }
+    it = replica_fx_push(fx, REPLICA_FX_APPEND);
+    it->ask = ev->ask;
+    it->leader_epoch = r->record.leader_epoch;
+}
+
+void replica_on_appended(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    must(r->role == REPLICA_LEADER);
+    must(ev->appended.leader_epoch == r->record.leader_epoch);
+    must(ev->appended.base == r->log_end);
+    must(ev->appended.log_end > ev->appended.base);
+
+    r->log_end = ev->appended.log_end;
+    if (ev->appended.acks == -1) {
+        park(r, &(struct replica_interest){.is_produce = true,
+                        .ask = ev->ask,
+                        .base = ev->appended.base,
+                        .offset = ev->appended.log_end - 1});
+    } else {
+        replica_fx_reply(fx, &ev->ask, ERRCODE_NONE, "");
+        fx->items[fx->n - 1].base = ev->appended.base;
+        fx->items[fx->n - 1].leader_epoch = r->record.leader_epoch;
+    }
+    replica_advance(r, fx);
+}
+
+void replica_on_flushed(struct replica *r, offset64 flushed, struct replica_fx *fx)
+{
+    must(flushed <= r->log_end);
+    if (flushed > r->flushed) {
+        r->flushed = flushed;
+    }
+    if (r->role == REPLICA_LEADER) {
+        replica_advance(r, fx);
+    }
+}
+
+void replica_on_fetch(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    struct replica_fx_item *it;
+
+    if (ev->fetch.replica != BROKER_NONE) { /* [REP-26] */
+        replica_fx_reply(fx, &ev->ask, ERRCODE_UNSUPPORTED_VERSION,
+                "this version serves consumers only: fetching as a replica is not offered");
+        return;
+    }
+    if (!replica_admit(r, &ev->ask, ev->fetch.leader_epoch, fx)) {
+        return;
+    }
+    if (ev->fetch.offset < 0 || ev->fetch.offset > r->log_end) {
+        replica_fx_reply(fx, &ev->ask, ERRCODE_OFFSET_OUT_OF_RANGE, "");
+        return;
+    }
+    /* [REP-27] Between the high watermark and the log end there is nothing to read yet, which is no error. */
+    it = replica_fx_push(fx, REPLICA_FX_READ);
+    it->ask = ev->ask;
+    it->base = ev->fetch.offset;
+    it->limit = r->high_watermark;
+    it->leader_epoch = r->record.leader_epoch;
+}
+
+void replica_on_wait(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    if (r->role != REPLICA_LEADER || ev->wait.leader_epoch != r->record.leader_epoch ||
+            r->high_watermark > ev->wait.seen) {
+        replica_fx_push(fx, REPLICA_FX_WAKE)->ask =
+                ev->ask; /* it changed since the reader looked */
+        return;
+    }
+    park(r, &(struct replica_interest){
+                    .ask = ev->ask, .offset = ev->wait.seen, .base = OFFSET_NONE});
+}
+
+void replica_on_list(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    struct replica_fx_item *it;
+
+    if (!replica_admit(r, &ev->ask, ev->list.leader_epoch, fx)) {
+        return;
+    }
+    if (ev->list.latest && r->high_watermark < r->epoch_start) { /* [REP-28] KIP-207 */
+        replica_fx_reply(fx, &ev->ask, ERRCODE_OFFSET_NOT_AVAILABLE, "");
+        return;
+    }
+    it = replica_fx_push(fx, REPLICA_FX_OFFSETS);
+    it->ask = ev->ask;
+    it->limit = r->high_watermark;
+    it->leader_epoch = r->record.leader_epoch;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/shell/acceptor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/shell/broker.h"
+#include "broker/shell/conn_log.h"
+#include "broker/shell/ctl_link.h"
+#include "broker/shell/errcode_map.h"
+#include "common/base/cleanup.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/base/obj.h"
+#include "common/conf/conf.h"
+#include "common/net/resolve.h"
+#include "common/obs/log.h"
+
+enum {
+    GREETING_MAGIC = 0x57677265,
+    GREETINGS_MAX = 1024, /* connections that have not said Hello */
+    HANDSHAKE_S = 10,
+};
+
+struct listening {
+    struct acceptor *a;
+    const char *name;
+    struct listener *listener;
+};
+
+struct acceptor {
+    struct broker *b;
+    struct listening listeners[BROKER_LISTENERS_MAX];
+    size_t n;
+    LIST_HEAD(, greeting) greetings;
+    size_t n_greetings;
+};
+
+/* A connection that has not said Hello yet. */
+struct greeting {
+    uint32_t magic;
+    LIST_ENTRY(greeting) entry;
+    struct acceptor *a;
+    struct rpc_conn *c;
+    const char *listener;
+    struct conn_slot slot;
+    const char *refusal; /* why it may not be a client's; NULL = it is counted in `slot` */
+};
+
+/* Forgets the greeting; a counted slot stays with whoever took it over. */
+static void greeting_free(struct greeting *g, bool leave_slot)
+{
+    if (leave_slot && g->refusal == NULL) {
+        conn_limits_leave(&g->a->b->conn_limits, &g->slot);
+    }
+    LIST_REMOVE(g, entry);
+    g->a->n_greetings--;
+    OBJ_CLEAR(g);
+    (void)mem_free(g);
+}
+
+static void refuse(struct greeting *g,
+        struct rpc_conn *c,
+        const struct rpc_request *r,
+        int error,
+        const char *detail)
+{
+    conn_log_refused("acceptor", rpc_conn_peer(c), detail);
+    rpc_answer(c, &r->header, error, detail, NULL);
+    rpc_conn_close_after_flush(c);
+}
+
+static bool cluster_is_wrong(const struct broker *b, const struct uuid *id, char *text, size_t size)
+{
+    char theirs[UUID_TEXT_SIZE], ours[UUID_TEXT_SIZE];
+
+    if (uuid_is_zero(id) || uuid_is_zero(&b->cluster_id) || uuid_equal(id, &b->cluster_id)) {
+        return false;
+    }
+    (void)snprintf(text, size, "the cluster is %s, this broker belongs to %s",
+            uuid_format(id, theirs), uuid_format(&b->cluster_id, ours));
+    return true;
+}
+
+static void answer_hello(struct greeting *g,
+        struct rpc_conn *c,
+        const struct rpc_request *r,
+        const struct msg_hello_request *m)
+{
+    struct broker *b = g->a->b;
+    struct image_position at = image_position(b->image);
+    bool is_controller = m->role == ROLE_CONTROLLER;
+    struct msg_hello_response out = {.cluster_id = b->cluster_id,
+            .broker = b->id,
+            .broker_epoch = broker_epoch(b),
+            .version = WEIR_VERSION,
+            .feature_level = BROKER_FEATURE_LEVEL,
+            .max_request_bytes = (uint32_t)conf_i64(b->conf, "socket.request.max.bytes"),
+            .applied_index = is_controller ? at.index : 0,
+            .applied_crc64 = is_controller ? at.crc : 0};
+    struct rpc_out *o = rpc_out_new();
+
+    wire_encode_hello_response(&out, rpc_out_buf(o));
+    rpc_answer(c, &r->header, ERRCODE_NONE, "", o);
+}
+
+/* The Hello is well-formed: who is it? */
+static void greet(struct greeting *g,
+        struct rpc_conn *c,
+        const struct rpc_request *r,
+        const struct msg_hello_request *m)
+{
+    struct broker *b = g->a->b;
+    char text[160];
+
+    if (cluster_is_wrong(b, &m->cluster_id, text, sizeof(text))) { /* [BRK-8] */
+        refuse(g, c, r, ERRCODE_INCONSISTENT_CLUSTER_ID, text);
+        return;
+    }
+    switch (m->role) {
+    case ROLE_REPLICA:
+        refuse(g, c, r, ERRCODE_UNSUPPORTED_VERSION,
+                "this version does not replicate between brokers");
+        return;
+    case ROLE_CONTROLLER:
+        if (!ctl_link_admits(b->ctl, m, text, sizeof(text))) {
+            refuse(g, c, r, ERRCODE_NOT_CONTROLLER, text);
+            return;
+        }
+        answer_hello(g, c, r, m);
+        ctl_link_adopt(b->ctl, c, m);
+        greeting_free(g, true);
+        return;
+    case ROLE_CLIENT:
+        if (g->refusal != NULL) {
+            refuse(g, c, r, ERRCODE_POLICY_VIOLATION, g->refusal);
+            return;
+        }
+        answer_hello(g, c, r, m);
+        data_loops_adopt(&b->data, c, &g->slot, g->listener, m->client_id);
+        greeting_free(g, false);
+        return;
+    }
+}
+
+static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
+{
+    struct greeting *g = OBJ_CAST(struct greeting, owner, GREETING_MAGIC);
+    struct msg_hello_request m;
+    struct arena arena;
+    int e;
+
+    if (r->header.api != API_HELLO) {
+        conn_log_refused("acceptor", rpc_conn_peer(c), "its first request was not Hello");
+        greeting_free(g, true);
+        rpc_conn_close(c);
+        (void)rpc_request_free(r);
+        return;
+    }
+    arena_init(&arena, wire_arena_ceiling(r->body.size));
+    e = wire_decode_hello_request(r->body, &arena, &m);
+    if (e != 0) {
+        refuse(g, c, r, errcode_of_wire(e).error, errcode_of_wire(e).detail);
+    } else if (m.auth.size > 0) {
+        refuse(g, c, r, ERRCODE_SECURITY_DISABLED,
+                "this version knows no authentication: auth must be empty");
+    } else if (strlen(m.client_id) > 255) {
+        refuse(g, c, r, ERRCODE_INVALID_REQUEST, "a client id has at most 255 bytes");
+    } else {
+        greet(g, c, r, &m);
+    }
+    arena_deinit(&arena);
+    (void)rpc_request_free(r);
+}
+
+static void on_closed(void *owner, struct rpc_conn *c, const char *reason)
+{
+    struct greeting *g = OBJ_CAST(struct greeting, owner, GREETING_MAGIC);
+
+    conn_log_closed("acceptor", rpc_conn_peer(c), reason);
+    greeting_free(g, true);
+}
+
+static const struct rpc_callbacks greeting_callbacks = {
+        .on_request = on_request, .on_closed = on_closed};
+
+static void on_accept(void *ctx, int fd, const struct sockaddr_storage *peer)
+{
+    struct listening *l = ctx;
+    struct acceptor *a = l->a;
+    const struct conf *conf = a->b->conf;
+    struct rpc_limits limits = {.frame_max = (uint32_t)conf_i64(conf, "socket.request.max.bytes"),
+            .outstanding_max = (uint64_t)conf_i64(conf, "weir.connection.outstanding.bytes"),
+            .handshake_timeout = WTIME_S(HANDSHAKE_S)};
+    struct greeting *g;
+
+    if (a->n_greetings >= GREETINGS_MAX) {
+        char text[64];
+
+        sockaddr_text(peer, text, sizeof(text));
+        conn_log_refused("acceptor", text, "too many connections wait without having said Hello");
+        (void)close(fd);
+        return;
+    }
+    g = mem_new(struct greeting);
+    OBJ_INIT(g, GREETING_MAGIC);
+    g->a = a;
+    g->listener = l->name;
+    /* A refused one may still be a controller, which the limits do not count. */
+    g->refusal = conn_limits_enter(&a->b->conn_limits, peer, &g->slot);
+    LIST_INSERT_HEAD(&a->greetings, g, entry);
+    a->n_greetings++;
+    g->c = rpc_conn_accept(a->b->control, fd, &limits, &greeting_callbacks, g);
+}
+
+int acceptor_new(struct broker *b, struct acceptor **ret, char *error, size_t error_size)
+{
+    struct acceptor *a = mem_new(struct acceptor);
+
+    a->b = b;
+    LIST_INIT(&a->greetings);
+    for (size_t i = 0; i < b->n_listeners; i++) {
+        struct listening *l = &a->listeners[i];
+        int r;
+
+        l->a = a;
+        l->name = b->listeners[i].name;
+        r = listener_new(
+                b->control, b->listeners[i].host, b->listeners[i].port, on_accept, l, &l->listener);
+        if (r < 0) {
+            (void)snprintf(error, error_size, "listener %s: %s port %u: %s", l->name,
+                    b->listeners[i].host, b->listeners[i].port,
+                    r == -EADDRINUSE ? "the port is in use by another process; stop that or change "
+                                       "`listeners`"
+                                     : strerror(-r));
+            (void)acceptor_free(a);
+            return ACCEPTOR_E_BIND;
+        }
+        a->n = i + 1;
+        log_info("acceptor", "listening", KV_STR("listener", l->name),
+                KV_STR("host", b->listeners[i].host), KV_I64("port", listener_port(l->listener)));
+    }
+    *ret = a;
+    return 0;
+}
+
+void acceptor_stop(struct acceptor *a)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        a->listeners[i].listener = listener_free(a->listeners[i].listener);
+    }
+    a->n = 0;
+}
+
+struct acceptor *acceptor_free(struct acceptor *a)
+{
+    struct greeting *g;
+
+    if (a == NULL) {
+        return NULL;
+    }
+    acceptor_stop(a);
+    while ((g = LIST_FIRST(&a->greetings)) != NULL) {
+        rpc_conn_close(g->c);
+        greeting_free(g, true);
+    }
+    return mem_free(a);
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/shell/broker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "broker/shell/acceptor.h"
+#include "broker/shell/broker_http.h"
+#include "broker/shell/ctl_link.h"
+#include "broker/shell/keeper.h"
+#include "broker/shell/registration.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/conf/conf.h"
+#include "common/net/resolve.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "common/zk/zk.h"
+
+enum {
+    SHUTDOWN_MS = 10000,
+    OPEN_FILES_MIN = 64,
+    ERROR_SIZE = 512
+};
+
+/* --- What parts ask of each other --------------------------------------------------------------------------------- */
+
+int64_t broker_epoch(const struct broker *b)
+{
+    return b->registration != NULL ? registration_epoch(b->registration) : BROKER_EPOCH_NONE;
+}
+
+bool broker_may_lead(const struct broker *b) /* [REP-20] */
+{
+    const struct image_broker *me = image_broker(b->image, b->id);
+
+    return me != NULL && me->epoch == broker_epoch(b) && me->state != BROKER_FENCED &&
+           ctl_link_trouble(b->ctl)[0] == '\0';
+}
+
+void broker_give_up(struct broker *b, int exit_code)
+{
+    b->exit_code = exit_code;
+    b->is_stopping = true;
+    loop_stop(b->control);
+}
+
+static void wake(void *ctx, const struct partition_wake *wakes, size_t n)
+{
+    struct broker *b = ctx;
+
+    data_loops_wake(&b->data, wakes, n);
+}
+
+static void wants_flush(void *ctx, struct partition *p)
+{
+    struct broker *b = ctx;
+
+    keeper_flush_soon(b->keeper, p);
+}
+
+/* --- ZooKeeper ---------------------------------------------------------------------------------------------------- */
+
+static void on_session(void *ctx)
+{
+    struct broker *b = ctx;
+
+    if (!b->is_stopping) {
+        registration_set_cluster(b->registration, &b->cluster_id);
+        registration_begin(b->registration, b->zk);
+    }
+}
+
+static void on_connection(void *ctx, bool connected)
+{
+    metric_set(METRIC_ZK_CONNECTED, connected ? 1 : 0);
+}
+
+static void on_session_lost(void *ctx)
+{
+    struct broker *b = ctx;
+
+    registration_lost(b->registration);
+}
+
+static void on_registration_changed(void *ctx, int64_t epoch)
+{
+    struct broker *b = ctx;
+
+    keeper_registered(b->keeper, epoch);
+    ctl_link_registration_changed(b->ctl);
+}
+
+static void on_foreign(void *ctx, const char *sentence)
+{
+    struct broker *b = ctx;
+
+    log_error("broker", "id_in_use", KV_STR("reason", sentence));
+    broker_give_up(b, 1);
+}
+
+static void fill_nonce(void *ctx, struct uuid *ret)
+{
+    struct broker *b = ctx;
+    const struct file_io *io = log_dir_io(b->dirs.items[0]);
+
+    if (io->random(io->ctx, ret->bytes, sizeof(ret->bytes)) < 0) {
+        *ret = (struct uuid){{0}};
+    }
+}
+
+/* What the registration says of this machine and its folders. */
+struct self {
+    struct uuid dirs[64];
+    struct endpoint endpoints[BROKER_LISTENERS_MAX];
+    struct file_identity identity;
+};
+
+static void make_registration(struct broker *b, struct self *self)
+{
+    const struct file_io *io = log_dir_io(b->dirs.items[0]);
+    struct registration_options o = {.fill_nonce = fill_nonce,
+            .on_changed = on_registration_changed,
+            .on_foreign = on_foreign,
+            .ctx = b};
+    struct msg_broker_reg *reg = &o.reg;
+
+    *reg = (struct msg_broker_reg){.cluster_id = b->cluster_id,
+            .broker = b->id,
+            .dirs = self->dirs,
+            .endpoints = self->endpoints,
+            .rack = conf_str(b->conf, "broker.rack"),
+            .crash_kind = CRASH_CLEAN,
+            .prev_epoch = BROKER_EPOCH_NONE,
+            .version = WEIR_VERSION,
+            .feature_level = BROKER_FEATURE_LEVEL};
+    if (io->identity(io->ctx, log_dir_path(b->dirs.items[0]), &self->identity) < 0) {
+        self->identity.boot_id[0] = '\0';
+    }
+    reg->boot_id = self->identity.boot_id;
+    for (size_t i = 0; i < b->dirs.n; i++) {
+        const struct log_dir *d = b->dirs.items[i];
+
+        self->dirs[reg->n_dirs++] = *log_dir_id(d);
+        if (log_dir_crash_kind(d) > reg->crash_kind) {
+            reg->crash_kind = log_dir_crash_kind(d);
+        }
+        if (log_dir_prev_epoch(d) > reg->prev_epoch) {
+            reg->prev_epoch = log_dir_prev_epoch(d);
+        }
+    }
+    for (size_t i = 0; i < b->n_listeners; i++) {
+        self->endpoints[reg->n_endpoints++] = (struct endpoint){.name = b->advertised[i].name,
+                .host = b->advertised[i].host,
+                .port = b->advertised[i].port};
+    }
+    b->registration = registration_new(b->control, &o);
+}
+
+/* --- Stopping ----------------------------------------------------------------------------------------------------- */
+
+static void on_shutdown_done(void *ctx, bool done)
+{
+    struct broker *b = ctx;
+
+    log_info("broker", "shutdown_granted", KV_STR("leaderships", done ? "moved" : "not moved"));
+    loop_stop(b->control);
+}
+
+static void on_shutdown_late(void *ctx)
+{
+    struct broker *b = ctx;
+
+    log_warn("broker", "shutdown_not_granted",
+            KV_STR("reason",
+                    "the controller did not grant the shutdown within 10 s; stopping without it"));
+    loop_stop(b->control);
+}
+
+/* A second one: at once, as if killed. The logs are recovered at the next start. */
+static void on_second_signal(int signo)
+{
+    static const char text[] = "weir-broker: stopped at once by a second signal\n";
+
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(1);
+}
+
+static void on_stop_signal(void *ctx, int signo)
+{
+    struct broker *b = ctx;
+
+    if (b->is_stopping) {
+        on_second_signal(signo);
+    }
+    b->is_stopping = true;
+    log_info("broker", "stopping", KV_I64("signal", signo));
+    if (!ctl_link_shutdown(b->ctl, on_shutdown_done, b)) {
+        loop_stop(b->control);
+        return;
+    }
+    timer_set(&b->stop_timer, wtime_add(loop_now(b->control), WTIME_MS(SHUTDOWN_MS)));
+}
+
+/* --- Starting ----------------------------------------------------------------------------------------------------- */
+
+static int refuse_start(const char *reason)
+{
+    log_error("broker", "start_refused", KV_STR("reason", reason));
+    return 1;
+}
+
+static const struct conf_listener *find_listener(
+        const struct conf_listener *l, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(l[i].name, name) == 0) {
+            return &l[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_wildcard(const char *host)
+{
+    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+/* Each listener's advertised address, checked; in the listeners' order. */
+static int read_advertised(struct broker *b, char *error)
+{
+    struct conf_listener given[BROKER_LISTENERS_MAX];
+    size_t n = 0;
+
+    if (conf_parse_listeners(conf_str(b->conf, "advertised.listeners"), given, BROKER_LISTENERS_MAX,
+                &n, error, ERROR_SIZE) != 0) {
+        return 1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (find_listener(b->listeners, b->n_listeners, given[i].name) == NULL) {
+            (void)snprintf(error, ERROR_SIZE,
+                    "advertised.listeners: %.31s is not a name in `listeners`", given[i].name);
+            return 1;
+        }
+    }
+    for (size_t i = 0; i < b->n_listeners; i++) {
+        const struct conf_listener *a = find_listener(given, n, b->listeners[i].name);
+
+        b->advertised[i] = a != NULL ? *a : b->listeners[i];
+        if (is_wildcard(b->advertised[i].host)) { /* [BRK-14] */
+            (void)snprintf(error, ERROR_SIZE,
+                    "listener %s would be advertised as \"%s\", where nobody can reach it: set "
+                    "`advertised.listeners` to "
+                    "the address that clients use",
+                    b->listeners[i].name, b->advertised[i].host);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int read_listeners(struct broker *b, char *error)
+{
+    const char *inter = conf_str(b->conf, "inter.broker.listener.name");
+
+    b->listeners = mem_new_n(struct conf_listener, BROKER_LISTENERS_MAX);
+    b->advertised = mem_new_n(struct conf_listener, BROKER_LISTENERS_MAX);
+    if (conf_parse_listeners(conf_str(b->conf, "listeners"), b->listeners, BROKER_LISTENERS_MAX,
+                &b->n_listeners, error, ERROR_SIZE) != 0) {
+        return 1;
+    }
+    if (find_listener(b->listeners, b->n_listeners, inter) == NULL) {
+        (void)snprintf(error, ERROR_SIZE,
+                "inter.broker.listener.name: %s is not a name in `listeners`", inter);
+        return 1;
+    }
+    return read_advertised(b, error);
+}
+
+static int open_dir(struct broker *b, const char *path, char *error)
+{
+    struct log_dir *d = NULL;
+    const struct uuid *cluster;
+    int r;
+
+    if (b->dirs.n == 64) {
+        (void)snprintf(error, ERROR_SIZE, "log.dirs: more than 64 folders");
+        return 1;
+    }
+    r = log_dir_open(&file_io_posix, path, b->id, &d, error, ERROR_SIZE);
+    if (r != 0) {
+        if (r < 0) {
+            (void)snprintf(error, ERROR_SIZE, "log.dirs: %s: %s", path, strerror(-r));
+        }
+        return 1;
+    }
+    b->dirs.items[b->dirs.n++] = d;
+    cluster = log_dir_cluster_id(d);
+    if (!uuid_is_zero(cluster) && !uuid_is_zero(&b->cluster_id) &&
+            !uuid_equal(cluster, &b->cluster_id)) {
+        (void)snprintf(error, ERROR_SIZE, "log.dirs: %s belongs to another cluster than %s", path,
+                log_dir_path(b->dirs.items[0]));
+        return 1;
+    }
+    if (!uuid_is_zero(cluster)) {
+        b->cluster_id = *cluster;
+    }
+    return 0;
+}
+
+static int open_dirs(struct broker *b, char *error)
+{
+    char *list = mem_strdup(conf_str(b->conf, "log.dirs"));
+    char *rest = list, *item;
+    int r = 0;
+
+    b->dirs.items = mem_new_n(struct log_dir *, 64);
+    while (r == 0 && (item = strsep(&rest, ",")) != NULL) {
+        char *end;
+
+        item += strspn(item, " \t");
+        end = item + strlen(item);
+        while (end > item && (end[-1] == ' ' || end[-1] == '\t')) {
+            *--end = '\0';
+        }
+        if (*item != '\0') {
+            r = open_dir(b, item, error);
+        }
+    }
+    (void)mem_free(list);
+    if (r == 0 && b->dirs.n == 0) {
+        (void)snprintf(error, ERROR_SIZE, "log.dirs names no folder");
+        return 1;
+    }
+    for (size_t i = 0; r == 0 && i < b->dirs.n; i++) {
+        if (!uuid_is_zero(&b->cluster_id) && uuid_is_zero(log_dir_cluster_id(b->dirs.items[i]))) {
+            r = log_dir_adopt(
+                    b->dirs.items[i], &b->cluster_id); /* a folder added to a known broker */
+        }
+        if (r == 0) {
+            r = log_dir_begin_run(b->dirs.items[i], BROKER_EPOCH_NONE);
+        }
+        if (r != 0) {
+            (void)snprintf(error, ERROR_SIZE,
+                    "log.dirs: %s: its marker files cannot be written: %s",
+                    log_dir_path(b->dirs.items[i]), r < 0 ? strerror(-r) : "another cluster's");
+        }
+    }
+    return r == 0 ? 0 : 1;
+}
+
+static size_t open_files_max(const struct conf *conf)
+{
+    int64_t given = conf_i64(conf, "weir.open.files.max");
+    struct rlimit lim;
+
+    if (given == 0 && getrlimit(RLIMIT_NOFILE, &lim) == 0) {
+        lim.rlim_cur = lim.rlim_max; /* what is allowed is asked for */
+        (void)setrlimit(RLIMIT_NOFILE, &lim);
+        given = getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY
+                        ? (int64_t)(lim.rlim_cur / 2)
+                        : 1024 * 1024;
+    }
+    return given < OPEN_FILES_MIN ? OPEN_FILES_MIN : (size_t)given;
+}
+
+static uint32_t n_loops(const struct conf *conf)
+{
+    int64_t n = conf_i64(conf, "num.network.threads");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (n == 0) {
+        n = cores > 0 ? cores : 1;
+    }
+    return (uint32_t)n;
+}
+
+static int start_zookeeper(struct broker *b, char *error)
+{
+    struct zk_options o = {.connect = conf_str(b->conf, "zookeeper.connect"),
+            .session_timeout_ms = (int)conf_i64(b->conf, "zookeeper.session.timeout.ms"),
+            .on_session = on_session,
+            .on_connection = on_connection,
+            .on_session_lost = on_session_lost,
+            .ctx = b};
+
+    return zk_new(b->control, b->resolver, &o, &b->zk, error, ERROR_SIZE);
+}
+
+/* [BRK-1] Everything up to the running loops, in this order. 0, or the reason in `error`. */
+static int start(struct broker *b, struct self *self, char *error)
+{
+    if (read_listeners(b, error) != 0 || open_dirs(b, error) != 0) {
+        return 1;
+    }
+    b->control = loop_new("control");
+    b->resolver = resolver_new();
+    b->image = image_new();
+    b->files = file_cache_new(&file_io_posix, open_files_max(b->conf));
+    b->env = (struct partition_env){
+            .self = b->id, .files = b->files, .wake = wake, .wants_flush = wants_flush, .ctx = b};
+    partitions_init(&b->partitions, &b->env, &b->dirs);
+    conn_limits_init(&b->conn_limits, conf_i64(b->conf, "max.connections"),
+            conf_i64(b->conf, "max.connections.per.ip"));
+    /* Ports are taken before logs are read: a second broker on this machine hears of it at once. */
+    if (acceptor_new(b, &b->acceptor, error, ERROR_SIZE) != 0 ||
+            broker_http_new(b, &b->http, error, ERROR_SIZE) != 0) {
+        return 1;
+    }
+    data_loops_init(&b->data, b, n_loops(b->conf));
+    partitions_recover(&b->partitions, (size_t)conf_i64(b->conf, "num.io.threads"));
+    b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
+    b->keeper = keeper_new(b);
+    b->ctl = ctl_link_new(b);
+    make_registration(b, self);
+    timer_init(&b->stop_timer, b->control, on_shutdown_late, b);
+    if (start_zookeeper(b, error) != 0) {
+        return 1;
+    }
+    loop_on_signal(b->control, SIGTERM, on_stop_signal, b);
+    loop_on_signal(b->control, SIGINT, on_stop_signal, b);
+    return 0;
+}
+
+/* [BRK-15] Takes everything down; `is_running`: the loops ran, and the folders are left clean. */
+static void end(struct broker *b, bool is_running)
+{
+    int64_t epoch = broker_epoch(b);
+
+    if (b->acceptor != NULL) {
+        acceptor_stop(b->acceptor);
+    }
+    if (is_running) {
+        data_loops_stop(&b->data);
+    }
+    b->is_over = true;
+    b->pool = io_pool_free(b->pool);
+    if (b->keeper != NULL && is_running && b->exit_code == 0) {
+        b->exit_code = keeper_finish(b->keeper, epoch, image_position(b->image).index) ? 0 : 1;
+    }
+    b->ctl = ctl_link_free(b->ctl);
+    b->acceptor = acceptor_free(b->acceptor);
+    b->http = broker_http_free(b->http);
+    if (b->control != NULL) {
+        timer_deinit(&b->stop_timer);
+    }
+    b->zk = zk_free(b->zk); /* after the clean markers: the ephemeral node goes last */
+    b->registration = registration_free(b->registration);
+    b->resolver = b->resolver != NULL ? resolver_free(b->resolver) : NULL;
+    b->keeper = keeper_free(b->keeper);
+    b->control = b->control != NULL ? loop_free(b->control) : NULL;
+    if (b->data.items != NULL) {
+        data_loops_deinit(&b->data);
+    }
+    if (b->files != NULL) {
+        partitions_deinit(&b->partitions);
+        conn_limits_deinit(&b->conn_limits);
+    }
+    b->files = file_cache_free(b->files);
+    for (size_t i = 0; i < b->dirs.n; i++) {
+        b->dirs.items[i] = log_dir_close(b->dirs.items[i]);
+    }
+    b->dirs.items = mem_free(b->dirs.items);
+    b->image = image_free(b->image);
+    b->listeners = mem_free(b->listeners);
+    b->advertised = mem_free(b->advertised);
+}
+
+int broker_run(const struct conf *conf)
+{
+    struct broker b = {.conf = conf, .id = (broker_id)conf_i64(conf, "broker.id")};
+    struct self self = {0};
+    char error[ERROR_SIZE] = "";
+    wtime began = clock_now();
+
+    if (start(&b, &self, error) != 0) {
+        int code = refuse_start(error);
+
+        end(&b, false);
+        return code;
+    }
+    data_loops_start(&b.data);
+    log_info("broker", "started", KV_STR("version", WEIR_VERSION),
+            KV_U64("partitions", b.partitions.n), KV_I64("took_ms", (clock_now() - began) / 1000));
+    loop_run(b.control);
+    (void)signal(SIGTERM, on_second_signal);
+    (void)signal(SIGINT, on_second_signal);
+    end(&b, true);
+    log_info("broker", "stopped", KV_I64("exit_code", b.exit_code));
+    return b.exit_code;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/shell/conn_limits.h"
+#include "broker/shell/data_loop.h"
+#include "broker/shell/io_pool.h"
+#include "broker/shell/partitions.h"
+#include "common/domain/image.h"
+
+struct conf;
+struct zk;
+struct resolver;
+struct registration;
+struct ctl_link;
+struct acceptor;
+struct keeper;
+struct broker_http;
+
+enum {
+    BROKER_LISTENERS_MAX = 8,
+    BROKER_FEATURE_LEVEL = 1
+};
+
+/* One broker process: what its parts share.
+ *
+ *   start:  folders locked → identity → listeners bound → logs recovered → loops → ZooKeeper session → registered →
+ *           dialled by a controller → image → ready → unfenced
+ *   stop:   SIGTERM → ControlledShutdown (10 s at most) → listeners closed → connections flushed and closed → logs
+ *           synced → checkpoints → clean markers → ZooKeeper session closed. A second SIGTERM: exit at once.
+ *
+ * Everything without a remark belongs to the control loop or never changes while loops run. */
+struct broker {
+    const struct conf *conf;
+    broker_id id;
+    struct uuid cluster_id;                       /* zero until known */
+    struct conf_listener *listeners, *advertised; /* n_listeners each, same order */
+    size_t n_listeners;
+
+    struct loop *control;
+    struct resolver *resolver;
+    struct zk *zk;
+    struct io_pool *pool;         /* any thread */
+    struct file_cache *files;     /* any thread */
+    struct broker_dirs dirs;      /* fixed */
+    struct partition_env env;     /* any thread */
+    struct partitions partitions; /* any thread */
+    struct data_loops data;
+    struct conn_limits conn_limits; /* any thread */
+    struct image *image;
+
+    struct acceptor *acceptor;
+    struct registration *registration;
+    struct ctl_link *ctl;
+    struct keeper *keeper;
+    struct broker_http *http;
+
+    bool is_stopping;
+    bool is_over; /* the loops have ended: what is still posted does nothing */
+    struct timer stop_timer;
+    wtime stop_deadline;
+    int exit_code;
+};
+
+/* Runs a broker until it is told to stop. Returns the process's exit code: 0 = orderly stop, 1 = could not start or had
+ * to give up (the reason is in the log). Thread: main. */
+int broker_run(const struct conf *conf);
+
+/* Ends the process's work in order, with that exit code. Thread: control. */
+void broker_give_up(struct broker *b, int exit_code);
+/* The broker's own entry in the image has its present epoch and is not fenced. Thread: control. */
+bool broker_may_lead(const struct broker *b);
+/* Latest incarnation, -1 = never registered. Thread: control. */
+int64_t broker_epoch(const struct broker *b);

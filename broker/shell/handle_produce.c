@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/shell/broker.h"
+#include "broker/shell/errcode_map.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+
+enum {
+    PRODUCE_TIMEOUT_MS = 30000
+};
+
+static const char no_replica[] =
+        "this broker has no replica of that partition; ask for Metadata again";
+
+static void answer(struct parked *k)
+{
+    struct msg_produce_response m = {.partitions = k->results, .n_partitions = k->pending.n_parts};
+    struct rpc_out *out = rpc_out_new();
+
+    for (size_t i = 0; i < m.n_partitions; i++) {
+        struct msg_produce_result *result = &k->results[i];
+
+        if (k->parts[i].error != ERRCODE_NONE) {
+            result->error = k->parts[i].error;
+            result->base_offset = OFFSET_NONE;
+            result->log_append_time = -1;
+            if (result->detail[0] == '\0') {
+                result->detail = errcode_text(result->error);
+            }
+            metric_add(METRIC_BROKER_PRODUCE_ERRORS, 1);
+        } else {
+            result->base_offset = k->parts[i].base;
+        }
+    }
+    wire_encode_produce_response(&m, rpc_out_buf(out));
+    metric_add(METRIC_BROKER_PRODUCE_REQUESTS, 1);
+    metric_observe_us(METRIC_BROKER_PRODUCE_US, loop_now(k->conn->dl->loop) - k->received);
+    rpc_answer(k->conn->c, &k->header, ERRCODE_NONE, "", out);
+    parked_free(k);
+}
+
+static void act(struct parked *k, enum pending_fx fx)
+{
+    switch (fx) {
+    case PENDING_FX_NOTHING: break;
+    case PENDING_FX_PARK: parked_wait(k); break;
+    case PENDING_FX_ANSWER: answer(k); break;
+    }
+}
+
+/* One partition of the request. */
+static void produce_one(struct client_conn *conn,
+        struct parked *k,
+        size_t i,
+        const struct msg_produce_partition *pp,
+        int32_t acks,
+        struct partition_produced *ret)
+{
+    struct replica_ask ask = {.loop = conn->dl->index, .request = k->request, .part = (uint32_t)i};
+    struct batch b;
+    int r;
+
+    *ret = (struct partition_produced){.is_done = true,
+            .detail = "",
+            .base = OFFSET_NONE,
+            .append_time = -1,
+            .log_start = OFFSET_NONE};
+    k->partitions[i] = partitions_get(&conn->dl->broker->partitions, &pp->topic_id, pp->partition);
+    if (k->partitions[i] == NULL) {
+        ret->error = ERRCODE_UNKNOWN_TOPIC_OR_PARTITION;
+        ret->detail = no_replica;
+        return;
+    }
+    r = batch_validate_produced(pp->records.at, pp->records.size, &b);
+    if (r != 0) {
+        struct refusal no = errcode_of_batch(r > 0 ? r : BATCH_E_FORM);
+
+        ret->error = no.error;
+        ret->detail = no.detail;
+        return;
+    }
+    /* The frame is ours, and stamping it in place is what saves a copy. */
+    partition_produce(k->partitions[i], &ask, acks, (uint8_t *)(uintptr_t)pp->records.at, &b, ret);
+    if (ret->error == ERRCODE_NONE) {
+        metric_add(METRIC_BROKER_BYTES_IN, b.size);
+        metric_add(METRIC_BROKER_RECORDS_IN, (uint64_t)b.n_records);
+    }
+}
+
+/* acks 0: nobody waits for an answer, so a refusal can only be told by closing, as Kafka does. */
+static void end_without_answer(struct client_conn *conn, struct parked *k)
+{
+    int error = ERRCODE_NONE;
+
+    for (size_t i = 0; i < k->pending.n_parts && error == ERRCODE_NONE; i++) {
+        error = k->parts[i].error;
+    }
+    metric_add(METRIC_BROKER_PRODUCE_REQUESTS, 1);
+    if (error == ERRCODE_NONE) {
+        rpc_no_answer(conn->c, &k->header);
+        parked_free(k);
+        return;
+    }
+    log_debug("client", "acks_zero_refused", KV_STR("peer", rpc_conn_peer(conn->c)),
+            KV_STR("reason", errcode_name(error)));
+    metric_add(METRIC_BROKER_PRODUCE_ERRORS, 1);
+    rpc_no_answer(conn->c, &k->header);
+    parked_free(k);
+    rpc_conn_close_after_flush(conn->c);
+}
+
+static void run(struct client_conn *conn,
+        const struct rpc_request *r,
+        const struct msg_produce_request *m,
+        struct arena *arena)
+{
+    uint32_t timeout = r->header.timeout_ms > 0 ? r->header.timeout_ms : PRODUCE_TIMEOUT_MS;
+    struct parked *k = parked_new(conn, r, arena, m->n_partitions);
+    enum pending_fx fx;
+
+    pending_init_produce(&k->pending, k->parts, m->n_partitions,
+            wtime_add(r->received, WTIME_MS((wtime)timeout)));
+    k->results = arena_alloc(&k->arena, (m->n_partitions + 1) * sizeof(*k->results));
+    if (k->results == NULL) {
+        rpc_answer(conn->c, &k->header, errcode_of_wire(WIRE_E_MEMORY).error,
+                errcode_of_wire(WIRE_E_MEMORY).detail, NULL);
+        parked_free(k);
+        return;
+    }
+    for (size_t i = 0; i < m->n_partitions; i++) {
+        struct partition_produced done;
+
+        produce_one(conn, k, i, &m->partitions[i], m->acks, &done);
+        k->results[i] = (struct msg_produce_result){.topic_id = m->partitions[i].topic_id,
+                .partition = m->partitions[i].partition,
+                .detail = done.detail,
+                .base_offset = done.base,
+                .log_append_time = done.append_time,
+                .log_start = done.log_start,
+                .durability = DURABILITY_REPLICATED};
+        if (done.is_done) {
+            pending_step(&k->pending,
+                    &(struct pending_event){.kind = PENDING_EV_PART,
+                            .part = i,
+                            .error = done.error,
+                            .base = done.base},
+                    &fx);
+        }
+    }
+    if (m->acks == 0) {
+        end_without_answer(conn, k);
+        return;
+    }
+    pending_step(&k->pending,
+            &(struct pending_event){.kind = PENDING_EV_READY, .now = loop_now(conn->dl->loop)},
+            &fx);
+    act(k, fx);
+}
+
+void handle_produce(struct client_conn *conn, struct rpc_request *r)
+{
+    struct msg_produce_request m;
+    struct arena arena;
+    int e;
+
+    arena_init(&arena, wire_arena_ceiling(r->body.size));
+    e = wire_decode_produce_request(r->body, &arena, &m);
+    if (e != 0) {
+        struct refusal no = errcode_of_wire(e);
+
+        answer_error(conn, r, no.error, no.detail);
+    } else if (m.acks < -1 || m.acks > 1) {
+        answer_error(conn, r, ERRCODE_INVALID_REQUIRED_ACKS, "acks must be 0, 1 or -1 (all)");
+    } else {
+        run(conn, r, &m, &arena);
+        (void)rpc_request_free(r); /* what waits keeps ids and offsets, not the payload */
+    }
+    arena_deinit(&arena);
+}
+
+void produce_on_wake(struct parked *k, const struct partition_wake *w)
+{
+    enum pending_fx fx;
+
+    must(w->is_reply);
+    if (w->error != ERRCODE_NONE) {
+        k->results[w->ask.part].detail = w->detail;
+    }
+    pending_step(&k->pending,
+            &(struct pending_event){.kind = PENDING_EV_PART,
+                    .now = loop_now(k->conn->dl->loop),
+                    .part = w->ask.part,
+                    .error = w->error,
+                    .base = w->base},
+            &fx);
+    act(k, fx);
+}
+
+void produce_on_deadline(struct parked *k)
+{
+    enum pending_fx fx;
+
+    pending_step(&k->pending,
+            &(struct pending_event){.kind = PENDING_EV_TICK, .now = loop_now(k->conn->dl->loop)},
+            &fx);
+    act(k, fx);
+}

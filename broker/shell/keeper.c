@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/shell/keeper.h"
+
+#include <stdlib.h>
+
+#include "broker/shell/broker.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/conf/conf.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+
+enum {
+    CHECKPOINT_S = 5
+};
+
+/* A kind of work: runs on the pool, never twice at once. */
+struct chore {
+    struct io_job job;
+    struct keeper *k;
+    void (*work)(struct keeper *k);
+    atomic_bool is_queued; /* asked for, and not begun */
+    pthread_mutex_t turn;  /* held while it works */
+};
+
+/* What the pool last measured of one folder. */
+struct dir_state {
+    atomic_uint_least64_t total, free, log_bytes;
+};
+
+struct keeper {
+    struct broker *b;
+    struct chore flush, checkpoint, catalog, purge;
+    struct timer flush_timer, checkpoint_timer;
+    struct dir_state *dirs;
+    atomic_uint_least64_t catalog_index;
+    atomic_bool is_adopted;
+};
+
+static void run_chore(struct io_job *job)
+{
+    struct chore *c = container_of(job, struct chore, job);
+
+    (void)pthread_mutex_lock(&c->turn);
+    atomic_store(&c->is_queued, false); /* What is asked from here on is another round. */
+    c->work(c->k);
+    (void)pthread_mutex_unlock(&c->turn);
+}
+
+static void chore_init(struct chore *c, struct keeper *k, void (*work)(struct keeper *k))
+{
+    c->job.run = run_chore;
+    c->k = k;
+    c->work = work;
+    (void)pthread_mutex_init(&c->turn, NULL);
+}
+
+static void chore_ask(struct chore *c)
+{
+    if (!atomic_exchange(&c->is_queued, true)) {
+        io_pool_submit(c->k->b->pool, &c->job);
+    }
+}
+
+/* --- Chores; Thread: pool (and main at the end) ------------------------------------------------------------------ */
+
+static void each_partition(struct keeper *k, void (*fn)(struct keeper *k, struct partition *p))
+{
+    size_t n;
+    struct partition **all = partitions_all(&k->b->partitions, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        fn(k, all[i]);
+        partition_unref(all[i]);
+    }
+    (void)mem_free(all);
+}
+
+static void flush_one(struct keeper *k, struct partition *p)
+{
+    if (atomic_load(&p->is_unsynced)) {
+        partition_flush(p);
+    }
+    if (log_dir_failed(p->dir) && !atomic_load(&p->is_failed)) {
+        partition_fail(p);
+    }
+}
+
+static void do_flush(struct keeper *k)
+{
+    each_partition(k, flush_one);
+    metric_set(METRIC_BROKER_OPEN_SEGMENT_FILES, (int64_t)file_cache_n_open(k->b->files));
+}
+
+static int compare_checkpoints(const void *a, const void *b)
+{
+    const struct checkpoint_entry *x = a, *y = b;
+    int by_topic = uuid_compare(&x->topic_id, &y->topic_id);
+
+    return by_topic != 0 ? by_topic : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static void checkpoint_dir(struct keeper *k, size_t d, struct partition **all, size_t n)
+{
+    struct log_dir *dir = k->b->dirs.items[d];
+    struct checkpoint_entry *entries = mem_new_n(struct checkpoint_entry, n + 1);
+    size_t n_entries = 0;
+    int64_t total = 0;
+    int r;
+
+    for (size_t i = 0; i < n; i++) {
+        int64_t bytes = 0;
+
+        if (all[i]->dir == dir && partition_checkpoint(all[i], &entries[n_entries], &bytes)) {
+            n_entries++;
+            total += bytes;
+        }
+    }
+    atomic_store(&k->dirs[d].log_bytes, (uint64_t)total);
+    qsort(entries, n_entries, sizeof(*entries), compare_checkpoints);
+    if (!log_dir_failed(dir)) {
+        r = log_dir_write_checkpoints(dir, entries, n_entries);
+        if (r < 0) {
+            log_error("keeper", "checkpoint_failed", KV_STR("dir", log_dir_path(dir)), KV_ERR(r));
+        }
+    }
+    (void)mem_free(entries);
+}
+
+static void measure(struct keeper *k)
+{
+    for (size_t d = 0; d < k->b->dirs.n; d++) {
+        uint64_t total = 0, free_bytes = 0;
+
+        if (log_dir_space(k->b->dirs.items[d], &total, &free_bytes) == 0) {
+            atomic_store(&k->dirs[d].total, total);
+            atomic_store(&k->dirs[d].free, free_bytes);
+        }
+    }
+}
+
+static void do_checkpoint(struct keeper *k)
+{
+    struct partition **all;
+    size_t n;
+
+    measure(k);
+    if (!atomic_exchange(&k->b->env.is_checkpoint_stale, false)) {
+        return;
+    }
+    all = partitions_all(&k->b->partitions, &n);
+    for (size_t d = 0; d < k->b->dirs.n; d++) {
+        checkpoint_dir(k, d, all, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        partition_unref(all[i]);
+    }
+    (void)mem_free(all);
+}
+
+static int compare_catalog(const void *a, const void *b)
+{
+    const struct catalog_entry *x = a, *y = b;
+    int by_topic = uuid_compare(&x->topic_id, &y->topic_id);
+
+    return by_topic != 0 ? by_topic : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static void catalog_dir(struct keeper *k, struct log_dir *dir, struct partition **all, size_t n)
+{
+    struct catalog_entry *entries = mem_new_n(struct catalog_entry, n + 1);
+    size_t n_entries = 0;
+    int r;
+
+    for (size_t i = 0; i < n; i++) {
+        if (all[i]->dir == dir) {
+            entries[n_entries++] = (struct catalog_entry){
+                    .topic_id = all[i]->key.topic_id, .partition = all[i]->key.number};
+        }
+    }
+    qsort(entries, n_entries, sizeof(*entries), compare_catalog);
+    if (!log_dir_failed(dir)) {
+        r = log_dir_write_catalog(dir, atomic_load(&k->catalog_index), entries, n_entries);
+        if (r < 0) {
+            log_error("keeper", "catalog_failed", KV_STR("dir", log_dir_path(dir)), KV_ERR(r));
+        }
+    }
+    (void)mem_free(entries);
+}
+
+static void do_catalog(struct keeper *k)
+{
+    struct partition **all;
+    size_t n;
+
+    if (atomic_load(&k->catalog_index) == 0) {
+        return; /* nothing was applied: what stands there is newer */
+    }
+    all = partitions_all(&k->b->partitions, &n);
+    for (size_t d = 0; d < k->b->dirs.n; d++) {
+        catalog_dir(k, k->b->dirs.items[d], all, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        partition_unref(all[i]);
+    }
+    (void)mem_free(all);
+}
+
+static void do_purge(struct keeper *k)
+{
+    for (size_t d = 0; d < k->b->dirs.n; d++) {
+        struct log_dir *dir = k->b->dirs.items[d];
+        int r = log_dir_failed(dir) ? 0 : log_dir_purge_trash(dir);
+
+        if (r < 0) {
+            log_error("keeper", "purge_failed", KV_STR("dir", log_dir_path(dir)), KV_ERR(r));
+        }
+    }
+}
+
+/* --- Single jobs ------------------------------------------------------------------------------------------------- */
+
+struct dir_job {
+    struct io_job job;
+    struct keeper *k;
+
+    enum {
+        DIR_ADOPT,
+        DIR_BEGIN,
+        DIR_SETTLED
+    } kind;
+    struct uuid cluster_id;
+    int64_t broker_epoch;
+};
+
+static void run_dir_job(struct io_job *job)
+{
+    struct dir_job *j = container_of(job, struct dir_job, job);
+
+    for (size_t d = 0; d < j->k->b->dirs.n; d++) {
+        struct log_dir *dir = j->k->b->dirs.items[d];
+        int r = 0;
+
+        if (log_dir_failed(dir)) {
+            continue;
+        }
+        switch (j->kind) {
+        case DIR_ADOPT: r = log_dir_adopt(dir, &j->cluster_id); break;
+        case DIR_BEGIN: r = log_dir_begin_run(dir, j->broker_epoch); break;
+        case DIR_SETTLED: r = log_dir_settled(dir); break;
+        }
+        if (r != 0) {
+            log_dir_fail(dir, r < 0 ? r : 0, "its identity or marker files could not be written");
+            log_error("keeper", "marker_failed", KV_STR("dir", log_dir_path(dir)),
+                    KV_STR("error", r < 0 ? log_err_text(r) : "it belongs to another cluster"));
+        }
+    }
+    if (j->kind == DIR_ADOPT) {
+        atomic_store(&j->k->is_adopted, true); /* a folder that failed holds no logs */
+    }
+    (void)mem_free(j);
+}
+
+static void submit_dir_job(struct keeper *k, const struct dir_job *like)
+{
+    struct dir_job *j = mem_new(struct dir_job);
+
+    *j = *like;
+    j->k = k;
+    j->job.run = run_dir_job;
+    io_pool_submit(k->b->pool, &j->job);
+}
+
+void keeper_adopt(struct keeper *k, const struct uuid *cluster_id)
+{
+    submit_dir_job(k, &(struct dir_job){.kind = DIR_ADOPT, .cluster_id = *cluster_id});
+}
+
+bool keeper_is_adopted(const struct keeper *k)
+{
+    return atomic_load(&k->is_adopted);
+}
+
+void keeper_registered(struct keeper *k, int64_t broker_epoch)
+{
+    submit_dir_job(k, &(struct dir_job){.kind = DIR_BEGIN, .broker_epoch = broker_epoch});
+}
+
+void keeper_settled(struct keeper *k)
+{
+    submit_dir_job(k, &(struct dir_job){.kind = DIR_SETTLED});
+}
+
+struct partition_job {
+    struct io_job job;
+    struct keeper *k;
+    struct partition *p;
+    bool is_trash;
+};
+
+static void run_partition_job(struct io_job *job)
+{
+    struct partition_job *j = container_of(job, struct partition_job, job);
+
+    if (j->is_trash) {
+        partition_trash(j->p);
+        chore_ask(&j->k->purge);
+    } else {
+        partition_flush(j->p);
+    }
+    partition_unref(j->p);
+    (void)mem_free(j);
+}
+
+static void submit_partition_job(struct keeper *k, struct partition *p, bool is_trash)
+{
+    struct partition_job *j = mem_new(struct partition_job);
+
+    j->k = k;
+    j->p = p;
+    j->is_trash = is_trash;
+    j->job.run = run_partition_job;
+    io_pool_submit(k->b->pool, &j->job);
+}
+
+void keeper_trash(struct keeper *k, struct partition *p)
+{
+    submit_partition_job(k, p, true);
+}
+
+void keeper_flush_soon(struct keeper *k, struct partition *p)
+{
+    submit_partition_job(k, partition_ref(p), false);
+}
+
+/* --- Control ----------------------------------------------------------------------------------------------------- */
+
+void keeper_catalog_changed(struct keeper *k)
+{
+    atomic_store(&k->catalog_index, image_position(k->b->image).index);
+    chore_ask(&k->catalog);
+}
+
+static void on_flush_timer(void *ctx)
+{
+    struct keeper *k = ctx;
+
+    chore_ask(&k->flush);
+    timer_set(&k->flush_timer, wtime_add(loop_now(k->b->control),
+                                       WTIME_MS(conf_i64(k->b->conf, "weir.flush.interval.ms"))));
+}
+
+static void on_checkpoint_timer(void *ctx)
+{
+    struct keeper *k = ctx;
+
+    chore_ask(&k->checkpoint);
+    timer_set(&k->checkpoint_timer, wtime_add(loop_now(k->b->control), WTIME_S(CHECKPOINT_S)));
+}
+
+size_t keeper_dir_states(struct keeper *k, struct msg_log_dir_state *ret, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t d = 0; d < k->b->dirs.n && n < max; d++) {
+        const struct log_dir *dir = k->b->dirs.items[d];
+
+        ret[n++] = (struct msg_log_dir_state){.dir_id = *log_dir_id(dir),
+                .path = log_dir_path(dir),
+                .failed = log_dir_failed(dir),
+                .total_bytes = atomic_load(&k->dirs[d].total),
+                .free_bytes = atomic_load(&k->dirs[d].free),
+                .log_bytes = atomic_load(&k->dirs[d].log_bytes)};
+    }
+    return n;
+}
+
+struct keeper *keeper_new(struct broker *b)
+{
+    struct keeper *k = mem_new(struct keeper);
+
+    k->b = b;
+    k->dirs = mem_new_n(struct dir_state, b->dirs.n);
+    chore_init(&k->flush, k, do_flush);
+    chore_init(&k->checkpoint, k, do_checkpoint);
+    chore_init(&k->catalog, k, do_catalog);
+    chore_init(&k->purge, k, do_purge);
+    timer_init(&k->flush_timer, b->control, on_flush_timer, k);
+    timer_init(&k->checkpoint_timer, b->control, on_checkpoint_timer, k);
+    atomic_init(&k->is_adopted, !uuid_is_zero(&b->cluster_id));
+    measure(k);
+    chore_ask(&k->purge); /* what the previous run left */
+    on_flush_timer(k);
+    on_checkpoint_timer(k);
+    return k;
+}
+
+bool keeper_finish(struct keeper *k, int64_t broker_epoch, uint64_t meta_index)
+{
+    bool ok = true;
+
+    do_flush(k);
+    atomic_store(&k->b->env.is_checkpoint_stale, true);
+    do_checkpoint(k);
+    do_catalog(k);
+    for (size_t d = 0; d < k->b->dirs.n; d++) {
+        struct log_dir *dir = k->b->dirs.items[d];
+        int r = log_dir_failed(dir) ? 1 : log_dir_mark_clean(dir, broker_epoch, meta_index);
+
+        if (r != 0) {
+            log_warn("keeper", "not_marked_clean", KV_STR("dir", log_dir_path(dir)),
+                    KV_STR("reason", log_dir_failure(dir)));
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+struct keeper *keeper_free(struct keeper *k)
+{
+    if (k == NULL) {
+        return NULL;
+    }
+    timer_deinit(&k->flush_timer);
+    timer_deinit(&k->checkpoint_timer);
+    (void)mem_free(k->dirs);
+    return mem_free(k);
+}

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/shell/partition.h"
+
+#include "broker/shell/errcode_map.h"
+#include "common/base/array.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+
+enum {
+    UNSYNCED_MAX = 64 * 1024 * 1024
+};
+
+/* One hold of the lock: wake-ups gather here and leave after it. */
+struct hold {
+    struct partition *p;
+    ARRAY(struct partition_wake) wakes;
+};
+
+static void open_log(struct partition *p);
+
+static void note_became(struct partition *p, const struct replica_fx_item *it)
+{
+    atomic_int *leaders = &p->env->n_leaders;
+    int n = atomic_load(leaders);
+
+    if (it->role == REPLICA_LEADER && it->was != REPLICA_LEADER) {
+        n = atomic_fetch_add(leaders, 1) + 1;
+    } else if (it->was == REPLICA_LEADER && it->role != REPLICA_LEADER) {
+        n = atomic_fetch_sub(leaders, 1) - 1;
+    }
+    metric_set(METRIC_BROKER_LEADERS, n);
+    if (it->role == REPLICA_FAILED) {
+        atomic_store(&p->is_failed, true);
+        log_error("partition", "replica_failed", KV_STR("partition", p->name),
+                KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", log_dir_failure(p->dir)));
+    } else if (it->is_refused) { /* [REP-26] */
+        log_error("partition", "record_refused", KV_STR("partition", p->name),
+                KV_STR("reason", "a replication factor above 1 is not served by this version; it "
+                                 "is answered "
+                                 "NOT_LEADER_OR_FOLLOWER"));
+    } else {
+        log_debug("partition", "role_changed", KV_STR("partition", p->name),
+                KV_STR("role", replica_role_text(it->role)),
+                KV_I64("leader_epoch", it->leader_epoch));
+    }
+}
+
+/* One step; effects for parked requests go to the hold, the caller's own one to *ret_own (may be NULL). */
+static void step(struct hold *h,
+        const struct replica_event *ev,
+        const struct replica_ask *own,
+        struct replica_fx_item *ret_own)
+{
+    struct partition *p = h->p;
+
+    replica_step(&p->core, ev, &p->fx);
+    FX_FOREACH (it, &p->fx) {
+        switch (it->kind) {
+        case REPLICA_FX_APPEND:
+        case REPLICA_FX_READ:
+        case REPLICA_FX_OFFSETS:
+            must(ret_own != NULL);
+            *ret_own = *it;
+            break;
+        case REPLICA_FX_REPLY:
+            if (own != NULL && it->ask.loop == own->loop && it->ask.request == own->request &&
+                    it->ask.part == own->part) {
+                *ret_own = *it;
+            } else {
+                *array_push(&h->wakes) = (struct partition_wake){.ask = it->ask,
+                        .is_reply = true,
+                        .error = it->error,
+                        .detail = it->detail,
+                        .base = it->base};
+            }
+            break;
+        case REPLICA_FX_WAKE:
+            *array_push(&h->wakes) = (struct partition_wake){.ask = it->ask, .detail = ""};
+            break;
+        case REPLICA_FX_SAVE_HW: atomic_store(&p->env->is_checkpoint_stale, true); break;
+        case REPLICA_FX_BECAME: note_became(p, it); break;
+        }
+    }
+}
+
+static void fail(struct hold *h)
+{
+    step(h, &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED}, NULL, NULL);
+}
+
+static void carry_out(struct hold *h, const struct partition_order *o)
+{
+    struct partition *p = h->p;
+    struct plog_config config = {.segment_bytes = o->settings.segment_bytes,
+            .index_interval_bytes = o->settings.index_interval_bytes};
+
+    if (p->is_deleted) {
+        return;
+    }
+    switch (o->kind) {
+    case PARTITION_BECOME:
+        p->settings = o->settings;
+        if (p->log == NULL && p->core.role != REPLICA_FAILED) {
+            open_log(p);
+        }
+        if (p->log == NULL) {
+            if (p->core.role != REPLICA_FAILED) {
+                fail(h);
+            }
+            return;
+        }
+        plog_set_config(p->log, &config);
+        step(h,
+                &(struct replica_event){.kind = REPLICA_EV_BECOME,
+                        .become = {.record = &o->record, .may_lead = o->may_lead}},
+                NULL, NULL);
+        break;
+    case PARTITION_STOP:
+        step(h, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL, NULL);
+        break;
+    case PARTITION_DELETE:
+        step(h, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL, NULL);
+        p->is_deleted = true; /* The log itself goes with partition_trash(), on the pool. */
+        atomic_store(&p->is_unsynced, false);
+        break;
+    }
+}
+
+/* Whoever takes the lock drains the inbox first, so that no request is judged by an older record than the control loop
+ * has posted. */
+static void drain_inbox(struct hold *h)
+{
+    struct partition *p = h->p;
+
+    for (;;) {
+        struct partition_order o;
+        bool has_order;
+
+        (void)pthread_mutex_lock(&p->inbox_lock);
+        has_order = p->has_order;
+        o = p->order;
+        p->has_order = false;
+        (void)pthread_mutex_unlock(&p->inbox_lock);
+        if (!has_order) {
+            break;
+        }
+        carry_out(h, &o);
+    }
+    if (p->core.role == REPLICA_LEADER && log_dir_failed(p->dir)) {
+        fail(h); /* Another partition of the same folder met the failure. */
+    }
+}
+
+static void hold_begin(struct hold *h, struct partition *p)
+{
+    *h = (struct hold){.p = p};
+    (void)pthread_mutex_lock(&p->lock);
+    drain_inbox(h);
+}
+
+static void hold_end(struct hold *h)
+{
+    struct partition *p = h->p;
+
+    drain_inbox(h);
+    (void)pthread_mutex_unlock(&p->lock);
+    if (h->wakes.n > 0) {
+        p->env->wake(p->env->ctx, h->wakes.items, h->wakes.n);
+    }
+    array_deinit(&h->wakes);
+}
+
+static void on_drain_task(struct loop_task *t)
+{
+    struct partition *p = container_of(t, struct partition, drain_task);
+
+    (void)pthread_mutex_lock(&p->inbox_lock);
+    p->is_posted = false;
+    (void)pthread_mutex_unlock(&p->inbox_lock);
+    partition_drain(p);
+    partition_unref(p);
+}
+
+struct partition *partition_new(struct partition_env *env,
+        const struct partition_key *key,
+        const char *topic,
+        struct log_dir *dir,
+        bool is_lost)
+{
+    struct partition *p = mem_new(struct partition);
+
+    p->key = *key;
+    p->topic = mem_strdup(topic);
+    p->name = mem_format("%s-%d", topic, key->number);
+    p->env = env;
+    p->dir = dir;
+    atomic_init(&p->refs, 1);
+    (void)pthread_mutex_init(&p->inbox_lock, NULL);
+    (void)pthread_mutex_init(&p->lock, NULL);
+    p->drain_task.run = on_drain_task;
+    p->settings = topic_settings_default();
+    replica_init(&p->core, env->self, p->name, 0, 0, env->trace);
+    if (is_lost) {
+        struct hold h;
+
+        log_error("partition", "log_lost", KV_STR("partition", p->name),
+                KV_STR("dir", log_dir_path(dir)),
+                KV_STR("reason", "the checkpoint names data, but the folder is gone"));
+        hold_begin(&h, p);
+        fail(&h);
+        hold_end(&h);
+    }
+    return p;
+}
+
+struct partition *partition_ref(struct partition *p)
+{
+    (void)atomic_fetch_add(&p->refs, 1);
+    return p;
+}
+
+void partition_unref(struct partition *p)
+{
+    if (p == NULL || atomic_fetch_sub(&p->refs, 1) != 1) {
+        return;
+    }
+    (void)plog_close(p->log);
+    replica_deinit(&p->core);
+    replica_fx_deinit(&p->fx);
+    (void)pthread_mutex_destroy(&p->lock);
+    (void)pthread_mutex_destroy(&p->inbox_lock);
+    (void)mem_free(p->topic);
+    (void)mem_free(p->name);
+    (void)mem_free(p);
+}
+
+/* Under the lock (or before anybody else knows the partition). Leaves `log` NULL on failure. */
+static void open_log(struct partition *p)
+{
+    struct plog_config config = {.segment_bytes = p->settings.segment_bytes,
+            .index_interval_bytes = p->settings.index_interval_bytes};
+    struct checkpoint_entry ckpt = {0};
+    struct plog_open_stats stats;
+    int r;
+
+    must(p->log == NULL && p->core.role == REPLICA_NONE);
+    r = plog_open(p->dir, p->env->files, p->topic, &p->key.topic_id, p->key.number, &config,
+            &p->log, &stats);
+    if (r != 0) {
+        p->log = NULL;
+        log_error("partition", "log_open_failed", KV_STR("partition", p->name),
+                KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", errcode_of_plog(r).detail),
+                KV_STR("error", r < 0 ? log_err_text(r) : ""));
+        return;
+    }
+    if (stats.cut_bytes > 0) {
+        log_warn("partition", "tail_cut", KV_STR("partition", p->name),
+                KV_I64("bytes", stats.cut_bytes), KV_I64("log_end", plog_end(p->log)));
+    }
+    (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
+    replica_deinit(&p->core);
+    replica_init(
+            &p->core, p->env->self, p->name, plog_end(p->log), ckpt.high_watermark, p->env->trace);
+}
+
+void partition_open(struct partition *p)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    if (p->log == NULL && p->core.role == REPLICA_NONE && !p->is_deleted) {
+        open_log(p);
+        if (p->log == NULL) {
+            fail(&h);
+        }
+    }
+    hold_end(&h);
+}
+
+void partition_order(struct partition *p, const struct partition_order *order, struct loop *loop)
+{
+    bool must_post;
+
+    (void)pthread_mutex_lock(&p->inbox_lock);
+    if (!p->has_order || p->order.kind != PARTITION_DELETE) { /* Nothing follows a removal. */
+        p->order = *order;
+        p->has_order = true;
+    }
+    must_post = !p->is_posted;
+    p->is_posted = true;
+    (void)pthread_mutex_unlock(&p->inbox_lock);
+    if (must_post) {
+        (void)partition_ref(p); /* the task's */
+        loop_post(loop, &p->drain_task);
+    }
+}
+
+void partition_drain(struct partition *p)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    hold_end(&h);
+}
+
+static void produce_locked(struct hold *h,
+        const struct replica_ask *ask,
+        int32_t acks,
+        uint8_t *bytes,
+        const struct batch *b,
+        struct partition_produced *ret)
+{
+    struct partition *p = h->p;
+    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct batch stamped = *b;
+    epoch32 epoch;
+    int r;
+
+    step(h,
+            &(struct replica_event){
+                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks}},
+            ask, &own);
+    if (own.kind == REPLICA_FX_REPLY) {
+        ret->error = own.error;
+        ret->detail = own.detail;
+        return;
+    }
+    must(own.kind == REPLICA_FX_APPEND);
+    epoch = own.leader_epoch;
+    ret->log_start = plog_start(p->log);
+    if ((int64_t)b->size > p->settings.max_message_bytes) {
+        ret->error = ERRCODE_MESSAGE_TOO_LARGE;
+        ret->detail = "the batch is larger than max.message.bytes of the topic";
+        return;
+    }
+    if (p->settings.is_append_time) {
+        ret->append_time = clock_wall();
+        batch_set_append_time(bytes, b->size, ret->append_time);
+        must(batch_parse(bytes, b->size, &stamped) == 0);
+    }
+    r = plog_append(p->log, bytes, &stamped, epoch, &ret->base);
+    if (r != 0) {
+        ret->error = errcode_of_plog(r).error;
+        ret->detail = errcode_of_plog(r).detail;
+        if (r < 0) {
+            fail(h);
+        }
+        return;
+    }
+    atomic_store(&p->is_unsynced, true);
+    own = (struct replica_fx_item){.kind = REPLICA_FX_BECAME};
+    step(h,
+            &(struct replica_event){.kind = REPLICA_EV_APPENDED,
+                    .ask = *ask,
+                    .appended = {.acks = acks,
+                            .leader_epoch = epoch,
+                            .base = ret->base,
+                            .log_end = plog_end(p->log)}},
+            ask, &own);
+    ret->is_done = own.kind == REPLICA_FX_REPLY;
+    ret->error = own.error;
+}
+
+void partition_produce(struct partition *p,
+        const struct replica_ask *ask,
+        int32_t acks,
+        uint8_t *bytes,
+        const struct batch *b,
+        struct partition_produced *ret)
+{
+    struct hold h;
+    bool wants_flush;
+
+    *ret = (struct partition_produced){.is_done = true,
+            .detail = "",
+            .base = OFFSET_NONE,
+            .append_time = -1,
+            .log_start = OFFSET_NONE};
+    hold_begin(&h, p);
+    produce_locked(&h, ask, acks, bytes, b, ret);
+    wants_flush = p->log != NULL && plog_unsynced_bytes(p->log) >= UNSYNCED_MAX;
+    hold_end(&h);
+    if (ret->error != ERRCODE_NONE) {
+        ret->base = OFFSET_NONE;
+        ret->append_time = -1;
+    }
+    if (wants_flush && !atomic_exchange(&p->is_flush_asked, true)) {
+        p->env->wants_flush(p->env->ctx, p);
+    }
+}
+
+void partition_fetch(
+        struct partition *p, const struct partition_fetch_ask *ask, struct partition_fetched *ret)
+{
+    struct replica_ask none = {0};
+    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct hold h;
+    int r = 0;
+
+    *ret = (struct partition_fetched){.detail = "",
+            .limit = OFFSET_NONE,
+            .log_start = OFFSET_NONE,
+            .leader_epoch = EPOCH_NONE};
+    hold_begin(&h, p);
+    step(&h,
+            &(struct replica_event){.kind = REPLICA_EV_FETCH,
+                    .ask = none,
+                    .fetch = {.replica = ask->replica,
+                            .leader_epoch = ask->leader_epoch,
+                            .offset = ask->offset}},
+            &none, &own);
+    if (p->log != NULL) {
+        ret->log_start = plog_start(p->log);
+    }
+    if (own.kind == REPLICA_FX_REPLY) {
+        ret->error = own.error;
+        ret->detail = own.detail;
+    } else {
+        must(own.kind == REPLICA_FX_READ);
+        ret->limit = own.limit;
+        ret->leader_epoch = own.leader_epoch;
+        if (ask->offset < own.limit || ask->offset < ret->log_start) {
+            r = plog_read(
+                    p->log, ask->offset, own.limit, ask->max_bytes, ask->first_whole, &ret->slice);
+        }
+        if (r != 0) {
+            ret->error = errcode_of_plog(r).error;
+            ret->detail = errcode_of_plog(r).detail;
+            ret->slice = (struct plog_slice){0};
+            if (r < 0 && log_dir_failed(p->dir)) {
+                fail(&h);
+            }
+        }
+    }
+    hold_end(&h);
+}
+
+void partition_wait(
+        struct partition *p, const struct replica_ask *ask, epoch32 leader_epoch, offset64 seen)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    step(&h,
+            &(struct replica_event){.kind = REPLICA_EV_WAIT,
+                    .ask = *ask,
+                    .wait = {.leader_epoch = leader_epoch, .seen = seen}},
+            NULL, NULL);
+    hold_end(&h);
+}
+
+void partition_forget(struct partition *p, const struct replica_ask *ask)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    step(&h, &(struct replica_event){.kind = REPLICA_EV_FORGET, .ask = *ask}, NULL, NULL);
+    hold_end(&h);
+}
+
+void partition_ends(
+        struct partition *p, epoch32 leader_epoch, bool latest, struct partition_ends *ret)
+{
+    struct replica_ask none = {0};
+    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct hold h;
+
+    *ret = (struct partition_ends){.detail = "", .start = OFFSET_NONE, .limit = OFFSET_NONE};
+    hold_begin(&h, p);
+    step(&h,
+            &(struct replica_event){.kind = REPLICA_EV_LIST,
+                    .ask = none,
+                    .list = {.leader_epoch = leader_epoch, .latest = latest}},
+            &none, &own);
+    if (own.kind == REPLICA_FX_REPLY) {
+        ret->error = own.error;
+        ret->detail = own.detail;
+    } else {
+        must(own.kind == REPLICA_FX_OFFSETS);
+        ret->start = plog_start(p->log);
+        ret->limit = own.limit;
+        ret->leader_epoch = own.leader_epoch;
+    }
+    hold_end(&h);
+}
+
+int partition_find(
+        struct partition *p, wall_ms t, bool largest, offset64 limit, struct plog_slice *ret)
+{
+    struct hold h;
+    int r = PLOG_E_NOT_FOUND;
+
+    hold_begin(&h, p);
+    if (p->log != NULL && p->core.role == REPLICA_LEADER) {
+        r = largest ? plog_find_max_time(p->log, limit, ret)
+                    : plog_find_time(p->log, t, limit, ret);
+    }
+    hold_end(&h);
+    return r;
+}
+
+/* Takes the log of a removed partition away from it, unless a flush still uses it. Under the lock. */
+static struct plog *take_removed(struct partition *p)
+{
+    return p->is_deleted && !p->is_flushing ? mem_steal(&p->log) : NULL;
+}
+
+static void trash(struct partition *p, struct plog *log)
+{
+    if (log != NULL && plog_delete(log) != 0) {
+        log_error("partition", "trash_failed", KV_STR("partition", p->name),
+                KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", log_dir_failure(p->dir)));
+    }
+}
+
+void partition_trash(struct partition *p)
+{
+    struct plog *log;
+    struct hold h;
+
+    hold_begin(&h, p);
+    log = take_removed(p);
+    hold_end(&h);
+    trash(p, log);
+}
+
+void partition_flush(struct partition *p)
+{
+    struct plog_flush *f = NULL;
+    struct plog *removed;
+    struct hold h;
+    int r;
+
+    hold_begin(&h, p);
+    atomic_store(&p->is_flush_asked, false);
+    if (p->log != NULL && p->core.role != REPLICA_FAILED && !p->is_flushing && !p->is_deleted) {
+        atomic_store(&p->is_unsynced, false);
+        f = plog_flush_begin(p->log);
+        p->is_flushing = f != NULL;
+    }
+    hold_end(&h);
+    if (f == NULL) {
+        return;
+    }
+    r = plog_flush_run(f);
+    if (r < 0) {
+        log_error("partition", "sync_failed", KV_STR("partition", p->name),
+                KV_STR("dir", log_dir_path(p->dir)), KV_ERR(r));
+    }
+    hold_begin(&h, p);
+    must(p->log != NULL); /* is_flushing keeps it */
+    plog_flush_end(p->log, f);
+    p->is_flushing = false;
+    if (r == 0) {
+        step(&h,
+                &(struct replica_event){
+                        .kind = REPLICA_EV_FLUSHED, .flushed = plog_recovery_point(p->log)},
+                NULL, NULL);
+    } else {
+        fail(&h);
+    }
+    removed = take_removed(p);
+    hold_end(&h);
+    trash(p, removed);
+    atomic_store(&p->env->is_checkpoint_stale, true);
+}
+
+bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int64_t *ret_bytes)
+{
+    struct hold h;
+    bool has_log;
+
+    hold_begin(&h, p);
+    has_log = !p->is_deleted && p->log != NULL && plog_end(p->log) > 0;
+    if (!p->is_deleted && p->log == NULL) {
+        /* A log that could not be opened keeps what stands, or damage below its recovery point would look like a torn
+         * tail at the next start. */
+        *ret_bytes = 0;
+        has_log = log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, ret);
+    } else if (has_log) {
+        *ret = (struct checkpoint_entry){.topic_id = p->key.topic_id,
+                .partition = p->key.number,
+                .recovery_point = plog_recovery_point(p->log),
+                .high_watermark = p->core.high_watermark,
+                .log_start = plog_start(p->log)};
+        *ret_bytes = plog_bytes(p->log);
+    }
+    hold_end(&h);
+    return has_log;
+}
+
+void partition_fail(struct partition *p)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    if (p->core.role != REPLICA_FAILED) {
+        fail(&h);
+    }
+    hold_end(&h);
+}

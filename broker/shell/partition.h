@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/core/replica.h"
+#include "broker/log/plog.h"
+#include "broker/shell/topic_settings.h"
+#include "common/base/map.h"
+#include "common/net/loop.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A partition of this broker: replica core and log under one mutex, and an inbox for the control loop.
+ *
+ *   data loop ──── produce, fetch, list, wait, forget ──┐
+ *   pool ───────── flush, checkpoint, look-ups by time ─┤  lock: drain the inbox, step the core, use the log
+ *   control loop ─ order ──► inbox (own tiny lock) ─────┘  drained by the next holder; also posted to a data loop
+ *
+ * The control loop never takes `lock`, so a stuck disk cannot stop it. Wake-ups for parked requests are collected under
+ * the lock and handed out after it. Nobody holds two partitions' locks. */
+
+/* Bytes of the key; no padding, so that it can be hashed as memory. */
+struct partition_key {
+    struct uuid topic_id;
+    int32_t number;
+};
+
+/* The end of a wait: a produce has its outcome, a parked fetch looks again. From any partition → its data loop. */
+struct partition_wake {
+    struct replica_ask ask;
+    bool is_reply; /* produce */
+    int error;
+    const char *detail; /* static */
+    offset64 base;
+};
+
+struct partition;
+
+/* What all partitions of a broker share. */
+struct partition_env {
+    broker_id self;
+    struct file_cache *files;
+    const struct trace *trace;
+    void (*wake)(void *ctx, const struct partition_wake *wakes, size_t n); /* Thread: any */
+    void (*wants_flush)(void *ctx, struct partition *p); /* much is unsynced. Thread: data */
+    void *ctx;
+    atomic_int n_leaders;
+    atomic_bool is_checkpoint_stale; /* something moved since the last checkpoint */
+};
+
+enum partition_order_kind {
+    PARTITION_BECOME,
+    PARTITION_STOP,   /* not a replica here any more; the log stays */
+    PARTITION_DELETE, /* the topic was removed; the log goes to the trash. Final. */
+};
+
+struct partition_order {
+    enum partition_order_kind kind;
+    struct partition_state record;
+    bool may_lead;
+    struct topic_settings settings;
+};
+
+struct partition {
+    /* Fixed from the start. */
+    struct partition_key key;
+    UT_hash_handle hh; /* the table's */
+    char *name;        /* "orders-0" */
+    char *topic;
+    struct partition_env *env;
+    struct log_dir *dir;
+    atomic_uint refs;
+
+    pthread_mutex_t inbox_lock;
+    bool has_order, is_posted; /* under inbox_lock */
+    struct partition_order order;
+    struct loop_task drain_task;
+
+    /* Hints for those who look without the lock. */
+    atomic_bool is_unsynced, is_failed, is_flush_asked;
+
+    pthread_mutex_t lock;
+    struct replica core;
+    struct replica_fx fx;
+    struct plog *log; /* NULL = not opened, or gone */
+    bool is_deleted, is_flushing;
+    struct topic_settings settings;
+};
+
+/* A partition that holds nothing yet; one reference, the caller's. `is_lost`: data was here and is gone. Thread: control
+ * (and main before the loops run). */
+struct partition *partition_new(struct partition_env *env,
+        const struct partition_key *key,
+        const char *topic,
+        struct log_dir *dir,
+        bool is_lost);
+struct partition *partition_ref(struct partition *p); /* Thread: any */
+void partition_unref(struct partition *p);            /* Thread: any */
+
+/* Opens an existing log; a damaged one fails the replica and is logged. Thread: pool (recovery at start). */
+void partition_open(struct partition *p);
+/* Leaves the newest order in the inbox and has it drained on `loop`. Thread: control. */
+void partition_order(struct partition *p, const struct partition_order *order, struct loop *loop);
+/* Carries out what is in the inbox now. For an orderly end without loops. Thread: any but control. */
+void partition_drain(struct partition *p);
+
+struct partition_produced {
+    bool is_done; /* false: parked; a wake brings the outcome */
+    int error;
+    const char *detail;
+    offset64 base;
+    wall_ms append_time; /* -1 with CreateTime */
+    offset64 log_start;
+};
+
+/* Appends the validated batch in `bytes`, which may be stamped in place. Thread: data. */
+void partition_produce(struct partition *p,
+        const struct replica_ask *ask,
+        int32_t acks,
+        uint8_t *bytes,
+        const struct batch *b,
+        struct partition_produced *ret);
+
+struct partition_fetch_ask {
+    broker_id replica;
+    epoch32 leader_epoch;
+    offset64 offset;
+    size_t max_bytes;
+    bool first_whole; /* a first batch above max_bytes is given whole */
+};
+
+struct partition_fetched {
+    int error;
+    const char *detail;
+    struct plog_slice slice; /* held when .file is set: the caller releases it */
+    offset64 limit, log_start;
+    epoch32 leader_epoch;
+};
+
+/* Thread: data. */
+void partition_fetch(
+        struct partition *p, const struct partition_fetch_ask *ask, struct partition_fetched *ret);
+/* Registers a parked fetch that saw `seen` as its limit under `leader_epoch`. Thread: data. */
+void partition_wait(
+        struct partition *p, const struct replica_ask *ask, epoch32 leader_epoch, offset64 seen);
+void partition_forget(struct partition *p, const struct replica_ask *ask); /* Thread: data */
+
+struct partition_ends {
+    int error;
+    const char *detail;
+    offset64 start, limit;
+    epoch32 leader_epoch;
+};
+
+/* Thread: data or pool. */
+void partition_ends(
+        struct partition *p, epoch32 leader_epoch, bool latest, struct partition_ends *ret);
+/* The batch where a record at or after `t` is (or, with `largest`, of the largest timestamp), below `limit`; held as in
+ * a fetch. > 0: PLOG_E_NOT_FOUND. Thread: pool. */
+MUST_CHECK int partition_find(
+        struct partition *p, wall_ms t, bool largest, offset64 limit, struct plog_slice *ret);
+
+/* Syncs what is unsynced. Thread: pool. */
+void partition_flush(struct partition *p);
+/* Moves the log of a removed partition into the trash; after a PARTITION_DELETE order. Thread: pool. */
+void partition_trash(struct partition *p);
+/* False when there is no log to checkpoint. `ret_bytes` = size of the log. Thread: pool. */
+bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int64_t *ret_bytes);
+/* The disk below it failed: nothing is served any more. Thread: pool. */
+void partition_fail(struct partition *p);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/shell/partitions.h"
+
+#include <string.h>
+
+#include "broker/shell/io_pool.h"
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+
+void partitions_init(
+        struct partitions *t, struct partition_env *env, const struct broker_dirs *dirs)
+{
+    *t = (struct partitions){.env = env, .dirs = dirs, .n_in_dir = mem_new_n(size_t, dirs->n)};
+    (void)pthread_rwlock_init(&t->lock, NULL);
+}
+
+void partitions_deinit(struct partitions *t)
+{
+    struct partition *p, *next;
+
+    HASH_ITER(hh, t->by_key, p, next)
+    {
+        HASH_DEL(t->by_key, p);
+        partition_unref(p);
+    }
+    t->n = 0;
+    t->n_in_dir = mem_free(t->n_in_dir);
+    (void)pthread_rwlock_destroy(&t->lock);
+}
+
+static struct partition *find(struct partitions *t, const struct uuid *topic_id, int32_t number)
+{
+    struct partition_key key = {.topic_id = *topic_id, .number = number};
+    struct partition *p = NULL;
+
+    HASH_FIND(hh, t->by_key, &key, sizeof(key), p);
+    return p;
+}
+
+static size_t *count_of(struct partitions *t, const struct log_dir *dir)
+{
+    for (size_t i = 0; i < t->dirs->n; i++) {
+        if (t->dirs->items[i] == dir) {
+            return &t->n_in_dir[i];
+        }
+    }
+    must_not_reach("a partition in a folder that is not ours");
+}
+
+static void add(struct partitions *t, struct partition *p)
+{
+    (*count_of(t, p->dir))++;
+    (void)pthread_rwlock_wrlock(&t->lock);
+    HASH_ADD(hh, t->by_key, key, sizeof(p->key), p);
+    t->n++;
+    (void)pthread_rwlock_unlock(&t->lock);
+    metric_set(METRIC_BROKER_PARTITIONS, (int64_t)t->n);
+}
+
+struct recovery_job {
+    struct io_job job;
+    struct partition *p;
+};
+
+static void run_recovery(struct io_job *job)
+{
+    struct recovery_job *r = container_of(job, struct recovery_job, job);
+
+    partition_open(r->p);
+    (void)mem_free(r);
+}
+
+/* "orders-0" → "orders": topic names may hold dashes, numbers do not. */
+static char *topic_of_folder(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+
+    return dash != NULL ? mem_strndup(name, (size_t)(dash - name)) : mem_strdup(name);
+}
+
+void partitions_recover(struct partitions *t, size_t n_threads)
+{
+    struct io_pool *pool = io_pool_new(n_threads);
+
+    for (size_t d = 0; d < t->dirs->n; d++) {
+        size_t n_logs = 0;
+        const struct found_log *logs = log_dir_logs(t->dirs->items[d], &n_logs);
+
+        for (size_t i = 0; i < n_logs; i++) {
+            struct partition_key key = {.topic_id = logs[i].topic_id, .number = logs[i].partition};
+            struct recovery_job *job;
+            char *topic;
+
+            if (find(t, &key.topic_id, key.number) != NULL) {
+                log_error("partitions", "log_found_twice", KV_STR("folder", logs[i].name),
+                        KV_STR("dir", log_dir_path(t->dirs->items[d])),
+                        KV_STR("reason", "another log directory has the same partition; this one "
+                                         "is left alone"));
+                continue;
+            }
+            topic = topic_of_folder(logs[i].name);
+            job = mem_new(struct recovery_job);
+            job->job.run = run_recovery;
+            job->p = partition_new(t->env, &key, topic, t->dirs->items[d], false);
+            (void)mem_free(topic);
+            add(t, job->p);
+            io_pool_submit(pool, &job->job);
+        }
+    }
+    (void)io_pool_free(pool);
+}
+
+struct partition *partitions_get(struct partitions *t, const struct uuid *topic_id, int32_t number)
+{
+    struct partition *p;
+
+    (void)pthread_rwlock_rdlock(&t->lock);
+    p = find(t, topic_id, number);
+    if (p != NULL) {
+        (void)partition_ref(p);
+    }
+    (void)pthread_rwlock_unlock(&t->lock);
+    return p;
+}
+
+/* The folder whose checkpoint has data of that partition, or NULL. */
+static struct log_dir *dir_that_had(
+        const struct partitions *t, const struct uuid *topic_id, int32_t number)
+{
+    struct checkpoint_entry e;
+
+    for (size_t i = 0; i < t->dirs->n; i++) {
+        if (log_dir_checkpoint(t->dirs->items[i], topic_id, number, &e) &&
+                (e.recovery_point > 0 || e.high_watermark > 0)) {
+            return t->dirs->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* New partitions go where the fewest are. */
+static struct log_dir *dir_for_new(const struct partitions *t)
+{
+    struct log_dir *best = NULL;
+    size_t best_n = SIZE_MAX;
+
+    for (size_t i = 0; i < t->dirs->n; i++) {
+        if (!log_dir_failed(t->dirs->items[i]) && t->n_in_dir[i] < best_n) {
+            best = t->dirs->items[i];
+            best_n = t->n_in_dir[i];
+        }
+    }
+    return best;
+}
+
+struct partition *partitions_ensure(
+        struct partitions *t, const struct uuid *topic_id, int32_t number, const char *topic)
+{
+    struct partition_key key = {.topic_id = *topic_id, .number = number};
+    struct partition *p = find(t, topic_id, number); /* Only this thread changes the table. */
+    struct log_dir *dir;
+    bool is_lost;
+
+    if (p != NULL) {
+        return p;
+    }
+    dir = dir_that_had(t, topic_id, number);
+    is_lost = dir != NULL;
+    if (dir == NULL) {
+        dir = dir_for_new(t);
+    }
+    if (dir == NULL) {
+        return NULL;
+    }
+    p = partition_new(t->env, &key, topic, dir, is_lost);
+    add(t, p);
+    return p;
+}
+
+struct partition *partitions_take(struct partitions *t, const struct uuid *topic_id, int32_t number)
+{
+    struct partition *p = find(t, topic_id, number);
+
+    if (p == NULL) {
+        return NULL;
+    }
+    (*count_of(t, p->dir))--;
+    (void)pthread_rwlock_wrlock(&t->lock);
+    HASH_DEL(t->by_key, p);
+    t->n--;
+    (void)pthread_rwlock_unlock(&t->lock);
+    metric_set(METRIC_BROKER_PARTITIONS, (int64_t)t->n);
+    return p;
+}
+
+struct partition **partitions_all(struct partitions *t, size_t *ret_n)
+{
+    struct partition **all;
+    struct partition *p, *next;
+    size_t n = 0;
+
+    (void)pthread_rwlock_rdlock(&t->lock);
+    all = mem_new_n(struct partition *, t->n + 1);
+    HASH_ITER(hh, t->by_key, p, next)
+    {
+        all[n++] = partition_ref(p);
+    }
+    (void)pthread_rwlock_unlock(&t->lock);
+    *ret_n = n;
+    return all;
+}

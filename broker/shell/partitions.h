@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/shell/partition.h"
+
+#include <pthread.h>
+
+/* All partitions of this broker, by topic id and number.
+ *
+ * Only the control loop (and main before and after the loops) adds and removes; data loops and the pool look up under a
+ * read lock and get a reference. A log that no image names stays in the table without a role, so that its folder is
+ * known and left alone. */
+
+struct broker_dirs {
+    struct log_dir **items;
+    size_t n;
+};
+
+struct partitions {
+    struct partition_env *env;
+    const struct broker_dirs *dirs;
+    pthread_rwlock_t lock;
+    struct partition *by_key; /* under `lock` */
+    size_t n;
+    size_t *n_in_dir; /* by folder; control only */
+};
+
+void partitions_init(
+        struct partitions *t, struct partition_env *env, const struct broker_dirs *dirs);
+/* Drops every reference of the table. */
+void partitions_deinit(struct partitions *t);
+
+/* Opens every log found in the folders, on as many threads as given; returns when all are open. Thread: main. */
+void partitions_recover(struct partitions *t, size_t n_threads);
+
+/* A reference, or NULL. Thread: any. */
+struct partition *partitions_get(struct partitions *t, const struct uuid *topic_id, int32_t number);
+/* The partition, made when it is not there yet; borrowed until it is removed. NULL: no folder works any more. A log
+ * that a checkpoint promises and no folder has is a lost one. Thread: control. */
+struct partition *partitions_ensure(
+        struct partitions *t, const struct uuid *topic_id, int32_t number, const char *topic);
+/* Takes it out of the table; the caller gets the table's reference. NULL when absent. Thread: control. */
+struct partition *partitions_take(
+        struct partitions *t, const struct uuid *topic_id, int32_t number);
+/* References to all of them, in no order; mem_free() the array and unref each. Thread: any. */
+struct partition **partitions_all(struct partitions *t, size_t *ret_n);

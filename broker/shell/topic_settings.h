@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct image;
+struct image_topic;
+
+/* The topic configurations that a broker acts on: topic override, else cluster value, else default. */
+struct topic_settings {
+    int64_t segment_bytes, index_interval_bytes, max_message_bytes;
+    bool is_append_time; /* message.timestamp.type=LogAppendTime */
+};
+
+/* A value that this version cannot read counts as the default. Thread: control. */
+struct topic_settings topic_settings_of(const struct image *image, const struct image_topic *topic);
+/* All defaults: for a log whose topic is not known yet. Thread: any. */
+struct topic_settings topic_settings_default(void);

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/replica.h"
+
+#include "broker/core/replica_check.h"
+#include "common/base/array.h"
+#include "common/base/bytes.h"
+#include "common/base/mem.h"
+#include "tests/lib/check.h"
+
+/* A replica of broker 1 with its story: trace lines, and one line for each effect. */
+struct fixture {
+    struct replica r;
+    struct replica_fx fx;
+    struct buf story;
+    struct trace trace;
+};
+
+static void on_line(void *ctx, const char *text)
+{
+    struct fixture *f = ctx;
+
+    buf_append_format(&f->story, "%s\n", text);
+}
+
+static struct fixture *fixture_new(offset64 log_end, offset64 high_watermark)
+{
+    struct fixture *f = mem_new(struct fixture);
+
+    f->trace = (struct trace){.line = on_line, .ctx = f};
+    replica_init(&f->r, 1, "orders-0", log_end, high_watermark, &f->trace);
+    return f;
+}
+
+static void fixture_free(struct fixture *f)
+{
+    replica_deinit(&f->r);
+    replica_fx_deinit(&f->fx);
+    buf_deinit(&f->story);
+    (void)mem_free(f);
+}
+
+static void tell(struct fixture *f, const struct replica_fx_item *it)
+{
+    unsigned long long request = it->ask.request;
+
+    switch (it->kind) {
+    case REPLICA_FX_APPEND:
+        buf_append_format(&f->story, "append %llu under epoch %d\n", request, it->leader_epoch);
+        break;
+    case REPLICA_FX_REPLY:
+        buf_append_format(&f->story, "reply %llu %s base %lld\n", request, errcode_name(it->error),
+                (long long)it->base);
+        break;
+    case REPLICA_FX_READ:
+        buf_append_format(&f->story, "read %llu [%lld, %lld)\n", request, (long long)it->base,
+                (long long)it->limit);
+        break;
+    case REPLICA_FX_OFFSETS:
+        buf_append_format(&f->story, "offsets %llu to %lld\n", request, (long long)it->limit);
+        break;
+    case REPLICA_FX_WAKE: buf_append_format(&f->story, "wake %llu\n", request); break;
+    case REPLICA_FX_SAVE_HW:
+        buf_append_format(&f->story, "high watermark %lld\n", (long long)it->limit);
+        break;
+    case REPLICA_FX_BECAME: break; /* the trace tells it */
+    }
+}
+
+static void step(struct fixture *f, const struct replica_event *ev)
+{
+    replica_step(&f->r, ev, &f->fx);
+    CHECK(replica_check(&f->r));
+    FX_FOREACH (it, &f->fx) {
+        tell(f, it);
+    }
+}
+
+static const char *story(struct fixture *f)
+{
+    return buf_str(&f->story);
+}
+
+static void forget_story(struct fixture *f)
+{
+    buf_clear(&f->story);
+}
+
+static struct partition_state record(
+        broker_id leader, epoch32 leader_epoch, epoch32 partition_epoch)
+{
+    return (struct partition_state){.replicas = {.n = 1, .at = {1}},
+            .isr = {.n = 1, .at = {1}},
+            .leader = leader,
+            .leader_epoch = leader_epoch,
+            .partition_epoch = partition_epoch,
+            .min_isr = 1,
+            .unclean_epoch = EPOCH_NONE};
+}
+
+static void become_as(struct fixture *f, const struct partition_state *p, bool may_lead, bool fsync)
+{
+    step(f, &(struct replica_event){.kind = REPLICA_EV_BECOME,
+                    .become = {.record = p, .may_lead = may_lead, .fsync_acks = fsync}});
+}
+
+static void become(struct fixture *f, struct partition_state p)
+{
+    become_as(f, &p, true, false);
+}
+
+static struct replica_ask ask(uint64_t request)
+{
+    return (struct replica_ask){.loop = 0, .part = 0, .request = request};
+}
+
+static void produce(struct fixture *f, uint64_t request, int32_t acks)
+{
+    step(f, &(struct replica_event){
+                    .kind = REPLICA_EV_PRODUCE, .ask = ask(request), .produce = {.acks = acks}});
+}
+
+static void appended(struct fixture *f, uint64_t request, int32_t acks, int n)
+{
+    offset64 base = f->r.log_end;
+
+    step(f, &(struct replica_event){.kind = REPLICA_EV_APPENDED,
+                    .ask = ask(request),
+                    .appended = {.acks = acks,
+                            .leader_epoch = f->r.record.leader_epoch,
+                            .base = base,
+                            .log_end = base + n}});
+}
+
+static void fetch(struct fixture *f, uint64_t request, epoch32 epoch, offset64 offset)
+{
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FETCH,
+                    .ask = ask(request),
+                    .fetch = {.replica = BROKER_NONE, .leader_epoch = epoch, .offset = offset}});
+}
+
+static void wait_for(struct fixture *f, uint64_t request, epoch32 epoch, offset64 seen)
+{
+    step(f, &(struct replica_event){.kind = REPLICA_EV_WAIT,
+                    .ask = ask(request),
+                    .wait = {.leader_epoch = epoch, .seen = seen}});
+}
+
+/* --- Stories ------------------------------------------------------------------------------------------------------ */
+
+static void a_new_leader_commits_what_its_log_holds(void) /* [REP-22] */
+{
+    struct fixture *f = fixture_new(120, 100);
+
+    become(f, record(1, 4, 7));
+    CHECK_STR(story(f), "orders-0 none -> leader, leader epoch 4, log end 120\n"
+                        "high watermark 120\n");
+    fixture_free(f);
+}
+
+static void a_produce_of_one_replica_is_committed_at_once(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    produce(f, 1, -1);
+    appended(f, 1, -1, 3);
+    produce(f, 2, 1);
+    appended(f, 2, 1, 2);
+    CHECK_STR(story(f), "orders-0 none -> leader, leader epoch 0, log end 0\n"
+                        "append 1 under epoch 0\n"
+                        "high watermark 3\n"
+                        "reply 1 NONE base 0\n"
+                        "append 2 under epoch 0\n"
+                        "reply 2 NONE base 3\n"
+                        "high watermark 5\n");
+    fixture_free(f);
+}
+
+static void with_fsync_acks_only_synced_data_is_committed(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    become_as(f, &p, true, true);
+    forget_story(f);
+    appended(f, 1, -1, 3);
+    appended(f, 2, -1, 2);
+    CHECK_STR(story(f), "");
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = 3});
+    CHECK_STR(story(f), "high watermark 3\nreply 1 NONE base 0\n");
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = 5});
+    CHECK_STR(story(f),
+            "high watermark 3\nreply 1 NONE base 0\nhigh watermark 5\nreply 2 NONE base 3\n");
+    fixture_free(f);
+}
+
+static void a_parked_fetch_is_woken_by_the_next_commit(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    forget_story(f);
+    fetch(f, 9, 0, 0);
+    wait_for(f, 9, 0, 0);
+    CHECK_STR(story(f), "read 9 [0, 0)\n");
+    appended(f, 1, 1, 1);
+    CHECK_STR(story(f), "read 9 [0, 0)\nreply 1 NONE base 0\nhigh watermark 1\nwake 9\n");
+    forget_story(f);
+    appended(f, 2, 1, 1);
+    CHECK_STR(story(f), "reply 2 NONE base 1\nhigh watermark 2\n"); /* once */
+    fixture_free(f);
+}
+
+static void a_reader_that_missed_a_commit_is_woken_at_once(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    appended(f, 1, 1, 1);
+    forget_story(f);
+    wait_for(f, 9, 0, 0);
+    CHECK_STR(story(f), "wake 9\n");
+    fixture_free(f);
+}
+
+static void a_forgotten_request_is_not_woken(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    wait_for(f, 9, 0, 0);
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FORGET, .ask = ask(9)});
+    forget_story(f);
+    appended(f, 1, 1, 1);
+    CHECK_STR(story(f), "reply 1 NONE base 0\nhigh watermark 1\n");
+    fixture_free(f);
+}
+
+static void losing_leadership_releases_everybody(void) /* [REP-21] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    become_as(f, &p, true, true); /* fsync: the produce stays parked */
+    appended(f, 1, -1, 1);
+    wait_for(f, 9, 0, 0);
+    forget_story(f);
+    become(f, record(BROKER_NONE, 1, 1));
+    CHECK_STR(story(f), "orders-0 leader -> follower, leader epoch 1, log end 1\n"
+                        "reply 1 REQUEST_TIMED_OUT base -1\n"
+                        "wake 9\n");
+    fixture_free(f);
+}
+
+static void a_failed_log_ends_everything_for_good(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    wait_for(f, 9, 0, 0);
+    forget_story(f);
+    step(f, &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED});
+    produce(f, 1, -1);
+    fetch(f, 2, 0, 0);
+    become(f, record(1, 1, 1));
+    produce(f, 3, -1);
+    CHECK_STR(story(f), "orders-0 leader -> failed, leader epoch 0, log end 0\n"
+                        "wake 9\n"
+                        "reply 1 KAFKA_STORAGE_ERROR base -1\n"
+                        "reply 2 KAFKA_STORAGE_ERROR base -1\n"
+                        "reply 3 KAFKA_STORAGE_ERROR base -1\n");
+    fixture_free(f);
+}
+
+/* --- Who leads ---------------------------------------------------------------------------------------------------- */
+
+static void a_broker_that_is_fenced_or_has_another_epoch_does_not_lead(void) /* [REP-20] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    become_as(f, &p, false, false);
+    produce(f, 1, -1);
+    CHECK_STR(story(f), "reply 1 NOT_LEADER_OR_FOLLOWER base -1\n");
+    become_as(f, &p, true, false); /* the same record, unfenced since */
+    CHECK_EQ(f->r.role, REPLICA_LEADER);
+    become_as(f, &p, false, false);
+    CHECK_EQ(f->r.role, REPLICA_NONE);
+    fixture_free(f);
+}
+
+static void an_older_record_changes_nothing(void) /* [REP-19] */
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 3, 5));
+    become(f, record(2, 2, 4));
+    CHECK_EQ(f->r.role, REPLICA_LEADER);
+    CHECK_EQ(f->r.record.leader_epoch, 3);
+    CHECK_EQ(f->r.record.partition_epoch, 5);
+    fixture_free(f);
+}
+
+static void several_replicas_are_refused(void) /* [REP-26] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    p.replicas = (struct broker_set){.n = 2, .at = {1, 2}};
+    become(f, p);
+    CHECK_EQ(f->fx.n, 1);
+    CHECK(f->fx.items[0].is_refused);
+    become(f, p);
+    CHECK_EQ(f->fx.n, 0); /* said once a record */
+    produce(f, 1, -1);
+    CHECK_EQ(f->fx.items[0].error, ERRCODE_NOT_LEADER_OR_FOLLOWER);
+    fixture_free(f);
+}
+
+static void stopping_leaves_no_role(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    step(f, &(struct replica_event){.kind = REPLICA_EV_STOP});
+    CHECK_EQ(f->r.role, REPLICA_NONE);
+    become(f, record(1, 1, 1));
+    CHECK_EQ(f->r.role, REPLICA_LEADER);
+    fixture_free(f);
+}
+
+/* --- Admission ---------------------------------------------------------------------------------------------------- */
+
+static void a_fetch_is_fenced_by_its_leader_epoch(void) /* [REP-24] */
+{
+    static const struct {
+        epoch32 epoch;
+        int error;
+    } rows[] = {
+            {3, ERRCODE_FENCED_LEADER_EPOCH},
+            {4, ERRCODE_NONE},
+            {5, ERRCODE_UNKNOWN_LEADER_EPOCH},
+            {EPOCH_NONE, ERRCODE_NONE},
+    };
+    struct fixture *f = fixture_new(10, 10);
+
+    become(f, record(1, 4, 4));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        fetch(f, 1, rows[i].epoch, 0);
+        CHECK_EQ(f->fx.n, 1);
+        CHECK_EQ(f->fx.items[0].kind == REPLICA_FX_READ, rows[i].error == ERRCODE_NONE);
+        CHECK_EQ(f->fx.items[0].error, rows[i].error);
+    }
+    fixture_free(f);
+}
+
+static void a_fetch_beyond_the_log_end_is_out_of_range_and_beyond_the_high_watermark_is_not(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    become_as(f, &p, true, true);
+    appended(f, 1, 1, 5); /* log end 5, nothing synced */
+    fetch(f, 2, 0, 5);
+    CHECK_EQ(f->fx.items[0].kind, REPLICA_FX_READ); /* [REP-27] */
+    CHECK_EQ(f->fx.items[0].limit, 0);
+    fetch(f, 3, 0, 6);
+    CHECK_EQ(f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
+    fetch(f, 4, 0, -1);
+    CHECK_EQ(f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
+    fixture_free(f);
+}
+
+static void a_fetch_of_a_replica_is_refused(void) /* [REP-26] */
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FETCH,
+                    .ask = ask(1),
+                    .fetch = {.replica = 2, .leader_epoch = 0, .offset = 0}});
+    CHECK_EQ(f->fx.items[0].error, ERRCODE_UNSUPPORTED_VERSION);
+    fixture_free(f);
+}
+
+static void acks_all_needs_min_isr_members_before_the_append(void) /* [REP-23] [REP-25] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    p.min_isr = 2;
+    become(f, p);
+    forget_story(f);
+    produce(f, 1, -1);
+    produce(f, 2, 1);
+    appended(f, 2, 1, 1);
+    CHECK_STR(story(f), "reply 1 NOT_ENOUGH_REPLICAS base -1\n"
+                        "append 2 under epoch 0\n"
+                        "reply 2 NONE base 0\n"); /* and the high watermark stands */
+    CHECK_EQ(f->r.high_watermark, 0);
+    fixture_free(f);
+}
+
+static void the_latest_offset_waits_for_the_high_watermark(void) /* [REP-28] */
+{
+    struct fixture *f = fixture_new(10, 4);
+    struct partition_state p = record(1, 1, 1);
+    struct replica_event latest = {.kind = REPLICA_EV_LIST,
+            .ask = ask(1),
+            .list = {.leader_epoch = EPOCH_NONE, .latest = true}};
+
+    p.min_isr = 2; /* so that the high watermark stays where it was */
+    become(f, p);
+    step(f, &latest);
+    CHECK_EQ(f->fx.items[0].error, ERRCODE_OFFSET_NOT_AVAILABLE);
+    latest.list.latest = false;
+    step(f, &latest);
+    CHECK_EQ(f->fx.items[0].kind, REPLICA_FX_OFFSETS);
+    p.min_isr = 1;
+    p.partition_epoch = 2;
+    become(f, p);
+    latest.list.latest = true;
+    step(f, &latest);
+    CHECK_EQ(f->fx.items[0].kind, REPLICA_FX_OFFSETS);
+    CHECK_EQ(f->fx.items[0].limit, 10);
+    fixture_free(f);
+}
+
+static void a_checkpoint_beyond_the_log_is_cut_to_it(void)
+{
+    struct fixture *f = fixture_new(7, 12);
+
+    CHECK_EQ(f->r.high_watermark, 7);
+    fixture_free(f);
+}
+
+static const struct check_case cases[] = {
+        CASE(a_new_leader_commits_what_its_log_holds),
+        CASE(a_produce_of_one_replica_is_committed_at_once),
+        CASE(with_fsync_acks_only_synced_data_is_committed),
+        CASE(a_parked_fetch_is_woken_by_the_next_commit),
+        CASE(a_reader_that_missed_a_commit_is_woken_at_once),
+        CASE(a_forgotten_request_is_not_woken),
+        CASE(losing_leadership_releases_everybody),
+        CASE(a_failed_log_ends_everything_for_good),
+        CASE(a_broker_that_is_fenced_or_has_another_epoch_does_not_lead),
+        CASE(an_older_record_changes_nothing),
+        CASE(several_replicas_are_refused),
+        CASE(stopping_leaves_no_role),
+        CASE(a_fetch_is_fenced_by_its_leader_epoch),
+        CASE(a_fetch_beyond_the_log_end_is_out_of_range_and_beyond_the_high_watermark_is_not),
+        CASE(a_fetch_of_a_replica_is_refused),
+        CASE(acks_all_needs_min_isr_members_before_the_append),
+        CASE(the_latest_offset_waits_for_the_high_watermark),
+        CASE(a_checkpoint_beyond_the_log_is_cut_to_it),
+};
+CHECK_MAIN("replica", cases)
