@@ -34,7 +34,7 @@ struct raw {
 
 static struct raw *open_ones;
 
-/* --- Connections ---------------------------------------------------------------------------------------------------- */
+/* --- Connections -------------------------------------------------------------------------------------------------- */
 
 struct raw *raw_connect(int port)
 {
@@ -102,7 +102,7 @@ void raw_end_sending(struct raw *r)
     (void)shutdown(r->fd, SHUT_WR); /* the peer may have gone already */
 }
 
-/* --- Frames --------------------------------------------------------------------------------------------------------- */
+/* --- Frames ------------------------------------------------------------------------------------------------------- */
 
 bool raw_send(struct raw *r, const void *bytes, size_t size)
 {
@@ -216,7 +216,7 @@ bool raw_is_closed_within(struct raw *r, int timeout_ms)
     return false;
 }
 
-/* --- Messages ------------------------------------------------------------------------------------------------------- */
+/* --- Messages ----------------------------------------------------------------------------------------------------- */
 
 static bool all_have_leaders(const struct msg_metadata_topic *t)
 {
@@ -357,7 +357,7 @@ offset64 raw_end_offset(struct raw *r, const struct uuid *topic_id, int32_t part
     return result.offset;
 }
 
-/* --- Batches -------------------------------------------------------------------------------------------------------- */
+/* --- Batches ------------------------------------------------------------------------------------------------------ */
 
 static wall_ms now_ms(void)
 {
@@ -516,7 +516,7 @@ void raw_batch_mend_crc(uint8_t *batch, size_t size)
     store_be32(batch + 17, crc32c(0, batch + 21, size - 21));
 }
 
-/* --- The broker's process ------------------------------------------------------------------------------------------- */
+/* --- The broker's process ----------------------------------------------------------------------------------------- */
 
 uint64_t process_resident(pid_t pid)
 {

@@ -19,7 +19,7 @@ struct raw *raw_connect(int port);
 struct raw *raw_client(int port);
 struct raw *raw_close(struct raw *r); /* takes NULL */
 void raw_close_all(void);
-/* Its receive buffer, before much is asked: a reader that takes nothing then blocks the sender soon. */
+/* Its receive buffer: with a small one, a reader that takes nothing blocks the sender soon. */
 void raw_shrink_receive_buffer(struct raw *r, int bytes);
 /* No more bytes from this side; answers still come. */
 void raw_end_sending(struct raw *r);
@@ -51,7 +51,7 @@ void raw_call(struct raw *r, uint32_t api, const struct buf *body, struct raw_an
 /* Reads and forgets until the peer's end; false when it is still open after the time. */
 bool raw_is_closed_within(struct raw *r, int timeout_ms);
 
-/* --- Messages; each takes an answer without a header error ---------------------------------------------------------- */
+/* --- Messages; each takes an answer without a header error -------------------------------------------------------- */
 
 /* Of a topic that the broker knows; waits for its partitions to have leaders. `ret_epoch` (may be NULL) gets the
  * leader epoch of partition 0. */
@@ -81,7 +81,7 @@ offset64 raw_end_offset(struct raw *r, const struct uuid *topic_id, int32_t part
 /* A new client's record goes into partition 0 of an existing topic and comes out again, within 20 s a step. */
 void raw_round_trip(int port, const char *topic);
 
-/* --- Batches --------------------------------------------------------------------------------------------------------- */
+/* --- Batches ------------------------------------------------------------------------------------------------------ */
 
 /* Appends a right, uncompressed batch of n records without keys, each with this value. */
 void raw_batch(struct buf *out, int n, const void *value, size_t value_size);
@@ -90,7 +90,7 @@ void raw_bomb(struct buf *out, enum batch_codec codec, uint64_t value_size);
 /* Computes the checksum of the batch anew after its bytes were changed. */
 void raw_batch_mend_crc(uint8_t *batch, size_t size);
 
-/* --- The broker's process --------------------------------------------------------------------------------------------- */
+/* --- The broker's process ----------------------------------------------------------------------------------------- */
 
 uint64_t process_resident(pid_t pid); /* bytes now */
 /* The most since process_forget_peak(). */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "clients/cli/cli.h"
+
+#include <weir/consumer.h>
+
+/* Records on stdout. */
+
+/* Whether every %x and \x of a -f format is known. */
+bool print_format_is_legal(const char *format);
+/* The i-th message: as JSON with -O json or jsonl, by `format` when it is not NULL, else value and newline. false: stdout
+ * is closed. */
+bool print_message(
+        enum cli_format output, const char *format, const struct weir_batch *b, size_t i);
