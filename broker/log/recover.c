@@ -128,7 +128,7 @@ static int list_segments(struct plog *l)
     }
     for (size_t i = 0; i < list.bases.n && r >= 0; i++) {
         struct segment *s = plog_push_segment(l, list.bases.items[i]);
-        s->size = l->io->size_of(l->io->ctx, cached_file_path(s->log)); /* of the file, for now */
+        s->size = l->io->size_of(l->io->ctx, cached_file_path(s->log)); /* of the file: the scan finds the end of what is good */
         r = s->size < 0 ? (int)s->size : 0;
     }
     mem_free(path);

@@ -15,9 +15,6 @@ enum {
     LOOKUP_PLAIN_MAX = 128 * 1024 * 1024
 };
 
-static const char no_replica[] =
-        "this broker has no replica of that partition; ask for Metadata again";
-
 static void refuse(struct msg_list_offsets_result *ret, int error, const char *detail)
 {
     ret->error = error;
@@ -120,7 +117,9 @@ static void list_one(struct partitions *t,
             .timestamp = -1,
             .leader_epoch = EPOCH_NONE};
     if (p == NULL) {
-        refuse(ret, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION, no_replica);
+        int error = partitions_refusal(t, &lp->topic_id);
+
+        refuse(ret, error, partitions_refusal_text(error));
         return;
     }
     /* Everything but the start depends on where the committed log ends. */

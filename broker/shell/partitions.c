@@ -6,14 +6,27 @@
 #include "broker/shell/io_pool.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
+#include "common/domain/errcode.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
+
+struct known_topic {
+    struct uuid id;
+    UT_hash_handle hh;
+};
 
 void partitions_init(
         struct partitions *t, struct partition_env *env, const struct broker_dirs *dirs)
 {
     *t = (struct partitions){.env = env, .dirs = dirs, .n_in_dir = mem_new_n(size_t, dirs->n)};
     (void)pthread_rwlock_init(&t->lock, NULL);
+}
+
+/* Under the write lock. */
+static void remove_topic(struct partitions *t, struct known_topic *topic)
+{
+    HASH_DEL(t->topics, topic);
+    (void)mem_free(topic);
 }
 
 void partitions_deinit(struct partitions *t)
@@ -26,6 +39,9 @@ void partitions_deinit(struct partitions *t)
         partition_unref(p);
     }
     t->n = 0;
+    while (t->topics != NULL) {
+        remove_topic(t, t->topics);
+    }
     t->n_in_dir = mem_free(t->n_in_dir);
     (void)pthread_rwlock_destroy(&t->lock);
 }
@@ -124,6 +140,78 @@ struct partition *partitions_get(struct partitions *t, const struct uuid *topic_
     (void)pthread_rwlock_unlock(&t->lock);
     return p;
 }
+
+/* --- Topics of the image ----------------------------------------------------------------------------------------- */
+
+static struct known_topic *find_topic(struct partitions *t, const struct uuid *topic_id)
+{
+    struct known_topic *topic = NULL;
+
+    HASH_FIND(hh, t->topics, topic_id, sizeof(*topic_id), topic);
+    return topic;
+}
+
+int partitions_refusal(struct partitions *t, const struct uuid *topic_id)
+{
+    bool is_known;
+
+    (void)pthread_rwlock_rdlock(&t->lock);
+    is_known = find_topic(t, topic_id) != NULL;
+    (void)pthread_rwlock_unlock(&t->lock);
+    return is_known ? ERRCODE_UNKNOWN_TOPIC_OR_PARTITION : ERRCODE_UNKNOWN_TOPIC_ID;
+}
+
+const char *partitions_refusal_text(int error)
+{
+    return error == ERRCODE_UNKNOWN_TOPIC_ID
+                   ? "this broker knows no topic of that id; ask for Metadata again"
+                   : "this broker has no replica of that partition; ask for Metadata again";
+}
+
+void partitions_know_topic(struct partitions *t, const struct uuid *topic_id)
+{
+    struct known_topic *topic;
+
+    if (find_topic(t, topic_id) != NULL) { /* Only this thread changes the table. */
+        return;
+    }
+    topic = mem_new(struct known_topic);
+    topic->id = *topic_id;
+    (void)pthread_rwlock_wrlock(&t->lock);
+    HASH_ADD(hh, t->topics, id, sizeof(topic->id), topic);
+    (void)pthread_rwlock_unlock(&t->lock);
+}
+
+void partitions_forget_topic(struct partitions *t, const struct uuid *topic_id)
+{
+    struct known_topic *topic;
+
+    (void)pthread_rwlock_wrlock(&t->lock);
+    topic = find_topic(t, topic_id);
+    if (topic != NULL) {
+        remove_topic(t, topic);
+    }
+    (void)pthread_rwlock_unlock(&t->lock);
+}
+
+void partitions_know_image(struct partitions *t, const struct image *image)
+{
+    struct known_topic *topic, *next;
+
+    (void)pthread_rwlock_wrlock(&t->lock);
+    HASH_ITER(hh, t->topics, topic, next)
+    {
+        if (image_topic_by_id(image, &topic->id) == NULL) {
+            remove_topic(t, topic);
+        }
+    }
+    (void)pthread_rwlock_unlock(&t->lock);
+    for (size_t i = 0; i < image_n_topics(image); i++) {
+        partitions_know_topic(t, &image_topic_at(image, i)->id);
+    }
+}
+
+/* --- Adding and removing ----------------------------------------------------------------------------------------- */
 
 /* The folder whose checkpoint has data of that partition, or NULL. */
 static struct log_dir *dir_that_had(

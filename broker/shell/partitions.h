@@ -2,10 +2,14 @@
 #pragma once
 
 #include "broker/shell/partition.h"
+#include "common/domain/image.h"
 
 #include <pthread.h>
 
 /* All partitions of this broker, by topic id and number.
+ *
+ * It also knows which topics the image has, so that a request for a partition that is not here can be told apart from
+ * one for a topic that does not exist.
  *
  * Only the control loop (and main before and after the loops) adds and removes; data loops and the pool look up under a
  * read lock and get a reference. A log that no image names stays in the table without a role, so that its folder is
@@ -22,7 +26,8 @@ struct partitions {
     pthread_rwlock_t lock;
     struct partition *by_key; /* under `lock` */
     size_t n;
-    size_t *n_in_dir; /* by folder; control only */
+    struct known_topic *topics; /* of the image, by id; under `lock` */
+    size_t *n_in_dir;           /* by folder; control only */
 };
 
 void partitions_init(
@@ -35,6 +40,15 @@ void partitions_recover(struct partitions *t, size_t n_threads);
 
 /* A reference, or NULL. Thread: any. */
 struct partition *partitions_get(struct partitions *t, const struct uuid *topic_id, int32_t number);
+/* Why partitions_get() gave nothing: UNKNOWN_TOPIC_ID when the image has no such topic, else
+ * UNKNOWN_TOPIC_OR_PARTITION. Thread: any. */
+int partitions_refusal(struct partitions *t, const struct uuid *topic_id);
+const char *partitions_refusal_text(int error); /* its sentence; static */
+/* The topics of the image, as they come and go. Thread: control. */
+void partitions_know_topic(struct partitions *t, const struct uuid *topic_id);
+void partitions_forget_topic(struct partitions *t, const struct uuid *topic_id);
+/* Exactly those of the image from now on. Thread: control. */
+void partitions_know_image(struct partitions *t, const struct image *image);
 /* The partition, made when it is not there yet; borrowed until it is removed. NULL: no folder works any more. A log
  * that a checkpoint promises and no folder has is a lost one. Thread: control. */
 struct partition *partitions_ensure(

@@ -25,6 +25,7 @@ static void follow(struct broker *b,
     size_t n_before = b->partitions.n;
     struct partition *p;
 
+    partitions_know_topic(&b->partitions, &topic->id);
     if (!broker_set_has(&state->replicas, b->id)) {
         p = partitions_get(&b->partitions, &state->topic_id, state->partition);
         if (p != NULL) {
@@ -58,6 +59,7 @@ static void follow_topic(struct broker *b, const struct image_topic *topic)
 
 void roles_remove_topic(struct broker *b, const struct image_topic *topic)
 {
+    partitions_forget_topic(&b->partitions, &topic->id);
     for (int32_t i = 0; i < topic->n_partitions; i++) {
         struct partition *p = partitions_take(&b->partitions, &topic->id, i);
 
@@ -74,6 +76,7 @@ void roles_all(struct broker *b)
     struct partition **all;
     size_t n;
 
+    partitions_know_image(&b->partitions, b->image);
     for (size_t i = 0; i < image_n_topics(b->image); i++) {
         follow_topic(b, image_topic_at(b->image, i));
     }

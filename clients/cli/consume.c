@@ -192,6 +192,21 @@ static void finish(struct consume *c, struct partition_run *p)
     }
 }
 
+/* What cannot be read ends the command: where it is, and how to go on behind it. */
+static int batch_fail(
+        const struct consume *c, const struct weir_batch *b, const struct weir_error *error)
+{
+    char *hint = weir_batch_end(b) >= 0
+                         ? mem_format("Go on behind it: weir consume %s -p %d -o %" PRId64,
+                                   c->topic, weir_batch_partition(b), weir_batch_end(b))
+                         : mem_strdup("");
+    int r = cli_fail(EXIT_FAILED, hint, "topic %s, partition %d, offset %" PRId64 ": %s", c->topic,
+            weir_batch_partition(b), weir_batch_begin(b),
+            error->text[0] != '\0' ? error->text : weir_code_text(error->code));
+    mem_free(hint);
+    return r;
+}
+
 /* Prints a batch. Returns -1 or an exit code. */
 static int take_batch(struct consume *c, const struct weir_batch *b)
 {
@@ -199,8 +214,7 @@ static int take_batch(struct consume *c, const struct weir_batch *b)
     const struct weir_error *error = weir_batch_error(b);
 
     if (error->code != 0) {
-        cli_note("partition %d, offset %" PRId64 ":", weir_batch_partition(b), weir_batch_begin(b));
-        return cli_weir_fail(error);
+        return batch_fail(c, b, error);
     }
     for (size_t i = 0; i < weir_batch_n(b); i++) {
         const struct weir_message *m = &weir_batch_messages(b)[i];

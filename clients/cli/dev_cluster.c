@@ -206,18 +206,30 @@ static int write_zookeeper(const struct dev_cluster *d, const struct dev_node *n
     return r;
 }
 
-/* The --set values whose key this daemon's table has. */
-static void append_sets(
-        const struct dev_cluster *d, const struct conf_key *keys, size_t n_keys, struct buf *out)
+/* A daemon's file: what the cluster's shape says, then the --set values whose key this daemon's table has. The session
+ * timeout is short, so that a killed node is missed soon; --set may say otherwise. */
+static int write_daemon(const struct dev_cluster *d,
+        const struct dev_node *n,
+        const char *name,
+        const struct conf_key *keys,
+        size_t n_keys,
+        struct buf *text)
 {
+    bool has_timeout = false;
+
     for (size_t i = 0; i < d->shape.sets.n; i++) {
         const char *set = d->shape.sets.items[i];
         char *key = mem_strndup(set, strcspn(set, "="));
         if (conf_find_key(keys, n_keys, key) != NULL) {
-            buf_append_format(out, "%s = %s\n", key, set + strlen(key) + 1);
+            buf_append_format(text, "%s = %s\n", key, set + strlen(key) + 1);
         }
+        has_timeout = has_timeout || strcmp(key, "zookeeper.session.timeout.ms") == 0;
         mem_free(key);
     }
+    if (!has_timeout) {
+        buf_append_str(text, "zookeeper.session.timeout.ms = 3000\n");
+    }
+    return write_file(n->folder, name, text);
 }
 
 static int write_controller(
@@ -226,11 +238,10 @@ static int write_controller(
     struct buf text = {0};
 
     buf_append_format(&text,
-            "controller.id = %d\nzookeeper.connect = %s\nhttp.listen = 127.0.0.1:%d\n"
-            "zookeeper.session.timeout.ms = 3000\n",
-            n->id, zookeepers, n->port);
-    append_sets(d, conf_controller_keys, conf_n_controller_keys, &text);
-    return write_file(n->folder, "controller.conf", &text);
+            "controller.id = %d\nzookeeper.connect = %s\nhttp.listen = 127.0.0.1:%d\n", n->id,
+            zookeepers, n->port);
+    return write_daemon(
+            d, n, "controller.conf", conf_controller_keys, conf_n_controller_keys, &text);
 }
 
 static int write_broker(
@@ -239,12 +250,10 @@ static int write_broker(
     struct buf text = {0};
 
     buf_append_format(&text,
-            "broker.id = %d\nzookeeper.connect = %s\nlisteners = weir://127.0.0.1:%d\nhttp.listen "
-            "= 127.0.0.1:%d\n"
-            "log.dirs = %s/data\nzookeeper.session.timeout.ms = 3000\n",
+            "broker.id = %d\nzookeeper.connect = %s\nlisteners = weir://127.0.0.1:%d\n"
+            "http.listen = 127.0.0.1:%d\nlog.dirs = %s/data\n",
             n->id, zookeepers, n->port, n->http_port, n->folder);
-    append_sets(d, conf_broker_keys, conf_n_broker_keys, &text);
-    return write_file(n->folder, "broker.conf", &text);
+    return write_daemon(d, n, "broker.conf", conf_broker_keys, conf_n_broker_keys, &text);
 }
 
 static int write_shape(const struct dev_cluster *d)

@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* As many placements as the controller puts into one answer. */
+enum {
+    PLACEMENTS_SHOWN = 1000
+};
+
 /* --- create ------------------------------------------------------------------------------------------------------- */
 
 struct create_args {
@@ -75,6 +80,10 @@ static void print_placement(const struct cli *cli, const json_t *created)
     cli_note("%s topic %s (%s)", cli->dry_run ? "would create" : "created",
             jstr(created, "name", "?"), jstr(created, "topic_id", "?"));
     cli_table_print_free(t);
+    if (json_array_size(json_object_get(created, "partitions")) == PLACEMENTS_SHOWN) {
+        cli_note("Only the first %d partitions are shown; see all: weir topic describe %s",
+                PLACEMENTS_SHOWN, jstr(created, "name", "?"));
+    }
     if (!cli->dry_run && !json_is_true(json_object_get(created, "ready"))) {
         cli_note("Not every leader has taken it up yet; producers wait for it by themselves.");
     }

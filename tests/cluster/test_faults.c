@@ -276,28 +276,49 @@ static void a_second_broker_with_the_same_id_is_refused_and_the_first_serves_on(
     mem_free(dir);
 }
 
+/* The refusal is the controller's, who knows both clusters: it stands in its log and in /v1/brokers. */
 static void a_folder_of_another_cluster_is_refused(void)
 {
-    char *dir = in_folder("foreign");
-    char *properties = mem_format("%s/meta.properties", dir);
-    char *ours = node_path("broker-1", "data/meta.properties");
-    char *copy = NULL;
-
     need_pair();
-    CHECK_EQ(mkdir(dir, 0755), 0);
-    /* Our own broker's identity, but of another cluster and with another id. */
-    copy = mem_format("sed -e 's/^cluster.id=.*/cluster.id=11111111-2222-4333-8444-555555555555/' "
-                      "-e 's/^broker.id=.*/broker.id=7/' -e '/^crc/d' %s >%s",
-            ours, properties);
-    run_shell(copy);
     int port = free_port_base();
-    char *conf = broker_conf(7, dir, port, port + 1);
-    expect_refusal(conf, "cluster");
-    mem_free(conf);
-    mem_free(copy);
-    mem_free(ours);
-    mem_free(properties);
-    mem_free(dir);
+    char *log = in_folder("other.log");
+    char *data = node_path("broker-1", "data");
+    char *other = mem_format("zookeeper.connect=127.0.0.1:%d/other", zookeeper_port(1));
+    char *controller_http = mem_format("http.listen=127.0.0.1:%d", port);
+    char *broker_http = mem_format("http.listen=127.0.0.1:%d", port + 1);
+    char *listeners = mem_format("listeners=weir://127.0.0.1:%d", port + 2);
+    char *dirs = mem_format("log.dirs=%s", data);
+    char *controller = mem_format("%s/controller/weir-controller", test_build_root());
+    char *broker = mem_format("%s/broker/weir-broker", test_build_root());
+    struct buf b = {0};
+
+    node_stop("broker-1");
+    pid_t controller_pid =
+            run_background((const char *const[]){controller, "--set", "controller.id=9", "--set",
+                                   other, "--set", controller_http, NULL},
+                    NULL, log);
+    pid_t broker_pid =
+            run_background((const char *const[]){broker, "--set", "broker.id=1", "--set", other,
+                                   "--set", listeners, "--set", broker_http, "--set", dirs, NULL},
+                    NULL, log);
+    CHECK_WITHIN(20000, http_request(port, "GET", "/v1/brokers", NULL, false, &b) == 200 &&
+                                strstr(buf_str(&b), "\"refused\"") != NULL);
+    CHECK(strstr(buf_str(&b), "its directories belong to cluster") != NULL);
+    CHECK_EQ(http_request(port + 1, "GET", "/readyz", NULL, false, &b), 503);
+    CHECK_EQ(run_wait(broker_pid, SIGTERM, 15000), 0);
+    CHECK_EQ(run_wait(controller_pid, SIGTERM, 15000), 0);
+    node_start("broker-1");
+    node_wait_ready("broker-1");
+    buf_deinit(&b);
+    mem_free(log);
+    mem_free(data);
+    mem_free(other);
+    mem_free(controller_http);
+    mem_free(broker_http);
+    mem_free(listeners);
+    mem_free(dirs);
+    mem_free(controller);
+    mem_free(broker);
 }
 
 static void daemons_wait_for_zookeeper_and_say_so(void)

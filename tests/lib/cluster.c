@@ -331,7 +331,7 @@ pid_t node_pid(const char *name)
         }
         (void)fclose(f);
     }
-    return pid > 0 && kill(pid, 0) == 0 ? pid : 0;
+    return process_is_alive(pid) ? pid : 0;
 }
 
 bool node_log_has(const char *name, const char *text)

@@ -204,3 +204,18 @@ const char *test_build_root(void)
     }
     return root;
 }
+
+bool process_is_alive(pid_t pid)
+{
+    char path[64];
+    char state = 'Z';
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *f = pid > 0 ? fopen(path, "re") : NULL;
+    if (f == NULL) {
+        return false;
+    }
+    bool is_read = fscanf(f, "%*d (%*[^)]) %c", &state) == 1;
+    (void)fclose(f);
+    return is_read && state != 'Z';
+}

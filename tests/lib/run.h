@@ -31,6 +31,9 @@ pid_t run_background(const char *const *argv, const char *input_path, const char
 /* Ends it (signal 0 = just wait) and returns its code as above. */
 int run_wait(pid_t pid, int signal_number, int timeout_ms);
 
+/* Whether the process runs; what is left of a dead one whose parent has not looked yet does not count. */
+bool process_is_alive(pid_t pid);
+
 /* A folder that is removed with all in it at exit, unless WEIR_TEST_KEEP is set. The same one for the whole program. */
 const char *test_folder(void);
 /* The build folder's root: meson gives it as WEIR_BUILD, else it is found from this program's path. */

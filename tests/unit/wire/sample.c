@@ -129,7 +129,7 @@ static void check_value(const ProtobufCFieldDescriptor *f, const void *at)
     case PROTOBUF_C_TYPE_ENUM: check_tail(f, *(const int *)at != 0); break;
     case PROTOBUF_C_TYPE_STRING: {
         const char *dash = strrchr(*(char *const *)at, '-');
-        check_tail(f, dash != NULL && (uint32_t)atoi(dash + 1) == f->id);
+        check_tail(f, dash != NULL && strtoul(dash + 1, NULL, 10) == f->id);
         break;
     }
     case PROTOBUF_C_TYPE_BYTES: {
