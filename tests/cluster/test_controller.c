@@ -124,21 +124,21 @@ static bool is_connected(void *ctx)
 
 static void start_controller(int id)
 {
-    char program[512], log[512], data[512], one[64], listen[64], session[64], *connect = NULL;
-    const char *argv[16] = {program, "--set", one, "--set", listen, "--set", data, "--set", session,
-            "--set", "weir.meta.snapshot.entries=16", "--set"};
+    char program[512], log[512], conf[512];
+    const char *argv[] = {program, "--config", conf, NULL};
 
     CHECK_EQ(t.pids[id], 0);
-    connect = mem_format("zookeeper.connect=%s", t.connect);
-    argv[12] = connect;
     snprintf(program, sizeof(program), "%s/controller/weir-controller", test_build_root());
-    snprintf(one, sizeof(one), "controller.id=%d", id);
-    snprintf(session, sizeof(session), "zookeeper.session.timeout.ms=%d", t.session_ms);
-    snprintf(listen, sizeof(listen), "http.listen=127.0.0.1:%u", (unsigned)t.ports[id]);
-    snprintf(data, sizeof(data), "data.dir=%s/controller-%d", test_folder(), id);
+    snprintf(conf, sizeof(conf), "%s/controller-%d.conf", test_folder(), id);
     snprintf(log, sizeof(log), "%s/%s-controller-%d.log", test_folder(), t.name, id);
+    FILE *f = fopen(conf, "we");
+    CHECK(f != NULL);
+    CHECK(fprintf(f,
+                  "controller.id = %d\nhttp.listen = 127.0.0.1:%u\nzookeeper.connect = %s\n"
+                  "zookeeper.session.timeout.ms = %d\nweir.meta.snapshot.entries = 16\n",
+                  id, (unsigned)t.ports[id], t.connect, t.session_ms) > 0);
+    CHECK_EQ(fclose(f), 0);
     t.pids[id] = run_background(argv, NULL, log);
-    mem_free(connect);
 }
 
 static void kill_controller(int id)
