@@ -2,6 +2,7 @@
 #include "clients/cli/cli.h"
 
 #include "common/base/array.h"
+#include "common/conf/conf.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -47,32 +48,6 @@ static void print_overview(FILE *out, const char *noun)
                  "name).\n");
 }
 
-/* How many single-letter edits lead from a to b; both are short words. */
-static size_t edits(const char *a, const char *b)
-{
-    size_t row[64];
-    size_t n = strlen(b);
-
-    if (n >= COUNT_OF(row)) {
-        return n;
-    }
-    for (size_t j = 0; j <= n; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 static int unknown_command(const char *noun, const char *verb)
 {
     const struct cli_command *nearest = NULL;
@@ -81,10 +56,10 @@ static int unknown_command(const char *noun, const char *verb)
 
     for (size_t i = 0; i < cli_n_commands; i++) {
         const struct cli_command *c = cli_commands[i];
-        size_t distance = edits(noun, c->noun);
+        size_t distance = conf_edit_distance(noun, c->noun);
         noun_exists = noun_exists || distance == 0;
         if (c->verb != NULL) {
-            distance += verb != NULL ? edits(verb, c->verb) : 1;
+            distance += verb != NULL ? conf_edit_distance(verb, c->verb) : 1;
         }
         if (distance < nearest_edits) {
             nearest_edits = distance;

@@ -98,6 +98,8 @@ MUST_CHECK int conf_check_value(const struct conf_key *key,
         size_t error_size);
 const struct conf_key *conf_find_key(
         const struct conf_key *keys, size_t n_keys, const char *name); /* or NULL */
+/* Levenshtein's distance, for "did you mean"; `b` is a known word of at most 96 bytes. */
+size_t conf_edit_distance(const char *a, const char *b);
 /* The known key that is nearest to `name`, or NULL when nothing is near. */
 const char *conf_nearest(const struct conf_key *keys, size_t n_keys, const char *name);
 

@@ -222,12 +222,12 @@ static size_t min3(size_t a, size_t b, size_t c)
     return least < c ? least : c;
 }
 
-/* Levenshtein's distance; both are at most NAME_SIZE_MAX long. */
-static size_t distance(const char *a, const char *b)
+size_t conf_edit_distance(const char *a, const char *b)
 {
     size_t row[NAME_SIZE_MAX + 1];
     size_t b_size = strlen(b);
 
+    must(b_size <= NAME_SIZE_MAX);
     for (size_t j = 0; j <= b_size; j++) {
         row[j] = j;
     }
@@ -253,8 +253,7 @@ const char *conf_nearest(const struct conf_key *keys, size_t n_keys, const char 
         return NULL;
     }
     for (size_t i = 0; i < n_keys; i++) {
-        must(strlen(keys[i].name) <= NAME_SIZE_MAX);
-        size_t d = distance(name, keys[i].name);
+        size_t d = conf_edit_distance(name, keys[i].name);
         if (d < least || (d == least && nearest == NULL)) {
             least = d;
             nearest = keys[i].name;

@@ -101,13 +101,13 @@ def check_walls():
     return bad
 
 
-def symbols(archives, flag):
+def symbols(archives, flag, kinds=None):
     names = set()
     for archive in archives:
         out = subprocess.run(["nm", flag, str(archive)], capture_output=True, text=True, check=True).stdout
         for line in out.splitlines():
             parts = line.split()
-            if parts and not line.endswith(":"):
+            if parts and not line.endswith(":") and (kinds is None or (len(parts) == 3 and parts[1] in kinds)):
                 names.add(parts[-1])
     return names
 
@@ -234,6 +234,17 @@ def check_words():
     return bad
 
 
+def check_prefixes(build):
+    bad = []
+    table = (ROOT / "docs/dev/modules.md").read_text()
+    for folder, prefixes in re.findall(r"^\| `([^`]+)` \| (.*) \|$", table, re.M):
+        known = set(re.findall(r"`([^`]+)`", prefixes))
+        for name in sorted(symbols(archives_in(build, folder), "--defined-only", kinds="TDBR")):
+            if not name.startswith("_") and name.split("_")[0] not in known:
+                bad.append(f"{folder}: {name} has no prefix of docs/dev/modules.md")
+    return bad
+
+
 def check_reference(build):
     made = subprocess.run([str(build / "common/conf/weir-config-reference")], capture_output=True, text=True, check=True).stdout
     if made == (ROOT / "docs/ops/configuration.md").read_text():
@@ -258,6 +269,7 @@ def main():
     ]
     if build:
         checks.append(("cores call nothing impure", lambda: check_purity(build.resolve())))
+        checks.append(("names begin with their module's prefix", lambda: check_prefixes(build.resolve())))
         checks.append(("the configuration reference is current", lambda: check_reference(build.resolve())))
     failed = 0
     for number, (name, check) in enumerate(checks, 1):
