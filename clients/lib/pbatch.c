@@ -311,6 +311,11 @@ int pbatch_finish(struct pbatch *b, enum batch_codec codec)
         buf_deinit(&b->packed);
         return WEIR_E_MEMORY;
     }
+    /* What does not shrink goes plain: compressed it could pass the topic's max.message.bytes. */
+    if (b->packed.size >= b->bytes.size + b->borrowed_size) {
+        buf_deinit(&b->packed);
+        codec = CODEC_NONE;
+    }
     uint32_t crc = 0;
     uint8_t *header = codec != CODEC_NONE ? b->packed.data : b->bytes.data;
     write_header(b, header, pbatch_wire_size(b), codec);

@@ -250,7 +250,8 @@ enum {
     FAULTS_MAX = 50
 }; /* more of them help nobody */
 
-static void add_fault(struct http_faults *f, const char *pointer, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void add_fault(
+        struct http_faults *f, const char *pointer, const char *format, va_list args)
 {
     char detail[DETAIL_SIZE];
 

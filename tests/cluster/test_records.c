@@ -106,6 +106,35 @@ static void a_log_comes_back_byte_for_byte_with_each_compression(void)
     }
 }
 
+/* Bytes that no codec makes smaller fill whole batches up to the topic's limit. */
+static void random_bytes_survive_each_compression(void)
+{
+    static const char *const codecs[] = {"gzip", "snappy", "lz4", "zstd"};
+
+    enum {
+        SIZE = 6 * 1024 * 1024
+    };
+
+    const char *file = path_of("random");
+    struct prng p;
+    struct buf b = {0};
+
+    need_cluster();
+    prng_init(&p, check_seed());
+    uint8_t *at = buf_grow(&b, SIZE);
+    for (size_t i = 0; i < SIZE; i++) {
+        at[i] = (uint8_t)prng_u64(&p);
+    }
+    at[SIZE - 1] = '\n';
+    write_file(file, b.data, b.size);
+    for (size_t i = 0; i < 4; i++) {
+        char topic[32];
+        (void)snprintf(topic, sizeof(topic), "random-%s", codecs[i]);
+        round_trip(topic, codecs[i], file);
+    }
+    buf_deinit(&b);
+}
+
 static void six_partitions_give_the_same_lines(void)
 {
     const char *log = path_of("log6");
@@ -324,6 +353,7 @@ static void the_cluster_goes_down_whole(void)
 
 static const struct check_case cases[] = {
         CASE(a_log_comes_back_byte_for_byte_with_each_compression),
+        CASE(random_bytes_survive_each_compression),
         CASE(six_partitions_give_the_same_lines),
         CASE(odd_lines_survive),
         CASE(an_unterminated_last_line_is_a_record_and_an_empty_line_an_empty_value),
