@@ -39,12 +39,14 @@ void replica_init(struct replica *r,
     if (r->high_watermark > log_end) {
         r->high_watermark = log_end;
     }
+    TAILQ_INIT(&r->interests);
 }
 
 void replica_deinit(struct replica *r)
 {
-    r->interests = mem_free(r->interests);
-    r->n_interests = r->cap_interests = 0;
+    while (!TAILQ_EMPTY(&r->interests)) {
+        replica_unpark(r, TAILQ_FIRST(&r->interests));
+    }
 }
 
 void replica_fx_deinit(struct replica_fx *fx)
@@ -76,18 +78,34 @@ void replica_fx_reply(
     it->detail = detail;
 }
 
+void replica_park(struct replica *r, const struct replica_interest *w)
+{
+    struct replica_interest *kept = mem_new(struct replica_interest);
+
+    *kept = *w;
+    TAILQ_INSERT_TAIL(&r->interests, kept, entry);
+    HASH_ADD(hh, r->interests_by_ask, ask, sizeof(kept->ask), kept);
+}
+
+void replica_unpark(struct replica *r, struct replica_interest *w)
+{
+    TAILQ_REMOVE(&r->interests, w, entry);
+    HASH_DEL(r->interests_by_ask, w);
+    (void)mem_free(w);
+}
+
 void replica_release_all(struct replica *r, int error, const char *detail, struct replica_fx *fx)
 {
-    for (size_t i = 0; i < r->n_interests; i++) {
-        const struct replica_interest *w = &r->interests[i];
+    struct replica_interest *w;
 
+    while ((w = TAILQ_FIRST(&r->interests)) != NULL) {
         if (w->is_produce) {
             replica_fx_reply(fx, &w->ask, error, detail);
         } else {
             replica_fx_push(fx, REPLICA_FX_WAKE)->ask = w->ask;
         }
+        replica_unpark(r, w);
     }
-    r->n_interests = 0;
 }
 
 static void set_role(
@@ -178,16 +196,12 @@ static void on_become(struct replica *r, const struct replica_event *ev, struct 
 
 static void on_forget(struct replica *r, const struct replica_ask *ask)
 {
-    size_t kept = 0;
+    struct replica_interest *w = NULL;
 
-    for (size_t i = 0; i < r->n_interests; i++) {
-        const struct replica_ask *a = &r->interests[i].ask;
-
-        if (a->loop != ask->loop || a->request != ask->request || a->part != ask->part) {
-            r->interests[kept++] = r->interests[i];
-        }
+    HASH_FIND(hh, r->interests_by_ask, ask, sizeof(*ask), w);
+    if (w != NULL) {
+        replica_unpark(r, w);
     }
-    r->n_interests = kept;
 }
 
 void replica_step(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "common/base/map.h"
 #include "common/base/trace.h"
 #include "common/domain/errcode.h"
 #include "common/domain/ids.h"
 #include "common/domain/partition.h"
 
 #include <stddef.h>
+#include <sys/queue.h>
 
 /* The rules of one replica of one partition: who may write, what may be read, what is committed. Pure.
  *
@@ -34,7 +36,8 @@ enum replica_role {
 
 const char *replica_role_text(enum replica_role role);
 
-/* Who asks: the loop that the connection lives on, the parked request there, and the place in its list. */
+/* Who asks: the loop that the connection lives on, the parked request there, and the place in its list. No padding, so
+ * that it can be hashed as memory. */
 struct replica_ask {
     uint32_t loop;
     uint32_t part;
@@ -126,7 +129,10 @@ void replica_fx_deinit(struct replica_fx *fx);
 #define FX_FOREACH(it, fx)                                                                         \
     for (struct replica_fx_item *it = (fx)->items; it != NULL && it < (fx)->items + (fx)->n; it++)
 
+/* In the order of parking, and by `ask`, so that one that leaves costs the same however many wait. */
 struct replica_interest {
+    TAILQ_ENTRY(replica_interest) entry;
+    UT_hash_handle hh;
     bool is_produce; /* ends with REPLY when `offset` < high watermark; else with WAKE when it passes `offset` */
     struct replica_ask ask;
     offset64 offset; /* produce: last offset of the batch; fetch: the limit that was seen */
@@ -146,8 +152,8 @@ struct replica {
     offset64 flushed;              /* synced below */
     offset64 high_watermark;
     offset64 epoch_start; /* LEO when this leadership began */
-    struct replica_interest *interests;
-    size_t n_interests, cap_interests;
+    TAILQ_HEAD(, replica_interest) interests;
+    struct replica_interest *interests_by_ask;
 };
 
 /* The log as it was opened; high_watermark is the checkpointed one and is cut to log_end. */

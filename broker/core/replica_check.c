@@ -4,11 +4,11 @@
 static bool interests_are_sound(const struct replica *r)
 {
     if (r->role != REPLICA_LEADER) {
-        return r->n_interests == 0; /* [REP-21] Who leads no more has answered everybody. */
+        return TAILQ_EMPTY(&r->interests); /* [REP-21] Who leads no more has answered everybody. */
     }
-    for (size_t i = 0; i < r->n_interests; i++) {
-        const struct replica_interest *w = &r->interests[i];
-
+    const struct replica_interest *w;
+    TAILQ_FOREACH(w, &r->interests, entry)
+    {
         if (w->is_produce && (w->offset < r->high_watermark || w->offset >= r->log_end)) {
             return false; /* committed and not answered, or never appended */
         }

@@ -48,22 +48,22 @@ static offset64 ack_of(const struct replica *r, broker_id id)
 
 static void wake_passed(struct replica *r, struct replica_fx *fx)
 {
-    size_t kept = 0;
+    struct replica_interest *next;
 
-    for (size_t i = 0; i < r->n_interests; i++) {
-        struct replica_interest w = r->interests[i];
-
-        if (w.offset >= r->high_watermark) {
-            r->interests[kept++] = w;
-        } else if (w.is_produce) { /* [REP-25] Committed: now it may be acknowledged. */
-            replica_fx_reply(fx, &w.ask, ERRCODE_NONE, "");
-            fx->items[fx->n - 1].base = w.base;
+    for (struct replica_interest *w = TAILQ_FIRST(&r->interests); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, entry);
+        if (w->offset >= r->high_watermark) {
+            continue;
+        }
+        if (w->is_produce) { /* [REP-25] Committed: now it may be acknowledged. */
+            replica_fx_reply(fx, &w->ask, ERRCODE_NONE, "");
+            fx->items[fx->n - 1].base = w->base;
             fx->items[fx->n - 1].leader_epoch = r->record.leader_epoch;
         } else {
-            replica_fx_push(fx, REPLICA_FX_WAKE)->ask = w.ask;
+            replica_fx_push(fx, REPLICA_FX_WAKE)->ask = w->ask;
         }
+        replica_unpark(r, w);
     }
-    r->n_interests = kept;
 }
 
 void replica_advance(struct replica *r, struct replica_fx *fx)
@@ -87,17 +87,6 @@ void replica_advance(struct replica *r, struct replica_fx *fx)
     r->high_watermark = least;
     replica_fx_push(fx, REPLICA_FX_SAVE_HW)->limit = least;
     wake_passed(r, fx);
-}
-
-static void park(struct replica *r, const struct replica_interest *w)
-{
-    if (r->n_interests == r->cap_interests) {
-        size_t cap = r->cap_interests < 4 ? 4 : r->cap_interests * 2;
-
-        r->interests = mem_resize(r->interests, cap, sizeof(*r->interests));
-        r->cap_interests = cap;
-    }
-    r->interests[r->n_interests++] = *w;
 }
 
 void replica_on_produce(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
@@ -126,10 +115,10 @@ void replica_on_appended(struct replica *r, const struct replica_event *ev, stru
 
     r->log_end = ev->appended.log_end;
     if (ev->appended.acks == -1) {
-        park(r, &(struct replica_interest){.is_produce = true,
-                        .ask = ev->ask,
-                        .base = ev->appended.base,
-                        .offset = ev->appended.log_end - 1});
+        replica_park(r, &(struct replica_interest){.is_produce = true,
+                                .ask = ev->ask,
+                                .base = ev->appended.base,
+                                .offset = ev->appended.log_end - 1});
     } else {
         replica_fx_reply(fx, &ev->ask, ERRCODE_NONE, "");
         fx->items[fx->n - 1].base = ev->appended.base;
@@ -181,8 +170,8 @@ void replica_on_wait(struct replica *r, const struct replica_event *ev, struct r
                 ev->ask; /* it changed since the reader looked */
         return;
     }
-    park(r, &(struct replica_interest){
-                    .ask = ev->ask, .offset = ev->wait.seen, .base = OFFSET_NONE});
+    replica_park(r, &(struct replica_interest){
+                            .ask = ev->ask, .offset = ev->wait.seen, .base = OFFSET_NONE});
 }
 
 void replica_on_list(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)

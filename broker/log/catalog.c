@@ -140,7 +140,7 @@ int log_dir_write_catalog(
     }
     int r = entry_file_write(d, "partitions.catalog", catalog_magic, index, n, &body);
     buf_deinit(&body);
-    if (r < 0 && r != -ENOSPC && r != -EDQUOT) {
+    if (r < 0 && r != -ENOSPC && r != -EDQUOT && !log_dir_is_scarce(r)) {
         log_dir_fail(d, r, "partitions.catalog could not be written");
     }
     return r < 0 ? err_forward(r) : 0;

@@ -113,7 +113,7 @@ int log_dir_write_checkpoints(struct log_dir *d, const struct checkpoint_entry *
     }
     buf_deinit(&recovery);
     buf_deinit(&hw);
-    if (r < 0 && r != -ENOSPC && r != -EDQUOT) {
+    if (r < 0 && r != -ENOSPC && r != -EDQUOT && !log_dir_is_scarce(r)) {
         log_dir_fail(d, r, "checkpoints could not be written");
     }
     return r < 0 ? err_forward(r) : 0;

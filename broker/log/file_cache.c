@@ -20,11 +20,13 @@ enum {
  *      ▲                                                        │
  *      └──────────────────── evicted ◀──────────────────────────┘
  *
- * forget: closed and idle files go at once, a held one when its last holder releases it. */
+ * Some holds are keeps (n_keeps of n_holds). forget: closed and idle files go at once, a held one
+ * when its last holder releases it. */
 struct cached_file {
     uint32_t magic;
     int fd; /* -1 = closed */
     unsigned n_holds;
+    unsigned n_keeps; /* so many of the holds may last */
     bool is_forgotten;
     struct cached_file *older, *newer; /* in the ring while idle */
     struct file_cache *cache;
@@ -37,6 +39,7 @@ struct file_cache {
     pthread_mutex_t lock;
     struct cached_file ring; /* its `newer` is the oldest idle file, its `older` the newest */
     size_t n_open;
+    size_t n_kept; /* files with n_keeps > 0 */
     size_t n_files;
 };
 
@@ -64,6 +67,7 @@ struct file_cache *file_cache_free(struct file_cache *c)
     }
     must(c->n_files == 0);
     must(c->n_open == 0);
+    must(c->n_kept == 0);
     (void)pthread_mutex_destroy(&c->lock);
     return mem_free(c);
 }
@@ -167,20 +171,23 @@ void cached_file_forget(struct cached_file *f)
     }
 }
 
+bool file_cache_make_room(struct file_cache *c)
+{
+    struct victims v = {.n = 0};
+
+    (void)pthread_mutex_lock(&c->lock);
+    evict(c, 0, &v);
+    (void)pthread_mutex_unlock(&c->lock);
+    close_victims(c, &v);
+    return v.n > 0;
+}
+
 /* Out of descriptors: some of ours are only kept in case. */
 static int open_or_make_room(struct file_cache *c, const char *path)
 {
     int fd = c->io->open(c->io->ctx, path, O_RDWR);
 
-    while (fd == -EMFILE || fd == -ENFILE) {
-        struct victims v = {.n = 0};
-        (void)pthread_mutex_lock(&c->lock);
-        evict(c, 0, &v);
-        (void)pthread_mutex_unlock(&c->lock);
-        if (v.n == 0) {
-            break;
-        }
-        close_victims(c, &v);
+    while ((fd == -EMFILE || fd == -ENFILE) && file_cache_make_room(c)) {
         fd = c->io->open(c->io->ctx, path, O_RDWR);
     }
     return fd;
@@ -262,6 +269,34 @@ void cached_file_release(void *file)
     if (is_last) {
         destroy(c, f, fd);
     }
+}
+
+bool cached_file_keep(struct cached_file *f)
+{
+    struct file_cache *c = f->cache;
+
+    (void)pthread_mutex_lock(&c->lock);
+    must(f->n_holds > f->n_keeps);
+    bool is_allowed = f->n_keeps > 0 || c->n_kept < c->max - c->max / 4;
+    if (is_allowed && f->n_keeps++ == 0) {
+        c->n_kept++;
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    return is_allowed;
+}
+
+void cached_file_drop(void *file)
+{
+    struct cached_file *f = OBJ_CAST(struct cached_file, file, CACHED_FILE_MAGIC);
+    struct file_cache *c = f->cache;
+
+    (void)pthread_mutex_lock(&c->lock);
+    must(f->n_keeps > 0);
+    if (--f->n_keeps == 0) {
+        c->n_kept--;
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    cached_file_release(f);
 }
 
 const char *cached_file_path(const struct cached_file *f)

@@ -236,6 +236,7 @@ int log_dir_open(const struct file_io *io,
     d->path = mem_strndup(path, path_size);
     d->lock_fd = -1;
     d->broker = broker;
+    atomic_init(&d->is_trash_unsynced, true); /* an earlier run may have died before it */
     must(pthread_mutex_init(&d->marker_lock, NULL) == 0);
     must(pthread_mutex_init(&d->failure_lock, NULL) == 0);
     int r = open_locked(d, &f);
@@ -285,7 +286,9 @@ int log_dir_adopt(struct log_dir *d, const struct uuid *cluster_id)
     mem_free(lines);
     mem_free(path);
     if (r < 0) {
-        log_dir_fail(d, r, "meta.properties could not be written");
+        if (!log_dir_is_scarce(r)) {
+            log_dir_fail(d, r, "meta.properties could not be written");
+        }
         return err_forward(r);
     }
     d->cluster_id = *cluster_id;
@@ -366,13 +369,14 @@ int log_dir_trash(
     char *from = log_dir_file(d, name);
     char *trash = log_dir_file(d, ".trash");
     char *to = NULL;
-    int r = log_dir_failed(d) ? err_origin(-EIO) : durable_mkdir(d->io, trash);
+    int r = log_dir_failed(d) ? err_origin(-EIO) : d->io->mkdir(d->io->ctx, trash);
 
-    if (r >= 0) {
+    if (r >= 0 || r == -EEXIST) {
         r = trash_name(d, topic_id, partition, &to);
     }
     if (r >= 0) {
-        r = durable_rename(d->io, from, to);
+        atomic_store(&d->is_trash_unsynced, true);
+        r = d->io->rename(d->io->ctx, from, to);
     }
     mem_free(to);
     mem_free(trash);
@@ -402,11 +406,38 @@ static int purge_folder(struct log_dir *d, const char *path)
     return r < 0 ? err_forward(r) : 0;
 }
 
+/* Once for all renames so far: with thousands of logs a sync for each is what takes the time. */
+static int sync_trash(struct log_dir *d, const char *trash)
+{
+    int r = 0;
+
+    if (!atomic_exchange(&d->is_trash_unsynced, false)) {
+        return 0;
+    }
+    r = d->io->sync_dir(d->io->ctx, trash);
+    if (r == -ENOENT) {
+        return 0; /* nothing was ever trashed here */
+    }
+    if (r >= 0) {
+        r = d->io->sync_dir(d->io->ctx, d->path);
+    }
+    if (r == -EMFILE || r == -ENFILE) { /* Only opening says so: no sync has failed. */
+        atomic_store(&d->is_trash_unsynced, true);
+    } else if (r < 0) {
+        log_dir_fail(d, r, "moves to .trash could not be synced");
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
 int log_dir_purge_trash(struct log_dir *d)
 {
     struct name_list list = {0};
     char *trash = log_dir_file(d, ".trash");
-    int r = d->io->list(d->io->ctx, trash, collect_any, &list);
+    int r = sync_trash(d, trash);
+
+    if (r >= 0) {
+        r = d->io->list(d->io->ctx, trash, collect_any, &list);
+    }
     int first_error = r == -ENOENT ? 0 : r;
 
     for (size_t i = 0; i < list.names.n; i++) {

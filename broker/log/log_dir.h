@@ -67,6 +67,9 @@ MUST_CHECK int log_dir_settled(struct log_dir *d);
  * failed directory. */
 MUST_CHECK int log_dir_mark_clean(struct log_dir *d, int64_t broker_epoch, uint64_t meta_index);
 
+/* The process is short of descriptors or memory: nothing is wrong with the disk. What a function
+ * fails with for this reason never latches a directory and may be tried again. */
+bool log_dir_is_scarce(int error);
 /* Failure latch: the first one counts, is logged, and is noted on the disk if that can be (so it
  * may block). `error` is an errno of either sign, `why` is copied. Thread: any but the control
  * loop. */
@@ -123,9 +126,11 @@ struct found_log {
 /* The partition folders found at open (identity read from partition.metadata; a folder without a
  * readable one is reported in the log and left alone). Owned by the directory. */
 const struct found_log *log_dir_logs(const struct log_dir *d, size_t *ret_n);
-/* Renames the folder into .trash (durably). */
+/* Renames the folder into .trash. Opens nothing and syncs nothing: log_dir_purge_trash makes all
+ * renames so far durable at once, before it removes anything. */
 MUST_CHECK int log_dir_trash(
         struct log_dir *d, const char *name, const struct uuid *topic_id, int32_t partition);
-/* Unlinks everything in .trash; long. Thread: pool. */
+/* Unlinks everything in .trash; long. Where log_dir_is_scarce(), to be called again. Thread: pool
+ * (one caller at a time). */
 MUST_CHECK int log_dir_purge_trash(struct log_dir *d);
 const struct file_io *log_dir_io(const struct log_dir *d);

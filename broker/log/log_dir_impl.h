@@ -31,6 +31,8 @@ struct log_dir {
     atomic_bool is_failed;
     char failure[512];
 
+    atomic_bool is_trash_unsynced; /* a rename into .trash may be lost with the power */
+
     uint64_t catalog_index;
     struct catalog_entry *catalog; /* sorted */
     size_t n_catalog;

@@ -160,7 +160,9 @@ static int begin_run(struct log_dir *d)
 static int or_fail(struct log_dir *d, int r, const char *why)
 {
     if (r < 0) {
-        log_dir_fail(d, r, why);
+        if (!log_dir_is_scarce(r)) {
+            log_dir_fail(d, r, why);
+        }
         return err_forward(r);
     }
     return 0;
@@ -208,6 +210,11 @@ int log_dir_mark_clean(struct log_dir *d, int64_t broker_epoch, uint64_t meta_in
     (void)pthread_mutex_unlock(&d->marker_lock);
     mem_free(lines);
     return or_fail(d, r, "clean.marker could not be written");
+}
+
+bool log_dir_is_scarce(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
 }
 
 void log_dir_fail(struct log_dir *d, int error, const char *why)

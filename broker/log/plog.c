@@ -41,7 +41,7 @@ int plog_outcome(struct plog *l, int r, const char *why)
     if (r == -ENOSPC || r == -EDQUOT) {
         return PLOG_E_FULL;
     }
-    if (r == -EMFILE || r == -ENFILE || r == -ENOMEM) {
+    if (log_dir_is_scarce(r)) {
         return PLOG_E_BUSY;
     }
     char *text = mem_format("%s: %s", l->folder, why);
@@ -331,6 +331,13 @@ static int write_batch(struct plog *l, struct segment *s, uint8_t *bytes, size_t
     return r;
 }
 
+static int make_ready(struct plog *l, const struct batch *b)
+{
+    int r = l->stage == PLOG_READY ? 0 : make_folder(l);
+
+    return r == 0 && needs_roll(l, b) ? roll(l) : r;
+}
+
 int plog_append(struct plog *l,
         uint8_t *bytes,
         const struct batch *b,
@@ -342,9 +349,9 @@ int plog_append(struct plog *l,
     if (log_dir_failed(l->dir)) {
         return err_origin(-EIO);
     }
-    int r = l->stage == PLOG_READY ? 0 : make_folder(l);
-    if (r == 0 && needs_roll(l, b)) {
-        r = roll(l);
+    int r = make_ready(l, b);
+    if (r == PLOG_E_BUSY && file_cache_make_room(l->files)) {
+        r = make_ready(l, b); /* goes on where it stopped */
     }
     if (r != 0) {
         return r;

@@ -117,17 +117,18 @@ MUST_CHECK int plog_find_time(struct plog *l, wall_ms t, offset64 limit, struct 
 MUST_CHECK int plog_find_max_time(struct plog *l, offset64 limit, struct plog_slice *ret);
 
 /* Syncing without the partition's lock: begin and end under the lock, run outside it on the pool.
- * It covers all that was appended before begin, over several segments. The log lives until end. */
+ * It covers all that was appended before begin, over several segments (else it says so). The log
+ * lives until end. */
 struct plog_flush;
-/* NULL = nothing unsynced. */
+/* NULL = nothing unsynced. With very many unsynced segments it covers the oldest of them. */
 struct plog_flush *plog_flush_begin(struct plog *l);
-/* Negative: the directory has been latched; -EMFILE and -ENFILE: not latched, nothing was synced,
+/* Negative: the directory has been latched; but where log_dir_is_scarce(), not: nothing was synced,
  * flush again. Thread: pool. */
 MUST_CHECK int plog_flush_run(struct plog_flush *f);
 /* Moves the recovery point when run succeeded; frees. */
 void plog_flush_end(struct plog *l, struct plog_flush *f);
 int64_t plog_unsynced_bytes(const struct plog *l);
 
-/* Renames the folder into .trash; the log is closed (freed) whatever the result. Purging is the
- * directory's business. */
+/* Renames the folder into .trash; the log is closed (freed) whatever the result. Syncing that and
+ * purging are the directory's business. */
 MUST_CHECK int plog_delete(struct plog *l);

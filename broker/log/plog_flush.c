@@ -6,7 +6,14 @@
 
 /* A flush holds the files of every segment that had unsynced bytes when it began. The recovery
  * point may pass only what the whole flush has synced, the names of new segments included; so a
- * segment that was rolled in the meantime is synced no later than what follows it. */
+ * segment that was rolled in the meantime is synced no later than what follows it.
+ *
+ * Tiny segments can be very many. A flush takes a first part of them then, up to the first that it
+ * has no descriptor for, and the recovery point moves that far. */
+
+enum {
+    FLUSH_SEGMENTS_MAX = 16
+};
 
 struct flush_item {
     struct cached_file *file;
@@ -18,6 +25,7 @@ struct flush_item {
 struct plog_flush {
     struct log_dir *dir;
     const struct file_io *io;
+    struct file_cache *files;
     char *folder; /* its path, when names in it must be synced; else NULL */
     uint32_t n_folder_changes;
     ARRAY(struct flush_item) items;
@@ -26,17 +34,23 @@ struct plog_flush {
     bool is_done;
 };
 
-static void add_item(struct plog_flush *f, struct segment *s)
+/* False: the flush ends before this segment. */
+static bool add_item(struct plog_flush *f, struct segment *s)
 {
     int fd = -1;
-    int r = cached_file_hold(s->log, &fd);
+    int r = f->items.n < FLUSH_SEGMENTS_MAX ? cached_file_hold(s->log, &fd) : -EMFILE;
 
     if (r < 0) {
-        f->error = r;
-        return;
+        if (log_dir_is_scarce(r) && f->items.n > 0) {
+            f->end = s->base;
+        } else {
+            f->error = r;
+        }
+        return false;
     }
     *array_push(&f->items) =
             (struct flush_item){.file = s->log, .fd = fd, .base = s->base, .size = s->size};
+    return true;
 }
 
 struct plog_flush *plog_flush_begin(struct plog *l)
@@ -49,6 +63,7 @@ struct plog_flush *plog_flush_begin(struct plog *l)
     struct plog_flush *f = mem_new(struct plog_flush);
     f->dir = l->dir;
     f->io = l->io;
+    f->files = l->files;
     f->end = l->end;
     f->n_folder_changes = l->n_folder_changes;
     if (l->n_folder_changes != l->n_folder_synced) {
@@ -58,11 +73,10 @@ struct plog_flush *plog_flush_begin(struct plog *l)
     while (i > 0 && l->segments.items[i - 1].end > l->recovery_point) {
         i--;
     }
-    for (; i < l->segments.n && f->error == 0; i++) { /* oldest first */
+    bool goes_on = true;
+    for (; i < l->segments.n && goes_on; i++) { /* oldest first */
         struct segment *s = &l->segments.items[i];
-        if (s->synced < s->size) {
-            add_item(f, s);
-        }
+        goes_on = s->synced == s->size || add_item(f, s);
     }
     return f;
 }
@@ -71,6 +85,9 @@ static int sync_all(struct plog_flush *f)
 {
     int r = f->folder != NULL ? f->io->sync_dir(f->io->ctx, f->folder) : 0;
 
+    if ((r == -EMFILE || r == -ENFILE) && file_cache_make_room(f->files)) {
+        r = f->io->sync_dir(f->io->ctx, f->folder);
+    }
     for (size_t i = 0; i < f->items.n && r >= 0; i++) {
         r = f->io->datasync(f->io->ctx, f->items.items[i].fd);
     }
@@ -82,10 +99,13 @@ int plog_flush_run(struct plog_flush *f)
     if (log_dir_failed(f->dir)) { /* Nothing is synced again where a sync failed. */
         return err_origin(-EIO);
     }
-    if (f->error == -EMFILE || f->error == -ENFILE) {
+    if (log_dir_is_scarce(f->error)) {
         return err_origin(f->error);
     }
     int r = f->error < 0 ? f->error : sync_all(f);
+    if (r == -EMFILE || r == -ENFILE) { /* Only opening says so: no sync has failed. */
+        return err_forward(r);
+    }
     if (r < 0) {
         log_dir_fail(f->dir, r, "a log could not be synced");
         return err_forward(r);

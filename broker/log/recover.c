@@ -128,7 +128,8 @@ static int list_segments(struct plog *l)
     }
     for (size_t i = 0; i < list.bases.n && r >= 0; i++) {
         struct segment *s = plog_push_segment(l, list.bases.items[i]);
-        s->size = l->io->size_of(l->io->ctx, cached_file_path(s->log)); /* of the file: the scan finds the end of what is good */
+        /* Of the file: the scan finds the end of what is good. */
+        s->size = l->io->size_of(l->io->ctx, cached_file_path(s->log));
         r = s->size < 0 ? (int)s->size : 0;
     }
     mem_free(path);

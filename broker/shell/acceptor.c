@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "broker/shell/broker.h"
 #include "broker/shell/conn_log.h"
@@ -15,12 +14,13 @@
 #include "common/base/must.h"
 #include "common/base/obj.h"
 #include "common/conf/conf.h"
-#include "common/net/resolve.h"
 #include "common/obs/log.h"
 
 enum {
     GREETING_MAGIC = 0x57677265,
-    GREETINGS_MAX = 1024, /* connections that have not said Hello */
+    GREETINGS_MAX = 1024,         /* connections that have not said Hello */
+    GREETING_FRAME_MAX = 65536,   /* [BRK-29] a Hello is small */
+    GREETING_BYTES_MAX = 1 << 17, /* outstanding */
     HANDSHAKE_S = 10,
 };
 
@@ -34,14 +34,14 @@ struct acceptor {
     struct broker *b;
     struct listening listeners[BROKER_LISTENERS_MAX];
     size_t n;
-    LIST_HEAD(, greeting) greetings;
+    TAILQ_HEAD(greetings, greeting) greetings; /* the oldest first */
     size_t n_greetings;
 };
 
 /* A connection that has not said Hello yet. */
 struct greeting {
     uint32_t magic;
-    LIST_ENTRY(greeting) entry;
+    TAILQ_ENTRY(greeting) entry;
     struct acceptor *a;
     struct rpc_conn *c;
     const char *listener;
@@ -55,7 +55,7 @@ static void greeting_free(struct greeting *g, bool leave_slot)
     if (leave_slot && g->refusal == NULL) {
         conn_limits_leave(&g->a->b->conn_limits, &g->slot);
     }
-    LIST_REMOVE(g, entry);
+    TAILQ_REMOVE(&g->a->greetings, g, entry);
     g->a->n_greetings--;
     OBJ_CLEAR(g);
     (void)mem_free(g);
@@ -106,6 +106,16 @@ static void answer_hello(struct greeting *g,
     rpc_answer(c, &r->header, ERRCODE_NONE, "", o);
 }
 
+/* [BRK-29] The peer is known: from now on frames may be large. */
+static void lift_limits(const struct broker *b, struct rpc_conn *c)
+{
+    rpc_conn_set_limits(c, &(struct rpc_limits){.frame_max = (uint32_t)conf_i64(
+                                                        b->conf, "socket.request.max.bytes"),
+                                   .outstanding_max = (uint64_t)conf_i64(
+                                           b->conf, "weir.connection.outstanding.bytes"),
+                                   .handshake_timeout = WTIME_NEVER});
+}
+
 /* The Hello is well-formed: who is it? */
 static void greet(struct greeting *g,
         struct rpc_conn *c,
@@ -130,6 +140,7 @@ static void greet(struct greeting *g,
             return;
         }
         answer_hello(g, c, r, m);
+        lift_limits(b, c);
         ctl_link_adopt(b->ctl, c, m);
         greeting_free(g, true);
         return;
@@ -139,6 +150,7 @@ static void greet(struct greeting *g,
             return;
         }
         answer_hello(g, c, r, m);
+        lift_limits(b, c);
         data_loops_adopt(&b->data, c, &g->slot, g->listener, m->client_id);
         greeting_free(g, false);
         return;
@@ -186,23 +198,28 @@ static void on_closed(void *owner, struct rpc_conn *c, const char *reason)
 static const struct rpc_callbacks greeting_callbacks = {
         .on_request = on_request, .on_closed = on_closed};
 
+/* [BRK-32] Who was silent longest makes room: silent connections do not shut out those that speak. */
+static void evict_oldest(struct acceptor *a)
+{
+    struct greeting *g = TAILQ_FIRST(&a->greetings);
+
+    conn_log_refused(
+            "acceptor", rpc_conn_peer(g->c), "too many connections wait without having said Hello");
+    rpc_conn_close(g->c);
+    greeting_free(g, true);
+}
+
 static void on_accept(void *ctx, int fd, const struct sockaddr_storage *peer)
 {
     struct listening *l = ctx;
     struct acceptor *a = l->a;
-    const struct conf *conf = a->b->conf;
-    struct rpc_limits limits = {.frame_max = (uint32_t)conf_i64(conf, "socket.request.max.bytes"),
-            .outstanding_max = (uint64_t)conf_i64(conf, "weir.connection.outstanding.bytes"),
+    struct rpc_limits limits = {.frame_max = GREETING_FRAME_MAX,
+            .outstanding_max = GREETING_BYTES_MAX,
             .handshake_timeout = WTIME_S(HANDSHAKE_S)};
     struct greeting *g;
 
     if (a->n_greetings >= GREETINGS_MAX) {
-        char text[64];
-
-        sockaddr_text(peer, text, sizeof(text));
-        conn_log_refused("acceptor", text, "too many connections wait without having said Hello");
-        (void)close(fd);
-        return;
+        evict_oldest(a);
     }
     g = mem_new(struct greeting);
     OBJ_INIT(g, GREETING_MAGIC);
@@ -210,7 +227,7 @@ static void on_accept(void *ctx, int fd, const struct sockaddr_storage *peer)
     g->listener = l->name;
     /* A refused one may still be a controller, which the limits do not count. */
     g->refusal = conn_limits_enter(&a->b->conn_limits, peer, &g->slot);
-    LIST_INSERT_HEAD(&a->greetings, g, entry);
+    TAILQ_INSERT_TAIL(&a->greetings, g, entry);
     a->n_greetings++;
     g->c = rpc_conn_accept(a->b->control, fd, &limits, &greeting_callbacks, g);
 }
@@ -220,7 +237,7 @@ int acceptor_new(struct broker *b, struct acceptor **ret, char *error, size_t er
     struct acceptor *a = mem_new(struct acceptor);
 
     a->b = b;
-    LIST_INIT(&a->greetings);
+    TAILQ_INIT(&a->greetings);
     for (size_t i = 0; i < b->n_listeners; i++) {
         struct listening *l = &a->listeners[i];
         int r;
@@ -262,7 +279,7 @@ struct acceptor *acceptor_free(struct acceptor *a)
         return NULL;
     }
     acceptor_stop(a);
-    while ((g = LIST_FIRST(&a->greetings)) != NULL) {
+    while ((g = TAILQ_FIRST(&a->greetings)) != NULL) {
         rpc_conn_close(g->c);
         greeting_free(g, true);
     }

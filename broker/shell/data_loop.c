@@ -104,11 +104,58 @@ struct parked *parked_new(
     return k;
 }
 
+/* [BRK-30] What a parked request holds: itself, its timer, its arena, and an interest at each partition. */
+static size_t parked_size(const struct parked *k)
+{
+    enum {
+        ALLOCATIONS = 512, /* the timer's event and what the allocator adds */
+        ARENA_LEAST = 4096
+    };
+
+    size_t arena = k->arena.used > ARENA_LEAST ? k->arena.used : ARENA_LEAST;
+
+    return sizeof(*k) + ALLOCATIONS + arena +
+           k->pending.n_parts *
+                   (sizeof(*k->parts) + sizeof(*k->partitions) + sizeof(struct replica_interest));
+}
+
+static void on_excess(struct loop_task *t)
+{
+    struct data_loop *dl = container_of(t, struct data_loop, excess_task);
+    struct parked *k;
+
+    dl->is_excess_posted = false;
+    while ((k = TAILQ_FIRST(&dl->excess)) != NULL) {
+        TAILQ_REMOVE(&dl->excess, k, excess_entry);
+        k->is_excess = false;
+        on_deadline(k);
+    }
+}
+
+/* [BRK-30] One too many. By a task and not by its timer, which may be some milliseconds late: many more would come. */
+static void do_not_wait(struct parked *k)
+{
+    struct data_loop *dl = k->conn->dl;
+
+    k->pending.deadline = loop_now(dl->loop);
+    k->is_excess = true;
+    TAILQ_INSERT_TAIL(&dl->excess, k, excess_entry);
+    if (!dl->is_excess_posted) {
+        dl->is_excess_posted = true;
+        loop_post(dl->loop, &dl->excess_task);
+    }
+}
+
 void parked_wait(struct parked *k)
 {
     k->has_waited = true;
+    if (k->pending.kind == PENDING_FETCH && k->conn->n_polls >= CLIENT_POLLS_MAX) {
+        do_not_wait(k);
+    }
     timer_set(&k->timer, pending_deadline(&k->pending));
+    rpc_weigh_request(k->conn->c, &k->header, parked_size(k));
     if (k->pending.kind == PENDING_FETCH) {
+        k->conn->n_polls++;
         metric_add(METRIC_BROKER_FETCH_PARKED, 1);
     }
 }
@@ -118,6 +165,7 @@ void parked_free(struct parked *k)
     struct data_loop *dl = k->conn->dl;
 
     if (k->has_waited && k->pending.kind == PENDING_FETCH) {
+        k->conn->n_polls--;
         metric_add(METRIC_BROKER_FETCH_PARKED, UINT64_MAX); /* one less: a gauge's addition wraps */
     }
 
@@ -132,6 +180,9 @@ void parked_free(struct parked *k)
             partition_forget(k->partitions[i], &ask);
         }
         partition_unref(k->partitions[i]);
+    }
+    if (k->is_excess) {
+        TAILQ_REMOVE(&dl->excess, k, excess_entry);
     }
     timer_deinit(&k->timer);
     HASH_DEL(dl->parked, k);
@@ -151,6 +202,7 @@ static void conn_free(struct client_conn *conn)
     while ((k = LIST_FIRST(&conn->parked)) != NULL) {
         parked_free(k);
     }
+    metadata_forget(conn);
     HASH_DEL(conn->dl->conns, conn);
     conn_limits_leave(&conn->dl->broker->conn_limits, &conn->slot);
     OBJ_CLEAR(conn);
@@ -231,6 +283,7 @@ void data_loops_adopt(struct data_loops *d,
     (void)snprintf(conn->listener, sizeof(conn->listener), "%s", listener);
     (void)snprintf(conn->client_id, sizeof(conn->client_id), "%s", client_id);
     LIST_INIT(&conn->parked);
+    STAILQ_INIT(&conn->questions);
     rpc_conn_move(c, conn->dl->loop, &client_callbacks, conn, on_arrived);
 }
 
@@ -273,6 +326,10 @@ void data_loops_init(struct data_loops *d, struct broker *broker, uint32_t n)
         dl->index = i;
         dl->loop = loop_new(name);
         dl->mailbox_task.run = on_mailbox;
+        TAILQ_INIT(&dl->excess);
+        dl->excess_task.run = on_excess;
+        TAILQ_INIT(&dl->asking);
+        timer_init(&dl->ask_timer, dl->loop, metadata_ask_next, dl);
         (void)pthread_mutex_init(&dl->mailbox_lock, NULL);
     }
 }
@@ -357,6 +414,7 @@ void data_loops_deinit(struct data_loops *d)
     for (uint32_t i = 0; i < d->n; i++) {
         struct data_loop *dl = &d->items[i];
 
+        timer_deinit(&dl->ask_timer);
         dl->loop = loop_free(dl->loop);
         must(dl->conns == NULL);
         array_deinit(&dl->mailbox);

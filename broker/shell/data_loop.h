@@ -9,6 +9,12 @@
 #include "common/wire/messages.h"
 
 struct broker;
+struct question;
+
+enum {
+    /* [BRK-30] Polls that a connection may have parked; further ones are answered in the next turn. */
+    CLIENT_POLLS_MAX = 1000
+};
 
 /* A data loop: client connections, their parked requests, and the mailbox through which partitions wake those.
  * Thread: data (its own loop) unless said otherwise. */
@@ -20,6 +26,14 @@ struct data_loop {
     struct parked *parked;     /* by request */
     uint64_t next_request;     /* from 1: 0 is nobody */
     bool is_ending;
+
+    TAILQ_HEAD(, parked) excess; /* [BRK-30] polls that are not to wait */
+    bool is_excess_posted;
+    struct loop_task excess_task;
+
+    TAILQ_HEAD(, client_conn) asking; /* connections with Metadata questions, in turn */
+    bool is_asked;                    /* the control loop has a question of this loop */
+    struct timer ask_timer;           /* those in turn have to take their former answers first */
 
     pthread_mutex_t mailbox_lock;
     ARRAY(struct partition_wake) mailbox; /* under mailbox_lock */
@@ -61,6 +75,9 @@ struct client_conn {
     char listener[32]; /* the name it came in on */
     char client_id[256];
     LIST_HEAD(, parked) parked;
+    size_t n_polls;                        /* parked fetches */
+    STAILQ_HEAD(, question) questions;     /* Metadata that waits for its turn */
+    TAILQ_ENTRY(client_conn) asking_entry; /* in the loop's `asking` while there are questions */
 };
 
 /* Moves a greeted connection to a data loop; takes the slot. Thread: control. */
@@ -80,6 +97,8 @@ struct parked {
     wtime received;
     struct timer timer;
     bool has_waited; /* partitions keep interests of it */
+    bool is_excess;  /* in the loop's `excess` */
+    TAILQ_ENTRY(parked) excess_entry;
     struct pending pending;
     struct pending_part *parts;
     struct partition **partitions;      /* n_parts references; NULL = none there */
@@ -91,7 +110,7 @@ struct parked {
 /* Makes a request of `n` partitions that may wait; it takes over the arena. `pending` is the caller's to init. */
 struct parked *parked_new(
         struct client_conn *conn, const struct rpc_request *r, struct arena *arena, size_t n);
-/* It waits from now on: sets its timer. */
+/* It waits from now on: sets its timer, and counts as outstanding what is kept of it. */
 void parked_wait(struct parked *k);
 /* Withdraws what partitions keep of it, and frees it. */
 void parked_free(struct parked *k);
@@ -101,6 +120,10 @@ void handle_produce(struct client_conn *conn, struct rpc_request *r);
 void handle_fetch(struct client_conn *conn, struct rpc_request *r);
 void handle_list_offsets(struct client_conn *conn, struct rpc_request *r);
 void handle_metadata(struct client_conn *conn, struct rpc_request *r);
+/* Drops the questions of a connection that goes. */
+void metadata_forget(struct client_conn *conn);
+/* It may be the turn of the next question. */
+void metadata_ask_next(void *dl);
 /* A wake-up or the deadline for a parked request. */
 void produce_on_wake(struct parked *k, const struct partition_wake *w);
 void produce_on_deadline(struct parked *k);

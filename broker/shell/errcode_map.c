@@ -32,6 +32,9 @@ struct refusal errcode_of_plog(int r)
     case PLOG_E_DAMAGED:
         return (struct refusal){ERRCODE_KAFKA_STORAGE_ERROR,
                 "the log is damaged below its recovery point; it is left as it is"};
+    case PLOG_E_BUSY: /* Nothing is wrong with the disk, and nothing was changed: the same request may come again. */
+        return (struct refusal){
+                ERRCODE_REPLICA_NOT_AVAILABLE, "too many files are open in the broker; try again"};
     default:
         return (struct refusal){
                 ERRCODE_KAFKA_STORAGE_ERROR, "the broker's disk failed; its log says how"};

@@ -5,22 +5,53 @@
 #include "common/base/must.h"
 #include "common/obs/metrics.h"
 
-/* A fetch looks at every partition once. When that satisfies it, the slices that were read are the answer; otherwise
- * they are released, an interest is left at each partition, and the answer is read anew when it is released. */
+/* A fetch looks at every partition once. When that satisfies it, what was read is the answer; otherwise it is given
+ * back, an interest is left at each partition, and the answer is read anew when it is released.
+ *
+ * Data goes out in one of two ways. A short range is copied into the answer: that costs less than a sendfile, and no
+ * descriptor is bound to it. A long one is sent from its file, which then stays open until the client has taken it, so
+ * those are counted, here and over the process (cached_file_keep). Past a limit a partition gives nothing in this answer;
+ * the next one has it. An answer never stays without data for that reason: what comes first is copied then. */
 
 enum {
-    FETCH_BYTES_MAX = 55 * 1024 * 1024
+    FETCH_BYTES_MAX = 55 * 1024 * 1024,
+    COPY_MAX = 16 * 1024,         /* a short range */
+    COPIED_MAX = 4 * 1024 * 1024, /* copied ranges of an answer */
+    KEPT_MAX = 64,                /* files of an answer */
+    LONE_COPY_MAX = 1024 * 1024,  /* copied although long, or one batch */
 };
 
-static const char no_replica[] =
-        "this broker has no replica of that partition; ask for Metadata again";
+/* What one partition gives. Exactly one of: nothing, a copied range, a kept file. */
+struct given {
+    struct partition_fetched f; /* .slice: the kept file, or empty */
+    size_t readable;            /* bytes that are there, whether they are given now or not */
+    size_t copied_at, copied;   /* in `bytes` of the look */
+};
+
+struct look {
+    struct given *items; /* one per partition asked for */
+    struct buf bytes;    /* copied ranges */
+    size_t n_kept;
+    bool has_data;
+};
+
+static void look_deinit(struct look *l, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (l->items[i].f.slice.file != NULL) {
+            cached_file_drop(l->items[i].f.slice.file);
+        }
+    }
+    buf_deinit(&l->bytes);
+    (void)mem_free(l->items);
+}
 
 static void release(struct plog_slice *s)
 {
     if (s->file != NULL) {
         cached_file_release(s->file);
-        *s = (struct plog_slice){0};
     }
+    *s = (struct plog_slice){.older_segment = s->older_segment};
 }
 
 static size_t at_most(size_t a, size_t b)
@@ -28,23 +59,28 @@ static size_t at_most(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static void look(
-        struct parked *k, size_t i, size_t budget, bool first_whole, struct partition_fetched *ret)
+static void look_at(struct parked *k,
+        size_t i,
+        size_t max_bytes,
+        bool first_whole,
+        struct partition_fetched *ret)
 {
     const struct msg_fetch_partition *fp = &k->fetch.partitions[i];
+    struct partitions *table = &k->conn->dl->broker->partitions;
     struct partition_fetch_ask ask = {.replica = k->fetch.replica,
             .leader_epoch = fp->leader_epoch,
             .offset = fp->fetch_offset,
-            .max_bytes = at_most(fp->max_bytes, budget),
+            .max_bytes = at_most(fp->max_bytes, max_bytes),
             .first_whole = first_whole};
 
     if (k->partitions[i] == NULL) {
-        k->partitions[i] =
-                partitions_get(&k->conn->dl->broker->partitions, &fp->topic_id, fp->partition);
+        k->partitions[i] = partitions_get(table, &fp->topic_id, fp->partition);
     }
     if (k->partitions[i] == NULL) {
-        *ret = (struct partition_fetched){.error = ERRCODE_UNKNOWN_TOPIC_OR_PARTITION,
-                .detail = no_replica,
+        int error = partitions_refusal(table, &fp->topic_id);
+
+        *ret = (struct partition_fetched){.error = error,
+                .detail = partitions_refusal_text(error),
                 .limit = OFFSET_NONE,
                 .log_start = OFFSET_NONE,
                 .leader_epoch = EPOCH_NONE};
@@ -53,63 +89,122 @@ static void look(
     partition_fetch(k->partitions[i], &ask, ret);
 }
 
-/* Looks at all of them, in order, within the size rules. */
-static void look_at_all(struct parked *k, struct partition_fetched *ret)
+/* Reads the held range into the look's memory and lets go of the file. */
+static void copy(struct partition *p, struct look *l, struct given *g)
 {
-    size_t budget = at_most(k->fetch.max_bytes, FETCH_BYTES_MAX);
-    bool is_first =
-            true; /* [BRK-25] The first partition with data gives a whole batch, however large. */
+    struct plog_slice *s = &g->f.slice;
+    size_t size = s->size;
+    int r;
 
-    for (size_t i = 0; i < k->fetch.n_partitions; i++) {
-        look(k, i, budget, is_first, &ret[i]);
-        if (ret[i].slice.size > 0) {
-            is_first = false;
-            budget -= at_most(budget, ret[i].slice.size);
+    g->copied_at = l->bytes.size;
+    r = partition_read_slice(p, s, buf_grow(&l->bytes, size));
+    release(s);
+    if (r == 0) {
+        g->copied = size;
+        return;
+    }
+    l->bytes.size = g->copied_at;
+    g->readable = 0;
+    g->f.error = errcode_of_plog(r).error;
+    g->f.detail = errcode_of_plog(r).detail;
+}
+
+/* Something is there: decides how it goes out, if it does now. */
+static void take(struct parked *k, size_t i, size_t budget, struct look *l)
+{
+    struct given *g = &l->items[i];
+    size_t size = g->f.slice.size;
+
+    if (size <= COPY_MAX && l->bytes.size + size <= COPIED_MAX) {
+        copy(k->partitions[i], l, g);
+    } else if (l->n_kept < KEPT_MAX && cached_file_keep(g->f.slice.file)) {
+        l->n_kept++;
+    } else {
+        release(&g->f.slice);
+        if (!l->has_data) {
+            look_at(k, i, at_most(budget, LONE_COPY_MAX), true, &g->f);
+            if (g->f.slice.size > 0) {
+                copy(k->partitions[i], l, g);
+            }
         }
     }
 }
 
-/* Takes the slices. */
-static void answer(struct parked *k, struct partition_fetched *got)
+/* Looks at all of them, in order, within the size rules. */
+static void look_at_all(struct parked *k, struct look *l)
+{
+    size_t budget = at_most(k->fetch.max_bytes, FETCH_BYTES_MAX);
+    size_t n = k->fetch.n_partitions;
+
+    *l = (struct look){.items = mem_new_n(struct given, n + 1)};
+    for (size_t i = 0; i < n; i++) {
+        struct given *g = &l->items[i];
+
+        /* [BRK-25] The first partition with data gives a whole batch, however large. */
+        look_at(k, i, budget, !l->has_data, &g->f);
+        g->readable = g->f.slice.size;
+        if (g->f.slice.size > 0) {
+            take(k, i, budget, l);
+        }
+        if (g->copied + g->f.slice.size > 0) {
+            l->has_data = true;
+            budget -= at_most(budget, g->copied + g->f.slice.size);
+        }
+    }
+    for (size_t i = 0; i < n && l->has_data; i++) {
+        if (l->items[i].f.is_busy) { /* The next answer has it. */
+            l->items[i].f.error = ERRCODE_NONE;
+            l->items[i].f.detail = "";
+        }
+    }
+}
+
+/* Takes the look. */
+static void answer(struct parked *k, struct look *l)
 {
     struct rpc_out *out = rpc_out_new();
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < k->fetch.n_partitions; i++) {
         const struct msg_fetch_partition *fp = &k->fetch.partitions[i];
-        struct partition_fetched *g = &got[i];
+        struct given *g = &l->items[i];
+        struct plog_slice slice = g->f.slice;
         struct msg_fetch_result m = {.topic_id = fp->topic_id,
                 .partition = fp->partition,
-                .error = g->error,
-                .detail = g->error != ERRCODE_NONE && g->detail[0] == '\0' ? errcode_text(g->error)
-                                                                           : g->detail,
-                .high_watermark = g->limit,
-                .last_stable = g->limit,
-                .log_start = g->log_start,
-                .leader_epoch = g->leader_epoch,
+                .error = g->f.error,
+                .detail = g->f.error != ERRCODE_NONE && g->f.detail[0] == '\0'
+                                  ? errcode_text(g->f.error)
+                                  : g->f.detail,
+                .high_watermark = g->f.limit,
+                .last_stable = g->f.limit,
+                .log_start = g->f.log_start,
+                .leader_epoch = g->f.leader_epoch,
                 .diverging_epoch = EPOCH_NONE,
                 .diverging_end = OFFSET_NONE,
-                .records = {.size = g->slice.size}};
+                .records = {.size = slice.size + g->copied}};
 
         wire_fetch_result_front(rpc_out_buf(out), &m);
-        if (g->slice.size > 0) {
-            rpc_out_file(out, &(struct file_range){.fd = g->slice.fd,
-                                      .at = g->slice.at,
-                                      .size = g->slice.size,
-                                      .release = cached_file_release,
-                                      .ctx = g->slice.file});
-            bytes += g->slice.size;
-        } else {
-            release(&g->slice);
+        if (slice.file != NULL) {
+            rpc_out_file(out, &(struct file_range){.fd = slice.fd,
+                                      .at = slice.at,
+                                      .size = slice.size,
+                                      .release = cached_file_drop,
+                                      .ctx = slice.file});
+            g->f.slice = (struct plog_slice){0};
+        } else if (g->copied > 0) {
+            buf_append(rpc_out_buf(out), l->bytes.data + g->copied_at, g->copied);
         }
+        bytes += m.records.size;
     }
+    look_deinit(l, k->fetch.n_partitions);
     metric_add(METRIC_BROKER_FETCH_REQUESTS, 1);
     metric_add(METRIC_BROKER_BYTES_OUT, bytes);
     rpc_answer(k->conn->c, &k->header, ERRCODE_NONE, "", out);
     parked_free(k);
 }
 
-static enum pending_fx tell(struct parked *k, size_t part, const struct partition_fetched *g)
+static enum pending_fx tell(
+        struct parked *k, size_t part, const struct partition_fetched *f, size_t readable)
 {
     enum pending_fx fx;
 
@@ -117,58 +212,51 @@ static enum pending_fx tell(struct parked *k, size_t part, const struct partitio
             &(struct pending_event){.kind = PENDING_EV_PART,
                     .now = loop_now(k->conn->dl->loop),
                     .part = part,
-                    .error = g->error,
-                    .bytes = g->slice.size,
-                    .is_older_segment = g->slice.older_segment},
+                    .error = f->error,
+                    .bytes = readable,
+                    .is_older_segment = f->slice.older_segment},
             &fx);
     return fx;
 }
 
-static void wait_at(struct parked *k, size_t i, const struct partition_fetched *g)
+static void wait_at(struct parked *k, size_t i, const struct partition_fetched *f)
 {
     struct replica_ask ask = {
             .loop = k->conn->dl->index, .request = k->request, .part = (uint32_t)i};
 
-    partition_wait(k->partitions[i], &ask, g->leader_epoch, g->limit);
-}
-
-static struct partition_fetched *scratch(const struct parked *k)
-{
-    return mem_new_n(struct partition_fetched, k->fetch.n_partitions + 1);
+    partition_wait(k->partitions[i], &ask, f->leader_epoch, f->limit);
 }
 
 static void answer_anew(struct parked *k)
 {
-    struct partition_fetched *got = scratch(k);
+    struct look l;
 
-    look_at_all(k, got);
-    answer(k, got);
-    (void)mem_free(got);
+    look_at_all(k, &l);
+    answer(k, &l);
 }
 
 static void run(struct parked *k)
 {
-    struct partition_fetched *got = scratch(k);
     enum pending_fx fx;
+    struct look l;
 
-    look_at_all(k, got);
+    look_at_all(k, &l);
     for (size_t i = 0; i < k->fetch.n_partitions; i++) {
-        (void)tell(k, i, &got[i]);
+        (void)tell(k, i, &l.items[i].f, l.items[i].readable);
     }
     pending_step(&k->pending,
             &(struct pending_event){.kind = PENDING_EV_READY, .now = loop_now(k->conn->dl->loop)},
             &fx);
     if (fx == PENDING_FX_ANSWER) {
-        answer(k, got);
-    } else {
-        must(fx == PENDING_FX_PARK);
-        parked_wait(k);
-        for (size_t i = 0; i < k->fetch.n_partitions; i++) {
-            release(&got[i].slice);
-            wait_at(k, i, &got[i]);
-        }
+        answer(k, &l);
+        return;
     }
-    (void)mem_free(got);
+    must(fx == PENDING_FX_PARK);
+    parked_wait(k);
+    for (size_t i = 0; i < k->fetch.n_partitions; i++) {
+        wait_at(k, i, &l.items[i].f);
+    }
+    look_deinit(&l, k->fetch.n_partitions);
 }
 
 void handle_fetch(struct client_conn *conn, struct rpc_request *r)
@@ -204,8 +292,8 @@ void fetch_on_wake(struct parked *k, uint32_t part)
     if (k->pending.state != PENDING_WAITING) {
         return;
     }
-    look(k, part, at_most(k->fetch.max_bytes, FETCH_BYTES_MAX), true, &got);
-    fx = tell(k, part, &got);
+    look_at(k, part, at_most(k->fetch.max_bytes, FETCH_BYTES_MAX), true, &got);
+    fx = tell(k, part, &got, got.slice.size);
     release(&got.slice);
     if (fx == PENDING_FX_ANSWER) {
         answer_anew(k);

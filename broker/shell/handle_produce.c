@@ -6,12 +6,12 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum {
     PRODUCE_TIMEOUT_MS = 30000
 };
-
-static const char no_replica[] =
-        "this broker has no replica of that partition; ask for Metadata again";
 
 static void answer(struct parked *k)
 {
@@ -68,8 +68,8 @@ static void produce_one(struct client_conn *conn,
             .log_start = OFFSET_NONE};
     k->partitions[i] = partitions_get(&conn->dl->broker->partitions, &pp->topic_id, pp->partition);
     if (k->partitions[i] == NULL) {
-        ret->error = ERRCODE_UNKNOWN_TOPIC_OR_PARTITION;
-        ret->detail = no_replica;
+        ret->error = partitions_refusal(&conn->dl->broker->partitions, &pp->topic_id);
+        ret->detail = partitions_refusal_text(ret->error);
         return;
     }
     r = batch_validate_produced(pp->records.at, pp->records.size, &b);
@@ -108,6 +108,51 @@ static void end_without_answer(struct client_conn *conn, struct parked *k)
     rpc_no_answer(conn->c, &k->header);
     parked_free(k);
     rpc_conn_close_after_flush(conn->c);
+}
+
+static int compare_targets(
+        const struct msg_produce_partition *a, const struct msg_produce_partition *b)
+{
+    int by_topic = memcmp(&a->topic_id, &b->topic_id, sizeof(a->topic_id));
+
+    return by_topic != 0 ? by_topic : (a->partition > b->partition) - (a->partition < b->partition);
+}
+
+static int compare_pointers(const void *a, const void *b)
+{
+    const struct msg_produce_partition *const *x = a;
+    const struct msg_produce_partition *const *y = b;
+
+    return compare_targets(*x, *y);
+}
+
+/* [BRK-33] Two batches for one partition: which comes first, and what of it counts when one is refused? So neither.
+ * > 0: WIRE_E_MEMORY. */
+MUST_CHECK static int find_twice(
+        const struct msg_produce_request *m, struct arena *arena, bool *ret_is_twice)
+{
+    const struct msg_produce_partition **sorted;
+    size_t i = 1;
+
+    *ret_is_twice = false;
+    while (i < m->n_partitions && compare_targets(&m->partitions[i - 1], &m->partitions[i]) < 0) {
+        i++;
+    }
+    if (i >= m->n_partitions) {
+        return 0; /* in order already, as a client of ours sends them */
+    }
+    sorted = arena_alloc(arena, m->n_partitions * sizeof(const struct msg_produce_partition *));
+    if (sorted == NULL) {
+        return WIRE_E_MEMORY;
+    }
+    for (i = 0; i < m->n_partitions; i++) {
+        sorted[i] = &m->partitions[i];
+    }
+    qsort(sorted, m->n_partitions, sizeof(const struct msg_produce_partition *), compare_pointers);
+    for (i = 1; i < m->n_partitions && !*ret_is_twice; i++) {
+        *ret_is_twice = compare_targets(sorted[i - 1], sorted[i]) == 0;
+    }
+    return 0;
 }
 
 static void run(struct client_conn *conn,
@@ -162,16 +207,23 @@ void handle_produce(struct client_conn *conn, struct rpc_request *r)
 {
     struct msg_produce_request m;
     struct arena arena;
+    bool is_twice = false;
     int e;
 
     arena_init(&arena, wire_arena_ceiling(r->body.size));
     e = wire_decode_produce_request(r->body, &arena, &m);
+    if (e == 0) {
+        e = find_twice(&m, &arena, &is_twice);
+    }
     if (e != 0) {
         struct refusal no = errcode_of_wire(e);
 
         answer_error(conn, r, no.error, no.detail);
     } else if (m.acks < -1 || m.acks > 1) {
         answer_error(conn, r, ERRCODE_INVALID_REQUIRED_ACKS, "acks must be 0, 1 or -1 (all)");
+    } else if (is_twice) {
+        answer_error(conn, r, ERRCODE_INVALID_REQUEST,
+                "a partition is named twice in one request; nothing of it was written");
     } else {
         run(conn, r, &m, &arena);
         (void)rpc_request_free(r); /* what waits keeps ids and offsets, not the payload */

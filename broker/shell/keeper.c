@@ -14,13 +14,26 @@ enum {
     CHECKPOINT_S = 5
 };
 
-/* A kind of work: runs on the pool, never twice at once. */
+/* A kind of work: runs on the pool, never twice at once; asked for while it runs, it runs once more. It waits for nobody:
+ * the pool has few threads.
+ *
+ *   IDLE ──ask──▶ QUEUED ──▶ RUNNING ──▶ IDLE
+ *                   ▲           │ask
+ *                   └── AGAIN ◀─┘ */
+enum chore_state {
+    CHORE_IDLE,
+    CHORE_QUEUED,
+    CHORE_RUNNING,
+    CHORE_AGAIN
+};
+
 struct chore {
     struct io_job job;
     struct keeper *k;
     void (*work)(struct keeper *k);
-    atomic_bool is_queued; /* asked for, and not begun */
-    pthread_mutex_t turn;  /* held while it works */
+    pthread_mutex_t lock;
+    enum chore_state state;  /* under `lock` */
+    atomic_bool is_unserved; /* met a lack of descriptors: to be asked for again by the timer */
 };
 
 /* What the pool last measured of one folder. */
@@ -33,18 +46,37 @@ struct keeper {
     struct chore flush, checkpoint, catalog, purge;
     struct timer flush_timer, checkpoint_timer;
     struct dir_state *dirs;
+    atomic_size_t n_trashing; /* jobs on the pool that move a log into the trash */
+    pthread_mutex_t later_lock;
+    STAILQ_HEAD(, io_job) later; /* under later_lock: dir_jobs that wait for a descriptor */
     atomic_uint_least64_t catalog_index;
     atomic_bool is_adopted;
 };
+
+static enum chore_state chore_move(struct chore *c, enum chore_state from, enum chore_state to)
+{
+    enum chore_state was;
+
+    (void)pthread_mutex_lock(&c->lock);
+    was = c->state;
+    if (was == from) {
+        c->state = to;
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    return was;
+}
 
 static void run_chore(struct io_job *job)
 {
     struct chore *c = container_of(job, struct chore, job);
 
-    (void)pthread_mutex_lock(&c->turn);
-    atomic_store(&c->is_queued, false); /* What is asked from here on is another round. */
+    must(chore_move(c, CHORE_QUEUED, CHORE_RUNNING) == CHORE_QUEUED);
+    atomic_store(&c->is_unserved, false);
     c->work(c->k);
-    (void)pthread_mutex_unlock(&c->turn);
+    if (chore_move(c, CHORE_RUNNING, CHORE_IDLE) != CHORE_RUNNING) {
+        must(chore_move(c, CHORE_AGAIN, CHORE_QUEUED) == CHORE_AGAIN);
+        io_pool_submit(c->k->b->pool, &c->job);
+    }
 }
 
 static void chore_init(struct chore *c, struct keeper *k, void (*work)(struct keeper *k))
@@ -52,13 +84,31 @@ static void chore_init(struct chore *c, struct keeper *k, void (*work)(struct ke
     c->job.run = run_chore;
     c->k = k;
     c->work = work;
-    (void)pthread_mutex_init(&c->turn, NULL);
+    (void)pthread_mutex_init(&c->lock, NULL);
 }
 
 static void chore_ask(struct chore *c)
 {
-    if (!atomic_exchange(&c->is_queued, true)) {
+    enum chore_state was;
+
+    (void)pthread_mutex_lock(&c->lock);
+    was = c->state;
+    c->state = was == CHORE_IDLE ? CHORE_QUEUED : was == CHORE_RUNNING ? CHORE_AGAIN : was;
+    (void)pthread_mutex_unlock(&c->lock);
+    if (was == CHORE_IDLE) {
         io_pool_submit(c->k->b->pool, &c->job);
+    }
+}
+
+/* What it tried did not work out. */
+static void chore_failed(struct chore *c, const char *event, const struct log_dir *dir, int r)
+{
+    if (log_dir_is_scarce(r)) {
+        log_warn("keeper", event, KV_STR("dir", log_dir_path(dir)), KV_ERR(r),
+                KV_STR("then", "it is tried again"));
+        atomic_store(&c->is_unserved, true);
+    } else {
+        log_error("keeper", event, KV_STR("dir", log_dir_path(dir)), KV_ERR(r));
     }
 }
 
@@ -121,7 +171,8 @@ static void checkpoint_dir(struct keeper *k, size_t d, struct partition **all, s
     if (!log_dir_failed(dir)) {
         r = log_dir_write_checkpoints(dir, entries, n_entries);
         if (r < 0) {
-            log_error("keeper", "checkpoint_failed", KV_STR("dir", log_dir_path(dir)), KV_ERR(r));
+            chore_failed(&k->checkpoint, "checkpoint_failed", dir, r);
+            atomic_store(&k->b->env.is_checkpoint_stale, true);
         }
     }
     (void)mem_free(entries);
@@ -182,7 +233,7 @@ static void catalog_dir(struct keeper *k, struct log_dir *dir, struct partition 
     if (!log_dir_failed(dir)) {
         r = log_dir_write_catalog(dir, atomic_load(&k->catalog_index), entries, n_entries);
         if (r < 0) {
-            log_error("keeper", "catalog_failed", KV_STR("dir", log_dir_path(dir)), KV_ERR(r));
+            chore_failed(&k->catalog, "catalog_failed", dir, r);
         }
     }
     (void)mem_free(entries);
@@ -213,7 +264,7 @@ static void do_purge(struct keeper *k)
         int r = log_dir_failed(dir) ? 0 : log_dir_purge_trash(dir);
 
         if (r < 0) {
-            log_error("keeper", "purge_failed", KV_STR("dir", log_dir_path(dir)), KV_ERR(r));
+            chore_failed(&k->purge, "purge_failed", dir, r);
         }
     }
 }
@@ -233,9 +284,18 @@ struct dir_job {
     int64_t broker_epoch;
 };
 
+/* Every part of it may be done twice. */
+static void do_later(struct dir_job *j)
+{
+    (void)pthread_mutex_lock(&j->k->later_lock);
+    STAILQ_INSERT_TAIL(&j->k->later, &j->job, entry);
+    (void)pthread_mutex_unlock(&j->k->later_lock);
+}
+
 static void run_dir_job(struct io_job *job)
 {
     struct dir_job *j = container_of(job, struct dir_job, job);
+    bool is_over = true;
 
     for (size_t d = 0; d < j->k->b->dirs.n; d++) {
         struct log_dir *dir = j->k->b->dirs.items[d];
@@ -249,11 +309,18 @@ static void run_dir_job(struct io_job *job)
         case DIR_BEGIN: r = log_dir_begin_run(dir, j->broker_epoch); break;
         case DIR_SETTLED: r = log_dir_settled(dir); break;
         }
-        if (r != 0) {
+        if (log_dir_is_scarce(r)) {
+            log_warn("keeper", "marker_postponed", KV_STR("dir", log_dir_path(dir)), KV_ERR(r));
+            is_over = false;
+        } else if (r != 0) {
             log_dir_fail(dir, r < 0 ? r : 0, "its identity or marker files could not be written");
             log_error("keeper", "marker_failed", KV_STR("dir", log_dir_path(dir)),
                     KV_STR("error", r < 0 ? log_err_text(r) : "it belongs to another cluster"));
         }
+    }
+    if (!is_over) {
+        do_later(j);
+        return;
     }
     if (j->kind == DIR_ADOPT) {
         atomic_store(&j->k->is_adopted, true); /* a folder that failed holds no logs */
@@ -304,7 +371,10 @@ static void run_partition_job(struct io_job *job)
 
     if (j->is_trash) {
         partition_trash(j->p);
-        chore_ask(&j->k->purge);
+        if (atomic_fetch_sub(&j->k->n_trashing, 1) ==
+                1) { /* One sync for all that are removed together. */
+            chore_ask(&j->k->purge);
+        }
     } else {
         partition_flush(j->p);
     }
@@ -325,6 +395,7 @@ static void submit_partition_job(struct keeper *k, struct partition *p, bool is_
 
 void keeper_trash(struct keeper *k, struct partition *p)
 {
+    (void)atomic_fetch_add(&k->n_trashing, 1);
     submit_partition_job(k, p, true);
 }
 
@@ -341,11 +412,41 @@ void keeper_catalog_changed(struct keeper *k)
     chore_ask(&k->catalog);
 }
 
+static struct io_job *take_later(struct keeper *k)
+{
+    struct io_job *job;
+
+    (void)pthread_mutex_lock(&k->later_lock);
+    job = STAILQ_FIRST(&k->later);
+    if (job != NULL) {
+        STAILQ_REMOVE_HEAD(&k->later, entry);
+    }
+    (void)pthread_mutex_unlock(&k->later_lock);
+    return job;
+}
+
+/* What met a lack of descriptors has its next turn. */
+static void ask_again(struct keeper *k)
+{
+    struct chore *chores[] = {&k->catalog, &k->purge};
+    struct io_job *job = take_later(k); /* one a time: what fails again would else go round */
+
+    if (job != NULL) {
+        io_pool_submit(k->b->pool, job);
+    }
+    for (size_t i = 0; i < sizeof(chores) / sizeof(chores[0]); i++) {
+        if (atomic_load(&chores[i]->is_unserved)) {
+            chore_ask(chores[i]);
+        }
+    }
+}
+
 static void on_flush_timer(void *ctx)
 {
     struct keeper *k = ctx;
 
     chore_ask(&k->flush);
+    ask_again(k);
     timer_set(&k->flush_timer, wtime_add(loop_now(k->b->control),
                                        WTIME_MS(conf_i64(k->b->conf, "weir.flush.interval.ms"))));
 }
@@ -381,6 +482,8 @@ struct keeper *keeper_new(struct broker *b)
 
     k->b = b;
     k->dirs = mem_new_n(struct dir_state, b->dirs.n);
+    STAILQ_INIT(&k->later);
+    (void)pthread_mutex_init(&k->later_lock, NULL);
     chore_init(&k->flush, k, do_flush);
     chore_init(&k->checkpoint, k, do_checkpoint);
     chore_init(&k->catalog, k, do_catalog);
@@ -395,6 +498,22 @@ struct keeper *keeper_new(struct broker *b)
     return k;
 }
 
+/* Whether a log of that folder is not synced to its end, for want of descriptors. */
+static bool has_unsynced(struct keeper *k, const struct log_dir *dir)
+{
+    bool found = false;
+    struct partition **all;
+    size_t n;
+
+    all = partitions_all(&k->b->partitions, &n);
+    for (size_t i = 0; i < n; i++) {
+        found = found || (all[i]->dir == dir && atomic_load(&all[i]->is_unsynced));
+        partition_unref(all[i]);
+    }
+    (void)mem_free(all);
+    return found;
+}
+
 bool keeper_finish(struct keeper *k, int64_t broker_epoch, uint64_t meta_index)
 {
     bool ok = true;
@@ -405,7 +524,9 @@ bool keeper_finish(struct keeper *k, int64_t broker_epoch, uint64_t meta_index)
     do_catalog(k);
     for (size_t d = 0; d < k->b->dirs.n; d++) {
         struct log_dir *dir = k->b->dirs.items[d];
-        int r = log_dir_failed(dir) ? 1 : log_dir_mark_clean(dir, broker_epoch, meta_index);
+        int r = log_dir_failed(dir) || has_unsynced(k, dir)
+                        ? 1
+                        : log_dir_mark_clean(dir, broker_epoch, meta_index);
 
         if (r != 0) {
             log_warn("keeper", "not_marked_clean", KV_STR("dir", log_dir_path(dir)),
@@ -423,6 +544,10 @@ struct keeper *keeper_free(struct keeper *k)
     }
     timer_deinit(&k->flush_timer);
     timer_deinit(&k->checkpoint_timer);
+    for (struct io_job *job = take_later(k); job != NULL; job = take_later(k)) {
+        (void)mem_free(container_of(job, struct dir_job, job));
+    }
+    (void)pthread_mutex_destroy(&k->later_lock);
     (void)mem_free(k->dirs);
     return mem_free(k);
 }

@@ -8,6 +8,8 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 
+#include <errno.h>
+
 enum {
     UNSYNCED_MAX = 64 * 1024 * 1024
 };
@@ -428,6 +430,7 @@ void partition_fetch(
         if (r != 0) {
             ret->error = errcode_of_plog(r).error;
             ret->detail = errcode_of_plog(r).detail;
+            ret->is_busy = r == PLOG_E_BUSY;
             ret->slice = (struct plog_slice){0};
             if (r < 0 && log_dir_failed(p->dir)) {
                 fail(&h);
@@ -435,6 +438,18 @@ void partition_fetch(
         }
     }
     hold_end(&h);
+}
+
+int partition_read_slice(struct partition *p, const struct plog_slice *slice, uint8_t *into)
+{
+    const struct file_io *io = log_dir_io(p->dir);
+    int64_t n = io->pread(io->ctx, slice->fd, into, slice->size, slice->at);
+
+    if (n < 0) {
+        log_dir_fail(p->dir, (int)n, "stored records could not be read");
+        return err_forward((int)n);
+    }
+    return n == (int64_t)slice->size ? 0 : err_origin(-EIO); /* somebody cut the file */
 }
 
 void partition_wait(
@@ -526,12 +541,10 @@ void partition_trash(struct partition *p)
     trash(p, log);
 }
 
-void partition_flush(struct partition *p)
+static struct plog_flush *begin_flush(struct partition *p, offset64 *ret_end)
 {
     struct plog_flush *f = NULL;
-    struct plog *removed;
     struct hold h;
-    int r;
 
     hold_begin(&h, p);
     atomic_store(&p->is_flush_asked, false);
@@ -539,32 +552,65 @@ void partition_flush(struct partition *p)
         atomic_store(&p->is_unsynced, false);
         f = plog_flush_begin(p->log);
         p->is_flushing = f != NULL;
+        *ret_end = plog_end(p->log);
     }
     hold_end(&h);
+    return f;
+}
+
+static void note_sync_failure(struct partition *p, int r)
+{
+    if (log_dir_is_scarce(r)) {
+        log_warn("partition", "sync_postponed", KV_STR("partition", p->name), KV_ERR(r));
+        atomic_store(&p->is_unsynced, true);
+    } else {
+        log_error("partition", "sync_failed", KV_STR("partition", p->name),
+                KV_STR("dir", log_dir_path(p->dir)), KV_ERR(r));
+    }
+}
+
+/* True: a part was synced, of what there was when it began. */
+static bool flush_part(struct partition *p)
+{
+    struct plog_flush *f;
+    struct plog *removed;
+    offset64 end = 0;
+    bool is_part;
+    struct hold h;
+    int r;
+
+    f = begin_flush(p, &end);
     if (f == NULL) {
-        return;
+        return false;
     }
     r = plog_flush_run(f);
     if (r < 0) {
-        log_error("partition", "sync_failed", KV_STR("partition", p->name),
-                KV_STR("dir", log_dir_path(p->dir)), KV_ERR(r));
+        note_sync_failure(p, r);
     }
     hold_begin(&h, p);
     must(p->log != NULL); /* is_flushing keeps it */
     plog_flush_end(p->log, f);
     p->is_flushing = false;
+    is_part = r == 0 && plog_recovery_point(p->log) < end;
     if (r == 0) {
         step(&h,
                 &(struct replica_event){
                         .kind = REPLICA_EV_FLUSHED, .flushed = plog_recovery_point(p->log)},
                 NULL, NULL);
-    } else {
+    } else if (!log_dir_is_scarce(r)) {
         fail(&h);
     }
     removed = take_removed(p);
     hold_end(&h);
     trash(p, removed);
     atomic_store(&p->env->is_checkpoint_stale, true);
+    return is_part;
+}
+
+void partition_flush(struct partition *p)
+{
+    while (flush_part(p)) {
+    }
 }
 
 bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int64_t *ret_bytes)

@@ -132,6 +132,7 @@ struct partition_fetch_ask {
 struct partition_fetched {
     int error;
     const char *detail;
+    bool is_busy;            /* the error is that too many files are open */
     struct plog_slice slice; /* held when .file is set: the caller releases it */
     offset64 limit, log_start;
     epoch32 leader_epoch;
@@ -140,6 +141,9 @@ struct partition_fetched {
 /* Thread: data. */
 void partition_fetch(
         struct partition *p, const struct partition_fetch_ask *ask, struct partition_fetched *ret);
+/* Reads a slice that is still held into `into`. Negative: errno; a disk that fails is latched. Thread: data, pool. */
+MUST_CHECK int partition_read_slice(
+        struct partition *p, const struct plog_slice *slice, uint8_t *into);
 /* Registers a parked fetch that saw `seen` as its limit under `leader_epoch`. Thread: data. */
 void partition_wait(
         struct partition *p, const struct replica_ask *ask, epoch32 leader_epoch, offset64 seen);
@@ -160,7 +164,7 @@ void partition_ends(
 MUST_CHECK int partition_find(
         struct partition *p, wall_ms t, bool largest, offset64 limit, struct plog_slice *ret);
 
-/* Syncs what is unsynced. Thread: pool. */
+/* Syncs what is unsynced; `is_unsynced` stays when there was no descriptor for it. Thread: pool. */
 void partition_flush(struct partition *p);
 /* Moves the log of a removed partition into the trash; after a PARTITION_DELETE order. Thread: pool. */
 void partition_trash(struct partition *p);

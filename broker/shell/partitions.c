@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/domain/errcode.h"
+#include "common/domain/image.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "broker/shell/partition.h"
-#include "common/domain/image.h"
 
 #include <pthread.h>
+
+struct image;
+struct known_topic;
 
 /* All partitions of this broker, by topic id and number.
  *

@@ -58,7 +58,8 @@ struct rpc_request *rpc_request_free(struct rpc_request *r);
 
 struct rpc_limits {
     uint32_t frame_max; /* larger frames close the connection */
-    /* Bytes of unanswered requests + unsent answers before reading stops; 0 = none. */
+    /* Bytes of unanswered requests (with what rpc_weigh_request() added) + unsent answers before
+     * reading stops; 0 = none. */
     uint64_t outstanding_max;
     /* Until the first request was answered; WTIME_NEVER = none. Accepting side only. */
     wtime handshake_timeout;
@@ -112,6 +113,9 @@ uint64_t rpc_conn_id(const struct rpc_conn *c);      /* unique in the process, n
 const char *rpc_conn_peer(const struct rpc_conn *c); /* "127.0.0.1:40312" */
 struct loop *rpc_conn_loop(const struct rpc_conn *c);
 void rpc_conn_set_owner(struct rpc_conn *c, const struct rpc_callbacks *cb, void *owner);
+/* From the next frame on: a stranger gets small limits, and larger ones once it said who it is. The
+ * handshake's time stays what it was. */
+void rpc_conn_set_limits(struct rpc_conn *c, const struct rpc_limits *limits);
 
 /* Answers the request that had this correlation, once. Takes `out` (NULL = empty body). error != 0:
  * the body is dropped. It leaves at the end of this turn of the loop, together with others. */
@@ -122,6 +126,10 @@ void rpc_answer(struct rpc_conn *c,
         struct rpc_out *out);
 /* The request needs no answer (acks 0). */
 void rpc_no_answer(struct rpc_conn *c, const struct frame_header *request);
+
+/* An unanswered request holds `bytes` more of our memory until it is answered: they count as
+ * outstanding. */
+void rpc_weigh_request(struct rpc_conn *c, const struct frame_header *request, size_t bytes);
 
 struct rpc_reply {
     int error;          /* ERRCODE_NONE, the peer's code, REQUEST_TIMED_OUT or NETWORK_EXCEPTION */

@@ -158,6 +158,15 @@ void rpc_answer(struct rpc_conn *c,
     conn_want_turn(c);
 }
 
+void rpc_weigh_request(struct rpc_conn *c, const struct frame_header *request, size_t bytes)
+{
+    must(loop_is_mine(c->loop));
+    if (is_answering(c)) {
+        must(unanswered_weigh(&c->unanswered, request->correlation,
+                bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX));
+    }
+}
+
 void rpc_no_answer(struct rpc_conn *c, const struct frame_header *request)
 {
     must(loop_is_mine(c->loop));

@@ -307,6 +307,16 @@ void rpc_conn_set_owner(struct rpc_conn *c, const struct rpc_callbacks *cb, void
     c->owner = owner;
 }
 
+void rpc_conn_set_limits(struct rpc_conn *c, const struct rpc_limits *limits)
+{
+    must(loop_is_mine(c->loop));
+    must(limits->frame_max > 0);
+    c->limits = *limits;
+    if (c->state == CONN_OPEN) {
+        conn_want_turn(c); /* it may be read on */
+    }
+}
+
 size_t rpc_conn_unsent(const struct rpc_conn *c)
 {
     return c->queue.unsent;

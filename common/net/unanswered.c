@@ -63,19 +63,43 @@ void unanswered_add(struct unanswered *u, uint32_t correlation, uint32_t size)
     u->bytes += size;
 }
 
-bool unanswered_remove(struct unanswered *u, uint32_t correlation)
+/* False when there is none. */
+static bool find(const struct unanswered *u, uint32_t correlation, size_t *ret_i)
 {
     if (u->n == 0) {
         return false;
     }
-    size_t mask = u->cap - 1;
     size_t i = home(u, correlation);
     while (u->slots[i].size != 0 && u->slots[i].correlation != correlation) {
-        i = (i + 1) & mask;
+        i = (i + 1) & (u->cap - 1);
     }
-    if (u->slots[i].size == 0) {
+    *ret_i = i;
+    return u->slots[i].size != 0;
+}
+
+bool unanswered_weigh(struct unanswered *u, uint32_t correlation, uint32_t extra)
+{
+    size_t i = 0;
+
+    if (!find(u, correlation, &i)) {
         return false;
     }
+    if (extra > UINT32_MAX - u->slots[i].size) {
+        extra = UINT32_MAX - u->slots[i].size;
+    }
+    u->slots[i].size += extra;
+    u->bytes += extra;
+    return true;
+}
+
+bool unanswered_remove(struct unanswered *u, uint32_t correlation)
+{
+    size_t i = 0;
+
+    if (!find(u, correlation, &i)) {
+        return false;
+    }
+    size_t mask = u->cap - 1;
     u->bytes -= u->slots[i].size;
     u->n--;
     /* Those behind the hole move up, unless that would put them before their home. */

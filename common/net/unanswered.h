@@ -17,5 +17,8 @@ struct unanswered {
 void unanswered_deinit(struct unanswered *u);
 /* `size` > 0. */
 void unanswered_add(struct unanswered *u, uint32_t correlation, uint32_t size);
+/* What is kept for an open request of this correlation is that much more; it goes with the request. False when none is
+ * open. */
+bool unanswered_weigh(struct unanswered *u, uint32_t correlation, uint32_t extra);
 /* False when no request of this correlation is open. */
 bool unanswered_remove(struct unanswered *u, uint32_t correlation);

@@ -122,7 +122,7 @@ static void bad_batches_are_refused_with_their_code(void)
     CHECK_EQ(produce_bytes(w, 1, -1, &batch).error, ERRCODE_CORRUPT_MESSAGE);
     batch.data[batch.size - 1] ^= 1;
     CHECK_EQ(produce_bytes(w, 1, 2, &batch).error, ERRCODE_INVALID_REQUIRED_ACKS);
-    CHECK_EQ(produce_bytes(w, 3, -1, &batch).error, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_EQ(produce_bytes(w, 3, -1, &batch).error, ERRCODE_UNKNOWN_TOPIC_ID);
     CHECK_EQ(produce_bytes(w, 1, -1, &batch).error, ERRCODE_NONE);
     buf_clear(&batch);
     build_batch(&batch, "value", 200, 0);
@@ -156,7 +156,7 @@ static void fetch_errors_are_answered_at_once(void)
     } rows[] = {
             {1, 1, 0, ERRCODE_OFFSET_OUT_OF_RANGE},
             {1, 0, 5, ERRCODE_UNKNOWN_LEADER_EPOCH},
-            {9, 0, 0, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION},
+            {9, 0, 0, ERRCODE_UNKNOWN_TOPIC_ID},
     };
     struct world *w = world_serving();
 
@@ -277,7 +277,7 @@ static void a_removed_topics_log_goes_away_and_its_name_is_free(void)
     r.remove_topic.id = topic_id(1);
     commit(w, &r, 1);
     push(w);
-    CHECK_EQ(produce(w, -1, "gone", 1, 0).error, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_EQ(produce(w, -1, "gone", 1, 0).error, ERRCODE_UNKNOWN_TOPIC_ID);
     CHECK_WITHIN(5000, !folder_exists(w, "orders-0"));
     create_topic(w, 2, "orders", 1, NULL, NULL);
     CHECK_EQ(produce_bytes(w, 2, -1, &batch).base_offset, 0);

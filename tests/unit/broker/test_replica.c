@@ -236,6 +236,23 @@ static void a_forgotten_request_is_not_woken(void)
     fixture_free(f);
 }
 
+static void those_around_a_forgotten_request_are_woken_in_order(void)
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    for (uint64_t request = 10; request < 15; request++) {
+        wait_for(f, request, 0, 0);
+    }
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FORGET, .ask = ask(12)});
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FORGET, .ask = ask(99)}); /* nobody */
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FORGET, .ask = ask(10)});
+    forget_story(f);
+    appended(f, 1, 1, 1);
+    CHECK_STR(story(f), "reply 1 NONE base 0\nhigh watermark 1\nwake 11\nwake 13\nwake 14\n");
+    fixture_free(f);
+}
+
 static void losing_leadership_releases_everybody(void) /* [REP-21] */
 {
     struct fixture *f = fixture_new(0, 0);
@@ -441,6 +458,7 @@ static const struct check_case cases[] = {
         CASE(a_parked_fetch_is_woken_by_the_next_commit),
         CASE(a_reader_that_missed_a_commit_is_woken_at_once),
         CASE(a_forgotten_request_is_not_woken),
+        CASE(those_around_a_forgotten_request_are_woken_in_order),
         CASE(losing_leadership_releases_everybody),
         CASE(a_failed_log_ends_everything_for_good),
         CASE(a_broker_that_is_fenced_or_has_another_epoch_does_not_lead),

@@ -21,6 +21,9 @@ static int fault_open(void *ctx, const char *path, int flags)
     if (faults.open_error != 0 && (flags & O_CREAT) != 0) {
         return faults.open_error;
     }
+    if (faults.open_any_error != 0) {
+        return faults.open_any_error;
+    }
     return file_io_posix.open(ctx, path, flags);
 }
 
@@ -57,7 +60,7 @@ static int fault_datasync(void *ctx, int fd)
 static int fault_sync_dir(void *ctx, const char *path)
 {
     faults.n_sync_dir++;
-    return 0;
+    return faults.sync_dir_error;
 }
 
 static int fault_close(void *ctx, int fd)
@@ -277,11 +280,12 @@ int fixture_append(struct plog *l, int n, size_t value_size, wall_ms timestamp)
 
 void fixture_flush(struct plog *l)
 {
-    struct plog_flush *f = plog_flush_begin(l);
-
-    if (f != NULL) {
+    for (struct plog_flush *f = plog_flush_begin(l); f != NULL; f = plog_flush_begin(l)) {
+        offset64 before = plog_recovery_point(l);
+        bool is_behind = before < plog_end(l);
         CHECK_EQ(plog_flush_run(f), 0);
         plog_flush_end(l, f);
+        CHECK(plog_recovery_point(l) > before || !is_behind);
     }
     CHECK_EQ(plog_unsynced_bytes(l), 0);
     CHECK_EQ(plog_recovery_point(l), plog_end(l));

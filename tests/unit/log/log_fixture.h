@@ -13,7 +13,9 @@ struct faults {
     int64_t pwritev_short;
     int datasync_error; /* every call, while not 0 */
     int truncate_error;
-    int open_error; /* of calls with O_CREAT */
+    int open_error;     /* of calls with O_CREAT */
+    int open_any_error; /* of all calls */
+    int sync_dir_error;
     int n_pwritev, n_datasync, n_sync_dir, n_pread;
 };
 extern struct faults faults;

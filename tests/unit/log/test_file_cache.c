@@ -102,6 +102,71 @@ static void missing_file_is_an_error_and_not_created(void)
     (void)file_cache_free(c);
 }
 
+static void kept_files_leave_a_quarter_for_others(void)
+{
+    struct file_cache *c = file_cache_new(&file_io_posix, 8);
+    struct cached_file *f[8];
+    int fd = -1;
+
+    for (int i = 0; i < 8; i++) {
+        f[i] = new_file(c);
+        CHECK_EQ(cached_file_hold(f[i], &fd), 0);
+        CHECK_EQ(cached_file_keep(f[i]), i < 6);
+    }
+    CHECK_EQ(cached_file_hold(f[0], &fd), 0);
+    CHECK(cached_file_keep(f[0])); /* costs no descriptor */
+    cached_file_drop(f[0]);
+    CHECK(!cached_file_keep(f[6])); /* still kept once */
+    cached_file_drop(f[0]);
+    CHECK(cached_file_keep(f[6]));
+    cached_file_drop(f[6]);
+    cached_file_release(f[7]); /* a refused one is a plain hold */
+    for (int i = 1; i < 6; i++) {
+        cached_file_drop(f[i]);
+    }
+    CHECK_EQ(file_cache_n_open(c), 8);
+    for (int i = 0; i < 8; i++) {
+        cached_file_forget(f[i]);
+    }
+    CHECK_EQ(file_cache_n_open(c), 0);
+    (void)file_cache_free(c);
+}
+
+static void forgotten_kept_file_closes_when_it_is_dropped(void)
+{
+    struct file_cache *c = file_cache_new(&file_io_posix, 1);
+    struct cached_file *f = new_file(c);
+    int fd = -1;
+    char byte = 0;
+
+    CHECK_EQ(cached_file_hold(f, &fd), 0);
+    CHECK(cached_file_keep(f)); /* one at least, however small the cache */
+    cached_file_forget(f);
+    CHECK_EQ(pread(fd, &byte, 1, 0), 1);
+    cached_file_drop(f);
+    CHECK_EQ(file_cache_n_open(c), 0);
+    (void)file_cache_free(c);
+}
+
+static void room_is_made_from_idle_files_only(void)
+{
+    struct file_cache *c = file_cache_new(&file_io_posix, 8);
+    struct cached_file *f[2] = {new_file(c), new_file(c)};
+    int fd = -1;
+
+    CHECK(!file_cache_make_room(c));
+    CHECK_EQ(cached_file_hold(f[0], &fd), 0);
+    CHECK_EQ(cached_file_hold(f[1], &fd), 0);
+    CHECK(!file_cache_make_room(c));
+    cached_file_release(f[0]);
+    CHECK(file_cache_make_room(c));
+    CHECK_EQ(file_cache_n_open(c), 1);
+    cached_file_release(f[1]);
+    cached_file_forget(f[0]);
+    cached_file_forget(f[1]);
+    (void)file_cache_free(c);
+}
+
 static int n_refusals;
 
 static int scarce_open(void *ctx, const char *path, int flags)
@@ -185,6 +250,9 @@ static const struct check_case cases[] = {
         CASE(forgotten_file_closes_with_its_last_holder),
         CASE(missing_file_is_an_error_and_not_created),
         CASE(idle_files_make_room_when_descriptors_run_out),
+        CASE(kept_files_leave_a_quarter_for_others),
+        CASE(forgotten_kept_file_closes_when_it_is_dropped),
+        CASE(room_is_made_from_idle_files_only),
         CASE(threads_may_share_files),
 };
 

@@ -486,6 +486,98 @@ static void flush_covers_every_rolled_segment_but_not_what_came_later(void)
     fixture_close(&f);
 }
 
+static void lack_of_descriptors_fails_nothing_and_is_tried_again(void)
+{
+    struct fixture f;
+    struct plog_slice s;
+
+    fixture_open(&f);
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    faults.sync_dir_error = -EMFILE; /* while the folder is made */
+    CHECK_EQ(fixture_append(l, 1, 100, 1), PLOG_E_BUSY);
+    fault_reset();
+    CHECK_EQ(fixture_append(l, 1, 100, 1), 0);
+    fault_reset();
+    faults.sync_dir_error = -EMFILE; /* while it is synced */
+    struct plog_flush *flush = plog_flush_begin(l);
+    CHECK_EQ(plog_flush_run(flush), -EMFILE);
+    plog_flush_end(l, flush);
+    CHECK_EQ(faults.n_datasync, 0);
+    CHECK_EQ(plog_recovery_point(l), 0);
+    fault_reset();
+    fixture_flush(l);
+    CHECK_EQ(fixture_append(l, 1, 100, 1), 0);
+    while (file_cache_make_room(f.files)) {
+    }
+    faults.open_any_error = -ENFILE;
+    flush = plog_flush_begin(l);
+    CHECK_EQ(plog_flush_run(flush), -ENFILE);
+    plog_flush_end(l, flush);
+    CHECK_EQ(plog_read(l, 0, 2, 1 << 20, true, &s), PLOG_E_BUSY);
+    CHECK_EQ(fixture_append(l, 1, 100, 1), PLOG_E_BUSY);
+    struct checkpoint_entry e = {.topic_id = f.topic_id};
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, &e, 1), -ENFILE);
+    CHECK_EQ(log_dir_write_catalog(f.dir, 1, NULL, 0), -ENFILE);
+    CHECK_EQ(log_dir_begin_run(f.dir, 7), -ENFILE);
+    CHECK(!log_dir_failed(f.dir));
+    fault_reset();
+    fixture_flush(l);
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, &e, 1), 0);
+    CHECK_EQ(log_dir_begin_run(f.dir, 7), 0);
+    CHECK_EQ(read_from(l, 0, 2, 1 << 20, true), 2);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+static void very_many_segments_are_flushed_in_parts(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    f.config.segment_bytes = 300;
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    for (int i = 0; i < 40; i++) {
+        CHECK_EQ(fixture_append(l, 1, 200, 1), 0); /* one a segment */
+    }
+    fault_reset();
+    struct plog_flush *flush = plog_flush_begin(l);
+    CHECK(file_cache_n_open(f.files) < 20);
+    CHECK_EQ(plog_flush_run(flush), 0);
+    plog_flush_end(l, flush);
+    offset64 first = plog_recovery_point(l);
+    CHECK_EQ(first, faults.n_datasync);
+    CHECK(first > 0 && first < 40);
+    fixture_flush(l);
+    CHECK_EQ(faults.n_datasync, 40);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+static void trash_is_synced_before_it_is_purged(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    CHECK_EQ(fixture_append(l, 1, 100, 1), 0);
+    fault_reset();
+    faults.open_any_error = faults.open_error = faults.sync_dir_error = -EMFILE;
+    CHECK_EQ(plog_delete(l), 0); /* needs no descriptor */
+    char *trash = mem_format("%s/.trash", f.path);
+    CHECK_EQ(log_dir_purge_trash(f.dir), -EMFILE);
+    CHECK(rmdir(trash) < 0); /* not empty */
+    CHECK(!log_dir_failed(f.dir));
+    fault_reset();
+    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    CHECK_EQ(faults.n_sync_dir, 2);
+    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    CHECK_EQ(faults.n_sync_dir, 2);
+    CHECK_EQ(rmdir(trash), 0);
+    mem_free(trash);
+    fixture_close(&f);
+}
+
 static const struct check_case cases[] = {
         CASE(folder_is_made_at_the_first_append),
         CASE(what_is_appended_is_read_after_rolls_and_a_restart),
@@ -505,6 +597,9 @@ static const struct check_case cases[] = {
         CASE(half_written_batch_that_cannot_be_cut_fails_the_directory),
         CASE(failed_sync_latches_and_is_never_repeated),
         CASE(flush_covers_every_rolled_segment_but_not_what_came_later),
+        CASE(lack_of_descriptors_fails_nothing_and_is_tried_again),
+        CASE(very_many_segments_are_flushed_in_parts),
+        CASE(trash_is_synced_before_it_is_purged),
 };
 
 CHECK_MAIN("plog", cases)

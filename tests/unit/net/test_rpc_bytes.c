@@ -279,6 +279,63 @@ static void unsent_answers_count_against_the_limit(void)
     pair_free(p);
 }
 
+/* [BRK-30] */
+static void what_a_request_weighs_counts_until_it_is_answered(void)
+{
+    struct pair *p = pair_new();
+    struct buf b = {0};
+
+    p->limits.outstanding_max = 10000;
+    int fd = pair_dial(p);
+    request_frame(&b, API, 1, "a", 1);
+    send_all(p->loop, fd, b.data, b.size);
+    TURN_UNTIL(p->loop, p->server.requests.n == 1);
+    rpc_weigh_request(p->server.conn, &p->server.requests.items[0]->header, 10000);
+    buf_clear(&b);
+    for (uint32_t i = 2; i < 5; i++) {
+        request_frame(&b, API, i, "b", 1);
+    }
+    send_all(p->loop, fd, b.data, b.size);
+    for (unsigned i = 0; i < 5; i++) {
+        turn_once(p->loop);
+    }
+    CHECK(p->server.requests.n <= 2); /* it was being read when it became heavy */
+    end_answer(&p->server, 0, "ok");
+    TURN_UNTIL(p->loop, p->server.n_requests == 4);
+    (void)close(fd);
+    buf_deinit(&b);
+    pair_free(p);
+}
+
+/* [BRK-29] */
+static void limits_may_grow_when_the_peer_is_known(void)
+{
+    struct pair *p = pair_new();
+    struct buf b = {0};
+    uint8_t body[5000] = {0};
+    struct rpc_limits large = p->limits;
+
+    p->limits.frame_max = 1000;
+    int fd = pair_dial(p);
+    request_frame(&b, API, 1, "hello", 5);
+    send_all(p->loop, fd, b.data, b.size);
+    TURN_UNTIL(p->loop, p->server.requests.n == 1);
+    rpc_conn_set_limits(p->server.conn, &large);
+    buf_clear(&b);
+    request_frame(&b, API, 2, body, sizeof(body));
+    send_all(p->loop, fd, b.data, b.size);
+    TURN_UNTIL(p->loop, p->server.requests.n == 2);
+    (void)close(fd);
+    TURN_UNTIL(p->loop, p->server.n_closed == 1);
+    fd = pair_dial(p);
+    send_all(p->loop, fd, b.data, b.size);
+    TURN_UNTIL(p->loop, p->server.n_closed == 2);
+    CHECK(strstr(p->server.reason, "the limit is 1000") != NULL);
+    (void)close(fd);
+    buf_deinit(&b);
+    pair_free(p);
+}
+
 static void unanswered_table_counts_exactly(void)
 {
     struct unanswered u = {0};
@@ -480,6 +537,8 @@ static const struct check_case cases[] = {
         CASE(answer_that_nobody_waits_for_is_ignored),
         CASE(outstanding_limit_stops_reading_and_answers_resume_it),
         CASE(unsent_answers_count_against_the_limit),
+        CASE(what_a_request_weighs_counts_until_it_is_answered),
+        CASE(limits_may_grow_when_the_peer_is_known),
         CASE(unanswered_table_counts_exactly),
         CASE(file_ranges_arrive_intact_between_memory),
         CASE(file_that_shrank_closes_the_connection),
