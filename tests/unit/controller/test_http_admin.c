@@ -112,7 +112,7 @@ struct controller_link controller_link(const struct controller *c, size_t i)
     return (struct controller_link){.id = (broker_id)i + 1,
             .is_connected = true,
             .applied_index = 12,
-            .last_heartbeat = i == 0 ? loop_now(c->loop) - WTIME_MS(5000) : 0,
+            .last_heartbeat = i == 0 ? loop_now(c->loop) - WTIME_MS(5500) : 0,
             .dirs = &c->world.dir,
             .n_dirs = 1,
             .trouble = ""};
