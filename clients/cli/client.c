@@ -15,6 +15,11 @@ static void on_log(void *ctx, enum weir_log_level level, const char *line)
     }
 }
 
+int cli_weir_timeout(const struct cli *cli)
+{
+    return cli->timeout_ms > INT32_MAX ? INT32_MAX : (int)cli->timeout_ms;
+}
+
 int cli_weir_fail(const struct weir_error *error)
 {
     const char *text = error->text[0] != '\0' ? error->text : weir_code_text(error->code);
@@ -66,9 +71,8 @@ struct weir_metadata *cli_topic(
 {
     struct weir_metadata *m = NULL;
     struct weir_error error = {0};
-    int timeout_ms = cli->timeout_ms > INT32_MAX ? INT32_MAX : (int)cli->timeout_ms;
 
-    if (weir_metadata_get(client, &topic, 1, timeout_ms, &m, &error) != 0) {
+    if (weir_metadata_get(client, &topic, 1, cli_weir_timeout(cli), &m, &error) != 0) {
         *ret_exit = cli_weir_fail(&error);
         return NULL;
     }
@@ -103,8 +107,7 @@ char *cli_controllers_of_brokers(const struct cli *cli, struct http_answer *ret)
     if (client == NULL) {
         return NULL;
     }
-    int timeout_ms = cli->timeout_ms > INT32_MAX ? INT32_MAX : (int)cli->timeout_ms;
-    if (weir_metadata_get(client, NULL, 0, timeout_ms, &m, &error) != 0) {
+    if (weir_metadata_get(client, NULL, 0, cli_weir_timeout(cli), &m, &error) != 0) {
         (void)snprintf(ret->error, sizeof(ret->error), "%s", error.text);
     } else {
         for (size_t i = 0; i < m->n_controllers; i++) {

@@ -45,7 +45,7 @@ struct consume {
     struct partition_run *partitions;
     size_t n_partitions, n_done;
     int64_t n_printed;
-    bool said_idle, output_closed;
+    bool said_idle;
 };
 
 static bool parse_time(const char *text, int64_t *ret)
@@ -111,11 +111,6 @@ static bool parse_start(struct consume *c)
     return parse_number(from + (c->start_kind != START_OFFSET), &c->start);
 }
 
-static int timeout_of(const struct cli *cli)
-{
-    return cli->timeout_ms > INT32_MAX ? INT32_MAX : (int)cli->timeout_ms;
-}
-
 /* The beginning (or, with a time, the first offset at it) and the end of every partition. Returns -1 or an exit code. */
 static int query_offsets(struct consume *c, struct weir_offset_query **ret)
 {
@@ -130,7 +125,7 @@ static int query_offsets(struct consume *c, struct weir_offset_query **ret)
         q[n + i] = (struct weir_offset_query){
                 .topic = c->topic, .partition = c->partitions[i].number, .at = WEIR_OFFSET_END};
     }
-    if (weir_offsets_get(c->client, q, n * 2, timeout_of(c->cli), &error) != 0) {
+    if (weir_offsets_get(c->client, q, n * 2, cli_weir_timeout(c->cli), &error) != 0) {
         mem_free(q);
         return cli_weir_fail(&error);
     }
@@ -222,8 +217,7 @@ static int take_batch(struct consume *c, const struct weir_batch *b)
             break;
         }
         if (!print_message(c->cli->format, c->format, b, i)) {
-            c->output_closed = true;
-            return EXIT_DONE;
+            return EXIT_DONE; /* stdout is closed */
         }
         c->n_printed++;
         if (c->count > 0 && c->n_printed == c->count) {

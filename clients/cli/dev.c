@@ -151,7 +151,7 @@ static int start_all(const struct dev_cluster *d, int64_t timeout_ms)
     int r = dev_cluster_write(d);
 
     for (size_t i = 0; r < 0 && i < d->n_nodes; i++) {
-        r = dev_start(d, &d->nodes[i]);
+        r = dev_start(&d->nodes[i]);
     }
     r = r < 0 ? wait_ready(d, timeout_ms) : r;
     if (r >= 0) {
@@ -315,10 +315,10 @@ enum node_action {
     NODE_KILL
 };
 
-static int act_on(const struct dev_cluster *d, const struct dev_node *n, enum node_action action)
+static int act_on(const struct dev_node *n, enum node_action action)
 {
     switch (action) {
-    case NODE_START: return dev_start(d, n);
+    case NODE_START: return dev_start(n);
     case NODE_STOP:
     case NODE_KILL: break;
     }
@@ -347,7 +347,7 @@ static int node_command(struct cli *cli, int argc, char **argv, enum node_action
     }
     for (int i = 0; r < 0 && i < cli_n_args(); i++) {
         const struct dev_node *n = dev_cluster_node(&d, names[i]);
-        r = n != NULL ? act_on(&d, n, action)
+        r = n != NULL ? act_on(n, action)
                       : cli_fail(EXIT_NOT_FOUND, "`weir dev status` shows all nodes.",
                                 "there is no node `%s`", names[i]);
     }

@@ -58,7 +58,7 @@ char *dev_controllers_text(const struct dev_cluster *d);                    /* U
 /* The node's running process, 0 = none. */
 int dev_pid(const struct dev_node *n);
 /* Starts it unless it runs. Returns -1 or an exit code. */
-int dev_start(const struct dev_cluster *d, const struct dev_node *n);
+int dev_start(const struct dev_node *n);
 /* Signals it; false when it does not run. */
 bool dev_signal(const struct dev_node *n, int signal_number);
 /* Waits until it is gone; false after timeout_ms. */

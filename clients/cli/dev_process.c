@@ -196,13 +196,12 @@ static int taken_port(const struct dev_node *n)
     return 0;
 }
 
-int dev_start(const struct dev_cluster *d, const struct dev_node *n)
+int dev_start(const struct dev_node *n)
 {
     struct command c;
     int pipe_ends[2];
     int error = 0;
 
-    (void)d;
     if (dev_pid(n) != 0) {
         return -1;
     }

@@ -4,7 +4,7 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 
-#include <ctype.h>
+#include <curl/curl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,15 +149,10 @@ char *jids(const json_t *array)
 
 char *url_escape(const char *text)
 {
-    struct buf b = {0};
+    char *escaped = curl_easy_escape(NULL, text, 0);
 
-    for (; *text != '\0'; text++) {
-        if (isalnum((unsigned char)*text) || strchr("-._~", *text) != NULL) {
-            buf_u8(&b, (uint8_t)*text);
-        } else {
-            buf_append_format(&b, "%%%02X", (unsigned)(unsigned char)*text);
-        }
-    }
-    (void)buf_str(&b);
-    return (char *)b.data;
+    must(escaped != NULL);
+    char *ret = mem_strdup(escaped);
+    curl_free(escaped);
+    return ret;
 }
