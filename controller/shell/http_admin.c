@@ -20,6 +20,7 @@ struct http_admin {
     struct http_server *server;
     struct http_counts counts;
     LIST_HEAD(, pending) pendings;
+    LIST_HEAD(, http_later) laters;
     /* The view's arrays, reused from request to request. */
     ARRAY(struct http_candidate) candidates;
     ARRAY(struct http_link) links;
@@ -34,6 +35,16 @@ struct pending {
     struct http_request *request;
     struct http_write write;
     wtime began;
+};
+
+/* A request that somebody answers in a later turn. */
+struct http_later {
+    LIST_ENTRY(http_later) entry;
+    struct http_admin *admin;
+    struct http_request *request;
+    struct http_call call;
+    void (*on_cancel)(void *ctx);
+    void *ctx;
 };
 
 /* --- The view ------------------------------------------------------------------------------------------------------- */
@@ -230,6 +241,52 @@ static void submit(struct http_admin *a, struct http_request *r, struct http_wri
     controller_submit(a->controller, &ev, on_reply, p);
 }
 
+/* --- Later answers -------------------------------------------------------------------------------------------------- */
+
+static struct http_later *later_new(struct http_admin *a, struct http_request *r)
+{
+    struct http_later *l = mem_new(struct http_later);
+
+    l->admin = a;
+    l->request = r;
+    LIST_INSERT_HEAD(&a->laters, l, entry);
+    return l;
+}
+
+static void later_free(struct http_later *l)
+{
+    LIST_REMOVE(l, entry);
+    mem_free(l);
+}
+
+void http_later_on_cancel(struct http_later *l, void (*on_cancel)(void *ctx), void *ctx)
+{
+    l->on_cancel = on_cancel;
+    l->ctx = ctx;
+}
+
+const struct http_call *http_later_call(struct http_later *l)
+{
+    l->call = read_call(l->admin, l->request);
+    return &l->call;
+}
+
+void http_later_answer(struct http_later *l, struct http_answer *a)
+{
+    send_answer(l->request, a);
+    later_free(l);
+}
+
+struct controller *http_later_controller(struct http_later *l)
+{
+    return l->admin->controller;
+}
+
+struct loop *http_later_loop(struct http_later *l)
+{
+    return l->admin->loop;
+}
+
 /* --- All of it ------------------------------------------------------------------------------------------------------ */
 
 static void on_request(void *ctx, struct http_request *r)
@@ -239,13 +296,18 @@ static void on_request(void *ctx, struct http_request *r)
     struct http_call c = read_call(a, r);
     struct http_answer answer = {0};
     struct http_write write = {.kind = HTTP_WRITE_NONE};
+    http_later_fn *later = NULL;
+    char *arg = NULL;
 
-    http_dispatch(&v, &c, &answer, &write);
-    if (answer.status != 0) {
+    http_dispatch(&v, &c, &answer, &write, &later, &arg);
+    if (later != NULL) {
+        later(&v, &c, arg, later_new(a, r));
+    } else if (answer.status != 0) {
         send_answer(r, &answer);
     } else {
         submit(a, r, &write);
     }
+    mem_free(arg);
     http_write_deinit(&write);
 }
 
@@ -263,6 +325,7 @@ int http_admin_new(struct loop *loop,
     a->loop = loop;
     a->controller = controller;
     LIST_INIT(&a->pendings);
+    LIST_INIT(&a->laters);
     int r = http_server_new(loop, options->host, options->port, &limits, on_request, a, &a->server);
     if (r < 0) {
         mem_free(a);
@@ -275,11 +338,18 @@ int http_admin_new(struct loop *loop,
 struct http_admin *http_admin_free(struct http_admin *a)
 {
     struct pending *p;
+    struct http_later *l;
 
     if (a == NULL) {
         return NULL;
     }
     http_server_free(a->server);
+    while ((l = LIST_FIRST(&a->laters)) != NULL) {
+        if (l->on_cancel != NULL) {
+            l->on_cancel(l->ctx);
+        }
+        later_free(l);
+    }
     while ((p = LIST_FIRST(&a->pendings)) != NULL) {
         pending_free(p);
     }

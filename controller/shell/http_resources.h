@@ -59,15 +59,38 @@ void http_write_answer(const struct http_write *w,
         bool is_ready,
         struct http_answer *a);
 
-/* Routes `c`. Afterwards either `a` is the answer, or `w` says what to ask of the controller. */
+/* A request that is answered in a later turn, because somebody else is asked first (a broker, another controller).
+ *
+ * Whoever takes one answers it once, with http_later_answer(), or is told by `on_cancel` that nobody waits any more
+ * (the endpoint is being closed); after either the handle is gone. */
+struct http_later;
+/* What to do when the endpoint closes first: give up whatever is under way. The controller may be gone by then. */
+void http_later_on_cancel(struct http_later *l, void (*on_cancel)(void *ctx), void *ctx);
+/* The request; valid until the next call of this and until the answer. */
+const struct http_call *http_later_call(struct http_later *l);
+/* Sends the answer and ends it; not inside the function that was given the handle's `on_cancel`. */
+void http_later_answer(struct http_later *l, struct http_answer *a);
+/* The controller that is asked for more than the view shows. */
+struct controller *http_later_controller(struct http_later *l);
+/* The loop for timers and connections of what is under way. */
+struct loop *http_later_loop(struct http_later *l);
+
+/* Routes `c`. Afterwards one of three: `a` is the answer; or `w` says what to ask of the controller; or `*ret_later` is
+ * to be called with a handle and `*ret_arg` (mem_free), and answers in its time. */
+typedef void http_later_fn(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_later *later);
 void http_dispatch(const struct http_view *v,
         const struct http_call *c,
         struct http_answer *a,
-        struct http_write *w);
+        struct http_write *w,
+        http_later_fn **ret_later,
+        char **ret_arg);
 /* Weir-Metadata-Epoch and -Index, Weir-Stale. */
 void http_answer_metadata(struct http_answer *a, const struct http_view *v);
 
-/* The rows' functions. `arg` is what stands at the pattern's `{}`; NULL = there is none. */
+/* The rows' functions (and http_later_fn above). `arg` is what stands at the pattern's `{}`; NULL = there is none. */
 typedef void http_get_fn(const struct http_view *v,
         const struct http_call *c,
         const char *arg,

@@ -10,25 +10,27 @@ struct route {
     http_get_fn *get;     /* either this */
     http_write_fn *write; /* or this, which only the active controller does */
     bool is_metadata;     /* the answer comes from the metadata */
+    http_later_fn *later; /* or this instead of both: it answers in a later turn */
+    bool is_active_only;  /* `later` is for the active controller; a standby sends to it */
 };
 
 #define PAGE "page_size page_token "
 
 static const struct route routes[] = {
-        {"GET", "/", "", http_get_status_text, NULL, true},
-        {"GET", "/healthz", "", http_get_health, NULL, false},
-        {"GET", "/readyz", "", http_get_ready, NULL, false},
-        {"GET", "/metrics", "", http_get_metrics, NULL, false},
-        {"GET", "/v1/version", "", http_get_version, NULL, false},
-        {"GET", "/v1/cluster", "", http_get_cluster, NULL, true},
-        {"GET", "/v1/controllers", PAGE, http_get_controllers, NULL, true},
-        {"GET", "/v1/brokers", PAGE, http_get_brokers, NULL, true},
-        {"GET", "/v1/brokers/{}", "", http_get_broker, NULL, true},
-        {"GET", "/v1/topics", PAGE "filter include ", http_get_topics, NULL, true},
-        {"POST", "/v1/topics", "dry_run ", NULL, http_post_topics, true},
-        {"GET", "/v1/topics/{}", "", http_get_topic, NULL, true},
-        {"DELETE", "/v1/topics/{}", "confirm dry_run ", NULL, http_delete_topic, true},
-        {"GET", "/v1/topics/{}/partitions", PAGE, http_get_partitions, NULL, true},
+        {"GET", "/", "", http_get_status_text, NULL, true, NULL, false},
+        {"GET", "/healthz", "", http_get_health, NULL, false, NULL, false},
+        {"GET", "/readyz", "", http_get_ready, NULL, false, NULL, false},
+        {"GET", "/metrics", "", http_get_metrics, NULL, false, NULL, false},
+        {"GET", "/v1/version", "", http_get_version, NULL, false, NULL, false},
+        {"GET", "/v1/cluster", "", http_get_cluster, NULL, true, NULL, false},
+        {"GET", "/v1/controllers", PAGE, http_get_controllers, NULL, true, NULL, false},
+        {"GET", "/v1/brokers", PAGE, http_get_brokers, NULL, true, NULL, false},
+        {"GET", "/v1/brokers/{}", "", http_get_broker, NULL, true, NULL, false},
+        {"GET", "/v1/topics", PAGE "filter include ", http_get_topics, NULL, true, NULL, false},
+        {"POST", "/v1/topics", "dry_run ", NULL, http_post_topics, true, NULL, false},
+        {"GET", "/v1/topics/{}", "", http_get_topic, NULL, true, NULL, false},
+        {"DELETE", "/v1/topics/{}", "confirm dry_run ", NULL, http_delete_topic, true, NULL, false},
+        {"GET", "/v1/topics/{}/partitions", PAGE, http_get_partitions, NULL, true, NULL, false},
 };
 
 /* --- Paths ---------------------------------------------------------------------------------------------------------- */
@@ -223,12 +225,15 @@ static void run(const struct route *r,
         const struct http_call *c,
         const char *arg,
         struct http_answer *a,
-        struct http_write *w)
+        struct http_write *w,
+        http_later_fn **ret_later)
 {
     if (!check_query(r, c, a)) {
         return;
     }
-    if (r->get != NULL) {
+    if (r->later != NULL && (v->is_active || !r->is_active_only)) {
+        *ret_later = r->later;
+    } else if (r->get != NULL) {
         r->get(v, c, arg, a);
     } else if (!v->is_active) {
         send_to_active(v, c, a);
@@ -240,10 +245,14 @@ static void run(const struct route *r,
 void http_dispatch(const struct http_view *v,
         const struct http_call *c,
         struct http_answer *a,
-        struct http_write *w)
+        struct http_write *w,
+        http_later_fn **ret_later,
+        char **ret_arg)
 {
     bool is_path = false;
 
+    *ret_later = NULL;
+    *ret_arg = NULL;
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         const struct route *r = &routes[i];
         char *arg = NULL;
@@ -252,12 +261,15 @@ void http_dispatch(const struct http_view *v,
         }
         is_path = true;
         if (method_matches(r->method, c->method)) {
-            run(r, v, c, arg, a, w);
-            mem_free(arg);
+            run(r, v, c, arg, a, w, ret_later);
             if (a->status != 0 && r->is_metadata) {
                 http_answer_metadata(a, v);
             }
-            must((a->status != 0) != (w->kind != HTTP_WRITE_NONE));
+            if (*ret_later != NULL) {
+                *ret_arg = mem_steal(&arg);
+            }
+            mem_free(arg);
+            must((a->status != 0) + (w->kind != HTTP_WRITE_NONE) + (*ret_later != NULL) == 1);
             return;
         }
         mem_free(arg);

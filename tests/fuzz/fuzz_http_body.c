@@ -63,7 +63,10 @@ static void fuzz_call(uint8_t kind, struct bytes body)
             .peer = "127.0.0.1"};
 
     http_counts_refresh(&counts, image);
-    http_dispatch(&view, &call, &answer, &write);
+    http_later_fn *later = NULL;
+    char *later_arg = NULL;
+    http_dispatch(&view, &call, &answer, &write, &later, &later_arg);
+    mem_free(later_arg);
     must((answer.status != 0) == (write.kind == HTTP_WRITE_NONE));
     must(answer.status == 0 || answer.status == 200 || answer.status == 400 ||
             answer.status == 422);

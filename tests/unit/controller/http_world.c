@@ -96,6 +96,8 @@ static void forget_call(struct world *w)
 {
     http_answer_deinit(&w->answer);
     http_write_deinit(&w->write);
+    w->later = NULL;
+    w->later_arg = mem_free(w->later_arg);
     json_decref(w->json);
     w->json = NULL;
     w->path_and_query = mem_free(w->path_and_query);
@@ -207,7 +209,7 @@ int world_send(struct world *w, const char *method, const char *path, const char
         split_query(w, query + 1);
     }
     http_counts_refresh(&w->counts, w->image);
-    http_dispatch(&w->view, &w->call, &w->answer, &w->write);
+    http_dispatch(&w->view, &w->call, &w->answer, &w->write, &w->later, &w->later_arg);
     w->call.query_text = "";
     w->call.reason = NULL;
     w->call.content_type = NULL;

@@ -21,6 +21,8 @@ struct world {
     char *path_and_query;
     struct http_answer answer;
     struct http_write write;
+    http_later_fn *later; /* answers in a later turn, with later_arg */
+    char *later_arg;
     json_t *json; /* the answer's body, when it is JSON */
 };
 
