@@ -46,13 +46,11 @@ static bool is_access_problem(int r)
 
 static int lock(struct log_dir *d, struct refusal *f)
 {
-    int r = d->io->mkdir(d->io->ctx, d->path);
+    /* Synced also when it is there: who made it may have died before that. A parent that this user may not read was
+     * made by another. */
+    int r = durable_mkdir(d->io, d->path);
 
-    if (r >= 0) {
-        r = durable_mkdir(d->io, d->path);
-    } else if (r == -EEXIST) {
-        r = 0;
-    }
+    r = r == -EACCES && d->io->size_of(d->io->ctx, d->path) >= 0 ? 0 : r;
     char *path = log_dir_file(d, ".lock");
     if (r >= 0) {
         r = d->io->open(d->io->ctx, path, O_RDWR | O_CREAT);

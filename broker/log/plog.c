@@ -311,6 +311,7 @@ static int undo_write(struct plog *l, struct segment *s, int fd, int64_t written
         log_dir_fail(l->dir, r, "a half-written batch could not be cut off");
         return err_forward(r);
     }
+    s->n_cuts++;
     return PLOG_E_FULL;
 }
 
@@ -331,11 +332,33 @@ static int write_batch(struct plog *l, struct segment *s, uint8_t *bytes, size_t
     return r;
 }
 
+/* A log begins with its first segment: were its name lost with the power and a later one's not, the log would seem to
+ * begin there. So that one name is synced before its first batch; of the others recovery sees the gap. */
+static int sync_first_name(struct plog *l)
+{
+    char *path = plog_path(l);
+    int r = l->io->sync_dir(l->io->ctx, path);
+
+    mem_free(path);
+    if (r < 0) {
+        return plog_outcome(l, r, "the folder of a new log could not be synced");
+    }
+    l->n_folder_synced = l->n_folder_changes;
+    return 0;
+}
+
 static int make_ready(struct plog *l, const struct batch *b)
 {
     int r = l->stage == PLOG_READY ? 0 : make_folder(l);
 
-    return r == 0 && needs_roll(l, b) ? roll(l) : r;
+    if (r == 0 && needs_roll(l, b)) {
+        r = roll(l);
+    }
+    if (r == 0 && l->segments.n == 1 && l->segments.items[0].size == 0 &&
+            l->n_folder_synced != l->n_folder_changes) {
+        r = sync_first_name(l);
+    }
+    return r;
 }
 
 int plog_append(struct plog *l,

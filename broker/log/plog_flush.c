@@ -20,6 +20,7 @@ struct flush_item {
     int fd;
     offset64 base;
     int64_t size; /* when the flush began */
+    uint32_t n_cuts;
 };
 
 struct plog_flush {
@@ -49,15 +50,23 @@ static bool add_item(struct plog_flush *f, struct segment *s)
         return false;
     }
     *array_push(&f->items) =
-            (struct flush_item){.file = s->log, .fd = fd, .base = s->base, .size = s->size};
+            (struct flush_item){.file = s->log, .fd = fd, .base = s->base, .size = s->size, .n_cuts = s->n_cuts};
     return true;
+}
+
+/* Or may have: nothing older has. */
+static bool has_unsynced(const struct plog *l, const struct segment *s)
+{
+    return s->end > l->recovery_point || s->n_cuts != s->n_cuts_synced;
 }
 
 struct plog_flush *plog_flush_begin(struct plog *l)
 {
     /* Not "no unsynced bytes": after a cut all may be synced and the recovery point still behind.
      * */
-    if (l->recovery_point == l->end && l->n_folder_changes == l->n_folder_synced) {
+    const struct segment *active = plog_active(l);
+    if (l->recovery_point == l->end && l->n_folder_changes == l->n_folder_synced &&
+            (active == NULL || active->n_cuts == active->n_cuts_synced)) {
         return NULL;
     }
     struct plog_flush *f = mem_new(struct plog_flush);
@@ -70,13 +79,13 @@ struct plog_flush *plog_flush_begin(struct plog *l)
         f->folder = plog_path(l);
     }
     size_t i = l->segments.n;
-    while (i > 0 && l->segments.items[i - 1].end > l->recovery_point) {
+    while (i > 0 && has_unsynced(l, &l->segments.items[i - 1])) {
         i--;
     }
     bool goes_on = true;
     for (; i < l->segments.n && goes_on; i++) { /* oldest first */
         struct segment *s = &l->segments.items[i];
-        goes_on = s->synced == s->size || add_item(f, s);
+        goes_on = (s->synced == s->size && s->n_cuts == s->n_cuts_synced) || add_item(f, s);
     }
     return f;
 }
@@ -119,7 +128,11 @@ static void note_synced(struct plog *l, const struct flush_item *item)
 {
     struct segment *s = &l->segments.items[plog_segment_index(l, item->base)];
 
-    if (s->base == item->base && s->synced < item->size) {
+    if (s->base != item->base) {
+        return;
+    }
+    s->n_cuts_synced = item->n_cuts;
+    if (s->synced < item->size) {
         l->unsynced -= item->size - s->synced;
         s->synced = item->size;
     }

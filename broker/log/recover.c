@@ -184,19 +184,23 @@ static int begin_at(struct plog *l, struct segment *s, struct index_entry e, uin
     return r < 0 ? err_forward(r) : 0;
 }
 
-/* Takes in batches from where the segment object ends, up to the first that is not right.
- * *ret_epoch is followed. */
-static int take_batches(
-        struct recovery *c, struct segment *s, int fd, int64_t file_size, bool with_crc)
+/* Takes in batches from where the segment object ends, up to the first that is not right, or to
+ * where the next segment begins. *ret_epoch is followed. */
+static int take_batches(struct recovery *c,
+        struct segment *s,
+        int fd,
+        int64_t file_size,
+        offset64 next_base,
+        bool with_crc)
 {
     struct plog *l = c->l;
     struct file_window w;
     struct batch_head h;
 
     file_window_init(&w, l->io, fd, file_size, c->bytes, SCAN_WINDOW_SIZE);
-    while (s->size < file_size) {
+    while (s->size < file_size && s->end < next_base) {
         int r = batch_head_read(&w, s->size, &h);
-        if (r == 0 && (h.base != s->end || h.leader_epoch < c->epoch)) {
+        if (r == 0 && (h.base != s->end || h.leader_epoch < c->epoch || h.last >= next_base)) {
             r = BATCH_HEAD_E_BAD;
         }
         if (r == 0 && with_crc) {
@@ -214,8 +218,8 @@ static int take_batches(
     return 0;
 }
 
-/* A segment below the recovery point: its last batches, found by the index, must end with the file
- * and right before `next_base`. With a doubtful index all its headers are walked instead. */
+/* A segment below the recovery point: its last batches, found by the index, must end right before
+ * `next_base`. With a doubtful index all its headers are walked instead. */
 static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 next_base)
 {
     struct plog *l = c->l;
@@ -232,7 +236,7 @@ static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 n
             r = begin_at(l, s, e, n);
         }
         if (r >= 0) {
-            r = take_batches(c, s, fd, file_size, false);
+            r = take_batches(c, s, fd, file_size, next_base, false);
         }
         if (r >= 0 && s->size == file_size && s->end == next_base) {
             s->synced = s->size;
@@ -244,17 +248,19 @@ static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 n
         r = begin_anew(l, s);
     }
     if (r >= 0) {
-        r = take_batches(c, s, fd, file_size, false);
+        r = take_batches(c, s, fd, file_size, next_base, false);
     }
     if (r < 0) {
         return err_forward(r);
     }
     s->synced = s->size;
-    return s->size == file_size && s->end == next_base ? 0 : SEGMENT_E_BAD;
+    return s->end == next_base ? 0 : SEGMENT_E_BAD;
 }
 
-/* The segment of the recovery point (`is_first`), or one after it. */
-static int take_scanned(struct recovery *c, struct segment *s, int fd, bool is_first)
+/* The segment of the recovery point (`is_first`), or one after it; `next_base` is INT64_MAX for
+ * the last one. */
+static int take_scanned(
+        struct recovery *c, struct segment *s, int fd, offset64 next_base, bool is_first)
 {
     struct plog *l = c->l;
     int64_t file_size = s->size;
@@ -273,7 +279,7 @@ static int take_scanned(struct recovery *c, struct segment *s, int fd, bool is_f
     if (r >= 0 && e.at > 0) {
         r = begin_at(l, s, e, n);
         if (r >= 0) {
-            r = take_batches(c, s, fd, file_size, true);
+            r = take_batches(c, s, fd, file_size, next_base, true);
         }
         /* All that the index led to was right, or at least past what may not be cut. */
         if (r < 0 || s->end >= c->recovery_point) {
@@ -285,7 +291,7 @@ static int take_scanned(struct recovery *c, struct segment *s, int fd, bool is_f
         r = begin_anew(l, s);
     }
     if (r >= 0) {
-        r = take_batches(c, s, fd, file_size, true);
+        r = take_batches(c, s, fd, file_size, next_base, true);
     }
     return r < 0 ? err_forward(r) : 0;
 }
@@ -339,6 +345,25 @@ static int cut(struct recovery *c, size_t last, int64_t file_size)
     return r < 0 ? err_forward(r) : 0;
 }
 
+/* All that this segment should hold is there, and its file goes on: a cut whose sync was never
+ * reached, undone by a power failure. */
+static int cut_surplus(struct recovery *c, struct segment *s, int fd, int64_t file_size)
+{
+    struct plog *l = c->l;
+
+    if (s->size == file_size) {
+        return 0;
+    }
+    log_info("plog", "surplus_cut", KV_STR("file", cached_file_path(s->log)), KV_I64("end", s->end),
+            KV_I64("bytes", file_size - s->size));
+    c->stats->cut_bytes += file_size - s->size;
+    int r = l->io->truncate(l->io->ctx, fd, s->size);
+    if (r >= 0) {
+        r = l->io->datasync(l->io->ctx, fd);
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
 /* Sealed segments [0, n). > 0: PLOG_E_*. */
 static int recover_sealed(struct recovery *c, size_t n)
 {
@@ -346,12 +371,16 @@ static int recover_sealed(struct recovery *c, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         struct segment *s = &l->segments.items[i];
+        int64_t file_size = s->size;
         int fd = -1;
         int r = cached_file_hold(s->log, &fd);
         if (r < 0) {
             return err_forward(r);
         }
         r = take_sealed(c, s, fd, l->segments.items[i + 1].base);
+        if (r == 0) {
+            r = cut_surplus(c, s, fd, file_size);
+        }
         cached_file_release(s->log);
         if (r < 0) {
             return err_forward(r);
@@ -372,11 +401,9 @@ static int recover_scanned(struct recovery *c, size_t first)
     for (size_t i = first; i < l->segments.n; i++) {
         struct segment *s = &l->segments.items[i];
         const struct segment *before = i > first ? s - 1 : NULL;
+        offset64 next_base = i + 1 < l->segments.n ? s[1].base : INT64_MAX;
         int64_t file_size = s->size;
         int fd = -1;
-        if (before != NULL && s->base < before->end) {
-            return damaged(c, cached_file_path(s->log), s->base, "two segments overlap");
-        }
         if (before != NULL && s->base > before->end) {
             return before->end < c->recovery_point ? damaged(c, cached_file_path(s->log),
                                                              before->end, "records are missing")
@@ -386,12 +413,15 @@ static int recover_scanned(struct recovery *c, size_t first)
         if (r < 0) {
             return err_forward(r);
         }
-        r = take_scanned(c, s, fd, i == first);
+        r = take_scanned(c, s, fd, next_base, i == first);
+        if (r >= 0 && s->end == next_base) {
+            r = cut_surplus(c, s, fd, file_size);
+        }
         cached_file_release(s->log);
         if (r < 0) {
             return err_forward(r);
         }
-        if (s->size < file_size) {
+        if (s->size < file_size && s->end != next_base) {
             return s->end < c->recovery_point ? damaged(c, cached_file_path(s->log), s->end,
                                                         "a batch fails its checks")
                                               : cut(c, i, file_size);
@@ -404,7 +434,7 @@ static int recover_scanned(struct recovery *c, size_t first)
 static int conclude(struct recovery *c, const struct checkpoint_entry *checkpoint)
 {
     struct plog *l = c->l;
-    const struct segment *active = plog_active(l);
+    struct segment *active = plog_active(l);
 
     l->end = active != NULL ? active->end : 0;
     if (l->end < c->recovery_point) {
@@ -415,6 +445,12 @@ static int conclude(struct recovery *c, const struct checkpoint_entry *checkpoin
     l->start = l->start > l->end ? l->end : l->start;
     l->recovery_point = c->recovery_point;
     l->last_epoch = c->epoch;
+    /* Who died before its next flush has left names that are not on the disk, has removed some that still are, or cut an
+     * end that is still there: a power failure would take the ones and bring the others back. The next flush syncs. */
+    if (active != NULL && log_dir_crash_kind(l->dir) != CRASH_CLEAN) {
+        l->n_folder_changes = 1;
+        active->n_cuts = 1;
+    }
     ARRAY_FOREACH (s, &l->segments) {
         if (l->end == c->recovery_point) {
             s->synced = s->size;

@@ -15,6 +15,8 @@ struct segment {
     offset64 base, end;
     int64_t size;
     int64_t synced;    /* bytes known to be on the disk */
+    uint32_t n_cuts;        /* of the file's end, one counted for what an earlier run may have cut; */
+    uint32_t n_cuts_synced; /* of these: else the file may come back longer after a power failure */
     int64_t index_due; /* bytes since the last index entry */
     wall_ms max_timestamp;
     bool has_max_timestamp; /* else it is looked up when first asked for */

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog.h"
+
+#include "common/base/array.h"
+#include "common/base/mem.h"
+#include "common/base/prng.h"
+#include "common/obs/log.h"
+#include "tests/lib/check.h"
+#include "tests/lib/mem_disk.h"
+#include "tests/unit/log/log_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Random operations on a log on a disk that forgets; the process dies, or the power goes, at any write, sync, rename
+ * or removal. What was acknowledged and synced is always there again, what was only acknowledged is there unless the
+ * power went, nothing else ever is, and no death looks milder than it was. The seed is check_seed(), the number of
+ * lives $WEIR_CRASH_LIVES. */
+
+enum {
+    LIVES = 4000,
+    STEPS_PER_LIFE_MAX = 60,
+    CHANGES_PER_LIFE_MAX = 120
+};
+
+struct kept_batch {
+    offset64 base, last;
+    size_t size;
+    uint8_t *bytes;
+};
+
+struct world {
+    struct prng prng;
+    struct mem_disk *disk;
+    struct log_dir *dir;
+    struct file_cache *files;
+    struct plog *l;
+    struct plog_config config;
+    ARRAY(struct kept_batch) batches; /* acknowledged; the last may be the one that was under way */
+    bool is_last_under_way;
+    offset64 end;    /* of what was acknowledged */
+    offset64 synced; /* below it all is on the disk for good */
+    epoch32 epoch;
+    bool is_host_pending; /* the power went, and no run was settled since */
+    bool is_clean;        /* the folder may be marked so, and nothing was written since */
+    bool is_adopted;
+    bool is_power; /* the power went since the log was last judged */
+};
+
+static const struct uuid topic_id = {{4, 5}};
+static const struct uuid cluster_id = {{7}};
+
+static uint64_t below(struct world *w, uint64_t n)
+{
+    return prng_below(&w->prng, n);
+}
+
+/* Whether an operation was done; one that was not has met the death of this life. */
+static bool done(const struct world *w, int r)
+{
+    if (r == 0) {
+        return true;
+    }
+    CHECK(mem_disk_is_dead(w->disk));
+    return false;
+}
+
+/* --- What should be there ------------------------------------------------------------------------ */
+
+static void forget_from(struct world *w, offset64 end)
+{
+    while (w->batches.n > 0 && w->batches.items[w->batches.n - 1].base >= end) {
+        mem_free(w->batches.items[w->batches.n - 1].bytes);
+        array_remove(&w->batches, w->batches.n - 1);
+    }
+    w->end = end;
+}
+
+static void check_all(struct world *w)
+{
+    const struct file_io *io = mem_disk_io(w->disk);
+
+    for (size_t i = 0; i < w->batches.n;) {
+        struct plog_slice s = {.fd = -1};
+        CHECK_EQ(plog_read(w->l, w->batches.items[i].base, w->end, 1 << 20, true, &s), 0);
+        CHECK(s.file != NULL);
+        uint8_t *bytes = mem_alloc(s.size);
+        CHECK_EQ(io->pread(io->ctx, s.fd, bytes, s.size, s.at), (int64_t)s.size);
+        for (size_t at = 0; at < s.size; i++) {
+            CHECK(i < w->batches.n);
+            CHECK(at + w->batches.items[i].size <= s.size);
+            CHECK_MEM(bytes + at, w->batches.items[i].bytes, w->batches.items[i].size);
+            at += w->batches.items[i].size;
+        }
+        mem_free(bytes);
+        cached_file_release(s.file);
+    }
+}
+
+/* --- Operations ---------------------------------------------------------------------------------- */
+
+static bool do_append(struct world *w)
+{
+    struct buf bytes = {0};
+    struct batch b;
+    offset64 base = OFFSET_NONE;
+
+    fixture_batch(&bytes, 1 + (int)below(w, 4), below(w, 12) == 0 ? below(w, 3000) : below(w, 150),
+            (wall_ms)below(w, 1000));
+    CHECK_EQ(batch_parse(bytes.data, bytes.size, &b), 0);
+    w->epoch += below(w, 12) == 0;
+    bool is_full = below(w, 16) == 0;
+    if (is_full) {
+        mem_disk_set_room(w->disk, (int64_t)below(w, 2 * bytes.size));
+    }
+    int r = plog_append(w->l, bytes.data, &b, w->epoch, &base);
+    mem_disk_set_room(w->disk, -1);
+    if (r == PLOG_E_FULL) {
+        CHECK(is_full);
+        CHECK_EQ(plog_end(w->l), w->end);
+        buf_deinit(&bytes);
+        return true;
+    }
+    /* Its bytes were stamped before they were written, also when the write was the last thing that happened. */
+    batch_stamp(bytes.data, w->end, w->epoch);
+    *array_push(&w->batches) = (struct kept_batch){.base = w->end,
+            .last = w->end + b.last_offset_delta,
+            .size = bytes.size,
+            .bytes = mem_steal(&bytes.data)};
+    if (!done(w, r)) {
+        w->is_last_under_way = true;
+        return false;
+    }
+    CHECK_EQ(base, w->end);
+    w->end += b.last_offset_delta + 1;
+    return true;
+}
+
+static bool run_flush(struct world *w, struct plog_flush *f)
+{
+    int r = plog_flush_run(f);
+
+    plog_flush_end(w->l, f);
+    w->synced = plog_recovery_point(w->l);
+    CHECK(w->synced <= w->end);
+    return done(w, r);
+}
+
+static bool do_flush(struct world *w)
+{
+    struct plog_flush *f = plog_flush_begin(w->l);
+
+    return f == NULL || run_flush(w, f);
+}
+
+static bool flush_all(struct world *w)
+{
+    struct plog_flush *f;
+
+    while ((f = plog_flush_begin(w->l)) != NULL) {
+        if (!run_flush(w, f)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool do_checkpoint(struct world *w)
+{
+    struct checkpoint_entry e = {.topic_id = topic_id,
+            .recovery_point = plog_recovery_point(w->l),
+            .high_watermark = plog_recovery_point(w->l)};
+
+    return done(w, log_dir_write_checkpoints(w->dir, &e, 1));
+}
+
+static bool do_settle(struct world *w)
+{
+    w->is_host_pending = false; /* or not, when this life ends in it: a worse kind is never wrong */
+    return done(w, log_dir_settled(w->dir));
+}
+
+static bool step(struct world *w)
+{
+    uint64_t what = below(w, 100);
+
+    if (what < 70) {
+        return do_append(w);
+    }
+    if (what < 85) {
+        return do_flush(w);
+    }
+    return what < 95 ? do_checkpoint(w) : do_settle(w);
+}
+
+/* --- Lives --------------------------------------------------------------------------------------- */
+
+/* A milder kind than the truth would let a broker vouch for what it lost. */
+static void judge_kind(const struct world *w)
+{
+    enum crash_kind kind = log_dir_crash_kind(w->dir);
+
+    if (w->is_host_pending) {
+        CHECK_EQ(kind, CRASH_HOST);
+    } else if (kind == CRASH_CLEAN) {
+        CHECK(w->is_clean);
+    }
+}
+
+/* Opens the folder and the log as a starting broker does. False: dead on the way. */
+static bool begin(struct world *w)
+{
+    struct plog_open_stats stats = {0};
+    char error[256] = "";
+
+    w->files = file_cache_new(mem_disk_io(w->disk), 4);
+    int r = log_dir_open(mem_disk_io(w->disk), "/data", 1, &w->dir, error, sizeof(error));
+    if (!done(w, r)) {
+        return false;
+    }
+    if (w->is_adopted) {
+        judge_kind(w);
+    } else if (!done(w, log_dir_adopt(w->dir, &cluster_id))) {
+        return false;
+    } else {
+        w->is_adopted = true;
+    }
+    w->is_host_pending |= log_dir_crash_kind(w->dir) == CRASH_HOST;
+    if (!done(w, log_dir_begin_run(w->dir, 100))) {
+        return false;
+    }
+    w->is_clean = false;
+    r = plog_open(w->dir, w->files, "orders", &topic_id, 0, &w->config, &w->l, &stats);
+    return done(w, r);
+}
+
+/* The log stands again after a death: is it what it must be? */
+static void judge_log(struct world *w, bool was_power)
+{
+    offset64 end = plog_end(w->l);
+    const struct kept_batch *last = w->batches.n > 0 ? &w->batches.items[w->batches.n - 1] : NULL;
+
+    CHECK(end >= (was_power ? w->synced : w->end));
+    CHECK(end <= (w->is_last_under_way && last != NULL ? last->last + 1 : w->end));
+    CHECK(plog_recovery_point(w->l) <= end);
+    CHECK(plog_last_epoch(w->l) <= w->epoch);
+    forget_from(w, end);
+    CHECK(w->batches.n == 0 || w->batches.items[w->batches.n - 1].last + 1 == end);
+    w->is_last_under_way = false;
+    w->synced = w->synced > end ? end : w->synced;
+    check_all(w);
+}
+
+static void close_all(struct world *w)
+{
+    w->l = plog_close(w->l);
+    w->dir = log_dir_close(w->dir);
+    w->files = file_cache_free(w->files);
+}
+
+static bool stop_orderly(struct world *w)
+{
+    if (!flush_all(w) || !do_checkpoint(w)) {
+        return false;
+    }
+    w->is_clean = true; /* perhaps, from here on */
+    return done(w, log_dir_mark_clean(w->dir, 100, 1));
+}
+
+static void end_life(struct world *w, bool is_power)
+{
+    close_all(w);
+    if (is_power) {
+        /* A folder that was marked and not begun again has lost nothing that counts. */
+        w->is_host_pending |= !w->is_clean;
+        mem_disk_cut_power(w->disk);
+    } else {
+        mem_disk_end_process(w->disk);
+    }
+}
+
+static void live(struct world *w)
+{
+    bool was_power = w->is_power;
+    uint64_t n_steps = below(w, STEPS_PER_LIFE_MAX);
+    bool goes_on = false;
+
+    if (below(w, 8) > 0) {
+        mem_disk_die_at(w->disk, 1 + below(w, CHANGES_PER_LIFE_MAX));
+    }
+    goes_on = begin(w);
+    if (goes_on) {
+        judge_log(w, was_power);
+        w->is_power = false;
+    }
+    while (goes_on && n_steps-- > 0) {
+        goes_on = step(w);
+    }
+    if (goes_on && below(w, 2) == 0) {
+        (void)stop_orderly(w);
+    }
+    bool is_power = below(w, 2) == 0;
+    /* A death on the way to serving leaves what the deaths before it left. */
+    w->is_power |= is_power;
+    end_life(w, is_power);
+}
+
+static uint64_t n_lives(void)
+{
+    const char *given = getenv("WEIR_CRASH_LIVES");
+
+    return given != NULL ? strtoull(given, NULL, 10) : LIVES;
+}
+
+static void drop_line(void *ctx, const char *text)
+{
+}
+
+static void nothing_acknowledged_is_lost_at_any_death(void)
+{
+    uint64_t n = n_lives();
+
+    log_set_sink(drop_line, NULL);
+    for (uint64_t life = 0, round = 0; life < n; round++) {
+        struct world w = {.config = {.segment_bytes = 400 + (int64_t)(round % 7) * 900,
+                                  .index_interval_bytes = 64 << round % 6}};
+        prng_init(&w.prng, check_seed() + round);
+        w.disk = mem_disk_new(check_seed() ^ round * 0x9e3779b97f4a7c15);
+        for (int i = 0; i < 50 && life < n; i++, life++) {
+            live(&w);
+        }
+        forget_from(&w, 0);
+        array_deinit(&w.batches);
+        w.disk = mem_disk_free(w.disk);
+    }
+}
+
+static const struct check_case cases[] = {CASE(nothing_acknowledged_is_lost_at_any_death)};
+
+CHECK_MAIN("plog_crash", cases)
