@@ -96,7 +96,7 @@ static void answer_hello(struct greeting *g,
             .broker = b->id,
             .broker_epoch = broker_epoch(b),
             .version = WEIR_VERSION,
-            .feature_level = BROKER_FEATURE_LEVEL,
+            .feature_level = META_FEATURE_LEVEL,
             .max_request_bytes = (uint32_t)conf_i64(b->conf, "socket.request.max.bytes"),
             .applied_index = is_controller ? at.index : 0,
             .applied_crc64 = is_controller ? at.crc : 0};

@@ -136,7 +136,7 @@ static void make_registration(struct broker *b, struct self *self)
             .crash_kind = CRASH_CLEAN,
             .prev_epoch = BROKER_EPOCH_NONE,
             .version = WEIR_VERSION,
-            .feature_level = BROKER_FEATURE_LEVEL};
+            .feature_level = META_FEATURE_LEVEL};
     if (io->identity(io->ctx, log_dir_path(b->dirs.items[0]), &self->identity) < 0) {
         self->identity.boot_id[0] = '\0';
     }

@@ -17,8 +17,7 @@ struct keeper;
 struct broker_http;
 
 enum {
-    BROKER_LISTENERS_MAX = 8,
-    BROKER_FEATURE_LEVEL = 1
+    BROKER_LISTENERS_MAX = 8
 };
 
 /* One broker process: what its parts share.

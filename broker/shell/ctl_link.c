@@ -376,6 +376,12 @@ bool ctl_link_admits(
                 (unsigned long long)m->ctl_epoch, (unsigned long long)l->max_ctl_epoch);
         return false;
     }
+    if (m->feature_level < (uint32_t)image_feature_level(l->b->image)) { /* [ZK-45] */
+        (void)snprintf(text, size,
+                "controller version %.32s knows feature levels up to %u, and level %d is in force",
+                m->library_version, (unsigned)m->feature_level, image_feature_level(l->b->image));
+        return false;
+    }
     return true;
 }
 

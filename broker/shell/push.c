@@ -9,6 +9,10 @@
 #include "common/base/must.h"
 #include "common/obs/log.h"
 
+enum {
+    LEVEL_TEXT_SIZE = 224
+};
+
 /* Decoding a record list takes a multiple of its size; batches have at most 512 KiB, chunks too. */
 static void list_arena(struct arena *a, struct bytes payload)
 {
@@ -45,13 +49,18 @@ static void stop_applying(struct push *p, uint64_t index, const char *why)
             KV_U64("applied_index", image_position(p->b->image).index), KV_STR("reason", why));
 }
 
-static const char *apply_failure(int r)
+/* [ZK-44] What is newer, what is unknown and what is damaged are three things. */
+static const char *apply_failure(
+        const struct image *image, int r, char level[LEVEL_TEXT_SIZE])
 {
-    return r == IMAGE_E_KIND
-                   ? "it holds a kind of record that this version (" WEIR_VERSION
-                     ") does not know: a newer feature level is in force; run that version"
-                   : "it contradicts the metadata before it: the log is damaged or another "
-                     "cluster's";
+    if (r == IMAGE_E_LEVEL) {
+        image_level_refusal(image, WEIR_VERSION, level, LEVEL_TEXT_SIZE);
+        return level;
+    }
+    return r == IMAGE_E_KIND ? "it holds a kind of record that this version (" WEIR_VERSION
+                               ") does not know; run the version that wrote it"
+                             : "it contradicts the metadata before it: the log is damaged or "
+                               "another cluster's";
 }
 
 bool push_check_committed(struct push *p, uint64_t committed_index)
@@ -88,7 +97,8 @@ static bool apply_records(struct push *p,
         }
         r = image_apply(image, index, rec);
         if (r != 0) {
-            stop_applying(p, index, apply_failure(r));
+            char level[LEVEL_TEXT_SIZE];
+            stop_applying(p, index, apply_failure(image, r, level));
             return false;
         }
     }

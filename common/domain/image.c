@@ -4,6 +4,7 @@
 #include "common/domain/image_impl.h"
 #include "common/domain/name_rules.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* --- Life ------------------------------------------------------------------------------------- */
@@ -401,8 +402,21 @@ static int apply_feature(struct image *image, const struct meta_record *r)
     if (r->feature.level < 1 || r->feature.level < image->feature_level) {
         return IMAGE_E_BROKEN;
     }
+    if (r->feature.level > META_FEATURE_LEVEL) { /* [ZK-44] */
+        image->refused_level = r->feature.level;
+        return IMAGE_E_LEVEL;
+    }
     image->feature_level = r->feature.level;
     return 0;
+}
+
+void image_level_refusal(
+        const struct image *image, const char *version, char *ret_text, size_t size)
+{
+    (void)snprintf(ret_text, size,
+            "feature level %d is in force in this cluster, and this version (%s) knows levels up "
+            "to %d; run a version that knows level %d",
+            image->refused_level, version, META_FEATURE_LEVEL, image->refused_level);
 }
 
 int image_apply(struct image *image, uint64_t index, const struct meta_record *record)

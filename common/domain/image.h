@@ -65,9 +65,15 @@ struct image *image_free(struct image *image);
 /* Applies one record that belongs to batch `index`. The order is the log's. Never fails halfway.
  * > 0: IMAGE_E_KIND = this version does not know the record (a newer feature level), nothing
  * changed; IMAGE_E_BROKEN = the record contradicts the image (unknown topic, partition gap,
- * epochs going back): a damaged log; nothing changed. */
-enum { IMAGE_E_KIND = 1, IMAGE_E_BROKEN = 2 };
+ * epochs going back): a damaged log; nothing changed. IMAGE_E_LEVEL = the record puts a feature
+ * level in force that is above META_FEATURE_LEVEL: a newer version runs the cluster; nothing
+ * changed, and image_level_refusal() has the sentence. */
+enum { IMAGE_E_KIND = 1, IMAGE_E_BROKEN = 2, IMAGE_E_LEVEL = 3 };
 MUST_CHECK int image_apply(struct image *image, uint64_t index, const struct meta_record *record);
+
+/* After IMAGE_E_LEVEL: a sentence with both levels, this program's version, and what to do. */
+void image_level_refusal(
+        const struct image *image, const char *version, char *ret_text, size_t size);
 
 /* Position in the metadata log, set by the shell after a whole batch was applied. */
 struct image_position {

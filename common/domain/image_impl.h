@@ -20,6 +20,7 @@ struct image {
     uint64_t ctl_epoch;
     int32_t controller_id;
     int32_t feature_level;
+    int32_t refused_level; /* of the last record that met IMAGE_E_LEVEL */
     int64_t next_producer_id;
     size_t n_partitions;
 };

@@ -19,33 +19,47 @@ static struct meta_record record_of(enum meta_kind kind)
     };
 }
 
-static void gather_pairs(struct writer *w, const struct image_configs *configs)
+/* [ZK-34] As many pairs from `from` on as one record may have, at least one; the index of the next. Set bit by bit,
+ * configurations can be more together than one record is. */
+static size_t gather_pairs(struct writer *w, const struct image_configs *configs, size_t from)
 {
+    size_t size = 0;
+
     array_clear(&w->pairs);
-    for (size_t i = 0; i < configs->n; i++) {
-        *array_push(&w->pairs) = (struct meta_config_pair){
-                .key = configs->items[i].key,
-                .value = configs->items[i].value,
-        };
+    for (; from < configs->n; from++) {
+        struct meta_config_pair pair = {
+                .key = configs->items[from].key, .value = configs->items[from].value};
+        size += record_configs_max(&pair, 1);
+        if (size > META_CONFIGS_MAX && w->pairs.n > 0) {
+            break;
+        }
+        *array_push(&w->pairs) = pair;
+    }
+    return from;
+}
+
+/* The configurations from index `from` on. */
+static void emit_configs(struct writer *w,
+        const struct image_configs *configs,
+        size_t from,
+        const struct meta_record *like)
+{
+    while (from < configs->n) {
+        struct meta_record r = *like;
+        from = gather_pairs(w, configs, from);
+        r.config_set.configs = w->pairs.items;
+        r.config_set.n_configs = w->pairs.n;
+        w->emit(w->ctx, &r);
     }
 }
 
-static void emit_configs(struct writer *w,
-        const struct image_configs *configs,
-        enum config_scope scope,
-        broker_id broker)
+static struct meta_record config_record(enum config_scope scope, broker_id broker)
 {
-    if (configs->n == 0) {
-        return;
-    }
     struct meta_record r = record_of(META_CONFIG_SET);
 
-    gather_pairs(w, configs);
     r.config_set.scope = scope;
     r.config_set.broker = broker;
-    r.config_set.configs = w->pairs.items;
-    r.config_set.n_configs = w->pairs.n;
-    w->emit(w->ctx, &r);
+    return r;
 }
 
 static void emit_head(struct writer *w, const struct image *image)
@@ -62,7 +76,9 @@ static void emit_head(struct writer *w, const struct image *image)
         r.feature.level = image->feature_level;
         w->emit(w->ctx, &r);
     }
-    emit_configs(w, &image->configs, CONFIG_CLUSTER, BROKER_NONE);
+    struct meta_record configs = config_record(CONFIG_CLUSTER, BROKER_NONE);
+
+    emit_configs(w, &image->configs, 0, &configs);
     if (image->next_producer_id > 0) {
         struct meta_record r = record_of(META_PRODUCER_ID_BLOCK);
         r.producer_ids.broker = BROKER_NONE;
@@ -105,14 +121,17 @@ static void emit_broker(struct writer *w, const struct image_broker *b)
     emit_broker_state(w, b, META_BROKER_PURGED, !b->purge_pending);
     emit_broker_state(w, b, META_UNFENCE_BROKER, b->state != BROKER_FENCED);
     emit_broker_state(w, b, META_BROKER_SHUTDOWN, b->state == BROKER_SHUTTING);
-    emit_configs(w, &b->configs, CONFIG_BROKER, b->id);
+    struct meta_record configs = config_record(CONFIG_BROKER, b->id);
+
+    emit_configs(w, &b->configs, 0, &configs);
 }
 
 static void emit_topic(struct writer *w, const struct image_topic *t)
 {
     struct meta_record r = record_of(META_CREATE_TOPIC);
 
-    gather_pairs(w, &t->configs);
+    size_t n_given = gather_pairs(w, &t->configs, 0);
+
     r.at = t->created_at;
     r.create_topic.id = t->id;
     r.create_topic.name = t->name;
@@ -123,6 +142,10 @@ static void emit_topic(struct writer *w, const struct image_topic *t)
     r.create_topic.configs = w->pairs.items;
     r.create_topic.n_configs = w->pairs.n;
     w->emit(w->ctx, &r);
+    struct meta_record configs = config_record(CONFIG_TOPIC, BROKER_NONE);
+
+    configs.config_set.topic_id = t->id;
+    emit_configs(w, &t->configs, n_given, &configs);
     for (int32_t p = 0; p < t->n_partitions; p++) {
         struct meta_record state = record_of(META_PARTITION_STATE);
         state.partition = t->partitions[p];

@@ -11,6 +11,18 @@
 /* Records of the metadata log. The controller appends them, controllers and brokers apply them with image_apply().
  * Strings are borrowed from whoever made the record (a core's arena, a decoded message). */
 
+/* The newest feature level ("metadata.version") whose records this code reads and writes: the one place for it. */
+enum {
+    META_FEATURE_LEVEL = 1
+};
+
+/* Limits that keep every batch of the log and every chunk of a snapshot below what ZooKeeper takes: [ZK-34] in
+ * docs/design/20-zookeeper.md. Whoever lets text in refuses what would make a larger record. */
+enum {
+    META_RECORD_MAX = 64 * 1024,  /* one record as it is stored, its tag and length included */
+    META_CONFIGS_MAX = 32 * 1024, /* the pairs of one record, as record_configs_max() counts */
+};
+
 enum meta_kind {
     META_NEW_CONTROLLER = 1,
     META_REGISTER_BROKER = 2,
@@ -127,3 +139,8 @@ struct meta_record {
         } feature;
     };
 };
+
+/* Upper bound of what the record takes when it is stored, its tag and length included. Pure. */
+size_t record_stored_max(const struct meta_record *r);
+/* The same of a list of configurations alone. */
+size_t record_configs_max(const struct meta_config_pair *pairs, size_t n);

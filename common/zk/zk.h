@@ -120,7 +120,8 @@ void zk_sync(struct zk *zk, const char *path, zk_done_fn *fn, void *ctx);
  * the server's limit would loop for ever). */
 enum {
     ZK_MULTI_MAX = 256,
-    ZK_MULTI_BYTES = 512 * 1024
+    ZK_MULTI_BYTES = 512 * 1024, /* the whole request: zk_multi_size() */
+    ZK_OP_AROUND = 256,          /* what an operation has at most beside its path and its data */
 };
 
 struct zk_op {
@@ -136,6 +137,9 @@ struct zk_op {
     enum zk_create_flags flags;
     int32_t version; /* DELETE, SET, CHECK; CHECK with -1 = exists */
 };
+
+/* Upper bound of the request that carries these operations below a chroot of that length. Pure. */
+size_t zk_multi_size(const struct zk_op *ops, int n, size_t chroot_size);
 
 /* Everything is copied. `failed` = index of the operation that failed, -1 when rc is ZK_OK or ZK_UNKNOWN. */
 typedef void zk_multi_fn(void *ctx, enum zk_rc rc, int failed);

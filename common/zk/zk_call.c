@@ -399,6 +399,16 @@ static void op_init(struct zk_call *c, int i, const struct zk_op *op, uint8_t *d
     }
 }
 
+size_t zk_multi_size(const struct zk_op *ops, int n, size_t chroot_size)
+{
+    size_t size = ZK_OP_AROUND; /* length, header, and the end of the list */
+
+    for (int i = 0; i < n; i++) {
+        size += ZK_OP_AROUND + chroot_size + strlen(ops[i].path) + ops[i].data.size;
+    }
+    return size;
+}
+
 void zk_multi(struct zk *zk, const struct zk_op *ops, int n, zk_multi_fn *fn, void *ctx)
 {
     struct zk_call *c = call_new(zk, ZK_CALL_MULTI, NULL, (struct bytes){0}, ctx);
@@ -409,8 +419,8 @@ void zk_multi(struct zk *zk, const struct zk_op *ops, int n, zk_multi_fn *fn, vo
     for (int i = 0; i < n; i++) {
         size += ops[i].data.size;
     }
-    must(size <=
-            ZK_MULTI_BYTES); /* [ZK-11] A request over the server's limit would be tried for ever. */
+    /* [ZK-11] A request over the server's limit would be tried for ever. */
+    must(zk_multi_size(ops, n, strlen(zk->servers.chroot)) <= ZK_MULTI_BYTES);
     c->fn.multi = fn;
     c->data = mem_resize(c->data, size + 1, 1);
     c->ops = mem_new_n(zoo_op_t, count);

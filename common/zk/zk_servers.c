@@ -110,6 +110,10 @@ int zk_servers_parse(const char *connect, struct zk_servers *ret, char *error, s
     if (s.chroot[0] != '\0' && !zk_path_is_valid(s.chroot)) {
         snprintf(error, error_size, "'%s' is not a path that ZooKeeper takes", s.chroot);
         r = ZK_SERVERS_E_FORM;
+    } else if (strlen(s.chroot) > ZK_CHROOT_MAX) { /* [ZK-34] it stands before every path of a request */
+        snprintf(error, error_size, "the chroot has %zu characters; it may have %d",
+                strlen(s.chroot), ZK_CHROOT_MAX);
+        r = ZK_SERVERS_E_FORM;
     } else {
         r = parse_all(list, &s, error, error_size);
     }

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum {
+    ZK_CHROOT_MAX = 255
+};
+
 /* The connect string of ZooKeeper, taken apart: "host:port,[v6]:port,host/chroot". Pure. Thread: any. */
 enum {
     ZK_SERVERS_MAX = 16,

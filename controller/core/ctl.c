@@ -63,7 +63,7 @@ static void on_elected(struct ctl *c)
     if (image_feature_level(c->next) == 0) {
         struct meta_record level = ctl_record(c, META_FEATURE_SET, "new cluster");
         level.feature.name = "metadata.version";
-        level.feature.level = CTL_FEATURE_LEVEL;
+        level.feature.level = META_FEATURE_LEVEL;
         ctl_append(c, &level);
     }
 }

@@ -9,7 +9,6 @@
 #include "controller/core/partition_change.h"
 
 enum {
-    CTL_FEATURE_LEVEL = 1, /* written by the first controller of a cluster */
     CTL_PARTITIONS_DEFAULT =
             1, /* num.partitions and default.replication.factor, when the cluster sets none */
     CTL_REPLICATION_DEFAULT = 1,

@@ -118,6 +118,7 @@ void ctl_append(struct ctl *c, const struct meta_record *record)
 
     *r = *record;
     r->seq = ++c->last_seq;
+    must(record_stored_max(r) <= META_RECORD_MAX); /* [ZK-34] refused where the text came in */
     int applied = image_apply(c->next, 0, r); /* The batch's number is the store's to give. */
     must(applied == 0);
 }

@@ -93,6 +93,19 @@ static int check_partitions(struct ctl *c, struct plan *plan, const char **ret_d
     return ERRCODE_NONE;
 }
 
+/* [ZK-34] The record that creates a topic has its configurations in it. */
+static int check_configs(struct ctl *c, const struct plan *plan, const char **ret_detail)
+{
+    size_t size = record_configs_max(plan->asked->configs, plan->asked->n_configs);
+
+    if (size > META_CONFIGS_MAX) {
+        return refuse(ret_detail, ERRCODE_INVALID_CONFIG,
+                ctl_format(c, "the configurations take %zu bytes; a topic takes at most %d", size,
+                        META_CONFIGS_MAX));
+    }
+    return ERRCODE_NONE;
+}
+
 /* [CTL-10] */
 static int check_replication(struct ctl *c, struct plan *plan, const char **ret_detail)
 {
@@ -307,6 +320,9 @@ static int make_plan(struct ctl *c, struct plan *plan, const char **ret_detail)
     }
     if (error == ERRCODE_NONE) {
         error = check_replication(c, plan, ret_detail);
+    }
+    if (error == ERRCODE_NONE) {
+        error = check_configs(c, plan, ret_detail);
     }
     if (error != ERRCODE_NONE) {
         return error;

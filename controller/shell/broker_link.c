@@ -112,7 +112,8 @@ static void on_beat(void *ctx)
         return;
     }
     timer_set(&l->beat, wtime_add(clock_now(), LINK_BEAT));
-    if (l->beat_under_way) {
+    link_push(l); /* one that found no place for its snapshot */
+    if (l->state != LINK_UP || l->beat_under_way) {
         return;
     }
     out = rpc_out_new();
@@ -127,6 +128,8 @@ static void on_beat(void *ctx)
 /* NULL, or why this is not the broker we look for. */
 static const char *judge_hello(const struct broker_link *l, const struct msg_hello_response *m)
 {
+    int32_t level = image_feature_level(meta_log_image(l->set->options.log));
+
     if (m->broker != l->id) {
         return "another broker answers at its address";
     }
@@ -135,6 +138,9 @@ static const char *judge_hello(const struct broker_link *l, const struct msg_hel
     }
     if (!uuid_is_zero(&m->cluster_id) && !uuid_equal(&m->cluster_id, &l->set->cluster_id)) {
         return "it belongs to another cluster";
+    }
+    if (m->feature_level < (uint32_t)level) { /* [ZK-45] */
+        return "it does not know the feature level that is in force; run a newer version there";
     }
     return NULL;
 }
@@ -200,7 +206,7 @@ static void on_connected(void *owner, struct rpc_conn *conn)
             .cluster_id = l->set->cluster_id,
             .library = "weir-controller",
             .library_version = WEIR_VERSION,
-            .feature_level = 1,
+            .feature_level = META_FEATURE_LEVEL,
             .ctl_epoch = l->set->ctl_epoch,
             .controller_id = l->set->options.controller_id};
     struct rpc_out *out = rpc_out_new();

@@ -5,7 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "controller/shell/broker_links.h"
-#include "controller/shell/snapshot.h"
+#include "controller/shell/snapshot_pool.h"
 
 /* One link; inside of broker_links.c (the set), broker_link.c (dial, greet, beat) and broker_push.c. Nobody else. */
 
@@ -43,9 +43,8 @@ struct broker_link {
     uint64_t applied_index, applied_crc;
     bool push_under_way, wants_snapshot;
     unsigned n_needs; /* pushes in a row that the broker could not use */
-    struct snapshot snapshot;
+    const struct snapshot *snapshot; /* being pushed, of the set's pool; NULL = none */
     size_t next_chunk;
-    bool has_snapshot;
 };
 
 struct broker_links {
@@ -54,6 +53,7 @@ struct broker_links {
     uint64_t ctl_epoch;
     bool is_running;
     ARRAY(struct broker_link *) links; /* sorted by id */
+    struct snapshot_pool snapshots;
     ARRAY(char *) controllers;
     struct timer check;
     bool majority_told;

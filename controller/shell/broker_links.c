@@ -114,8 +114,13 @@ void broker_links_remove(struct broker_links *l, broker_id id)
 
 void broker_links_push(struct broker_links *l)
 {
-    ARRAY_FOREACH (it, &l->links) {
-        link_push(*it);
+    for (int gained = 1; gained >= 0; gained--) { /* [ZK-47] */
+        for (size_t i = 0; i < l->links.n; i++) {
+            struct broker_link *link = l->links.items[i];
+            if (meta_log_is_gained(l->options.log, link->id) == (gained == 1)) {
+                link_push(link);
+            }
+        }
     }
 }
 

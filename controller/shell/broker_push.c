@@ -17,9 +17,9 @@ static void on_pushed(void *ctx, struct rpc_reply *reply);
 
 static void snapshot_end(struct broker_link *l)
 {
-    if (l->has_snapshot) {
-        snapshot_deinit(&l->snapshot);
-        l->has_snapshot = false;
+    if (l->snapshot != NULL) {
+        snapshot_pool_give(&l->set->snapshots, l->snapshot);
+        l->snapshot = NULL;
     }
 }
 
@@ -42,14 +42,14 @@ static void send_push(struct broker_link *l, const struct msg_push_request *m)
 
 static void push_chunk(struct broker_link *l)
 {
-    const struct buf *chunk = &l->snapshot.chunks.items[l->next_chunk];
+    const struct buf *chunk = &l->snapshot->chunks.items[l->next_chunk];
     struct msg_push_request m = {.ctl_epoch = l->set->ctl_epoch, .has_snapshot = true};
 
-    m.snapshot.index = l->snapshot.at.index;
-    m.snapshot.log_crc64 = l->snapshot.at.crc;
-    m.snapshot.last_seq = l->snapshot.at.last_seq;
+    m.snapshot.index = l->snapshot->at.index;
+    m.snapshot.log_crc64 = l->snapshot->at.crc;
+    m.snapshot.last_seq = l->snapshot->at.last_seq;
     m.snapshot.chunk = (uint32_t)l->next_chunk++;
-    m.snapshot.chunks = (uint32_t)l->snapshot.chunks.n;
+    m.snapshot.chunks = (uint32_t)l->snapshot->chunks.n;
     m.snapshot.records = (struct bytes){.at = chunk->data, .size = chunk->size};
     send_push(l, &m);
 }
@@ -88,7 +88,7 @@ void link_push(struct broker_link *l)
     if (l->state != LINK_UP || l->push_under_way) {
         return;
     }
-    if (l->has_snapshot) {
+    if (l->snapshot != NULL) {
         push_chunk(l);
         return;
     }
@@ -108,11 +108,15 @@ void link_push(struct broker_link *l)
         push_batches(l);
         return;
     }
+    l->wants_snapshot = true;
+    l->snapshot = snapshot_pool_take(&l->set->snapshots, meta_log_image(l->set->options.log),
+            meta_log_ring(l->set->options.log));
+    if (l->snapshot == NULL) {
+        return; /* [ZK-46] the next beat asks again */
+    }
     log_info("broker_link", "snapshot_pushed", KV_I64("broker", l->id),
-            KV_U64("applied_index", l->applied_index), KV_U64("index", at.index));
+            KV_U64("applied_index", l->applied_index), KV_U64("index", l->snapshot->at.index));
     l->wants_snapshot = false;
-    snapshot_build(meta_log_image(l->set->options.log), &l->snapshot);
-    l->has_snapshot = true;
     l->next_chunk = 0;
     push_chunk(l);
 }
@@ -159,7 +163,7 @@ static void on_pushed(void *ctx, struct rpc_reply *reply)
         return;
     }
     l->n_needs = 0;
-    if (l->has_snapshot && l->next_chunk == l->snapshot.chunks.n) {
+    if (l->snapshot != NULL && l->next_chunk == l->snapshot->chunks.n) {
         snapshot_end(l);
     }
     link_push(l);

@@ -101,6 +101,44 @@ static char *judge(const struct broker_watch *w, broker_id id, const struct msg_
     return NULL;
 }
 
+static struct meta_register_broker registration_of(
+        broker_id id, int64_t epoch, const struct msg_broker_reg *reg)
+{
+    return (struct meta_register_broker){
+            .id = id,
+            .epoch = epoch,
+            .crash_kind = reg->crash_kind,
+            .rack = reg->rack,
+            .version = reg->version,
+            .endpoints = reg->endpoints,
+            .n_endpoints = reg->n_endpoints,
+            .dirs = reg->dirs,
+            .n_dirs = reg->n_dirs,
+    };
+}
+
+/* What it could not take part in: NULL, or why (to be freed). */
+static char *judge_ability(
+        const struct broker_watch *w, broker_id id, const struct msg_broker_reg *reg)
+{
+    const struct meta_record record = {
+            .kind = META_REGISTER_BROKER, .register_broker = registration_of(id, 0, reg)};
+    int32_t level = w->options.feature_level(w->options.ctx);
+    size_t size = record_stored_max(&record);
+
+    if (reg->feature_level < (uint32_t)level) { /* [ZK-45] */
+        return mem_format("its version %s knows feature levels up to %u, and level %d is in force; "
+                          "run a version that knows level %d",
+                reg->version, (unsigned)reg->feature_level, (int)level, (int)level);
+    }
+    if (size > META_CONFIGS_MAX) { /* [ZK-34] */
+        return mem_format("its registration takes %zu bytes, at most %d are taken; give it fewer "
+                          "or shorter listeners, log.dirs or a shorter broker.rack",
+                size, (int)META_CONFIGS_MAX);
+    }
+    return NULL;
+}
+
 static struct known *find_known(struct broker_watch *w, broker_id id)
 {
     ARRAY_FOREACH (k, &w->known) {
@@ -166,17 +204,7 @@ static void tell_seen(struct broker_watch *w,
         broker_id id,
         const struct msg_broker_reg *reg)
 {
-    const struct meta_register_broker seen = {
-            .id = id,
-            .epoch = child->czxid,
-            .crash_kind = reg->crash_kind,
-            .rack = reg->rack,
-            .version = reg->version,
-            .endpoints = reg->endpoints,
-            .n_endpoints = reg->n_endpoints,
-            .dirs = reg->dirs,
-            .n_dirs = reg->n_dirs,
-    };
+    const struct meta_register_broker seen = registration_of(id, child->czxid, reg);
     struct known *k = find_known(w, id);
 
     if (k == NULL) {
@@ -201,7 +229,8 @@ static void look_at(struct broker_watch *w, const struct child *child, broker_id
     if (wire_decode_broker_reg((struct bytes){.at = refusal.value, .size = child->data.size},
                 &refusal.arena, &reg) != 0) {
         refusal.problem = mem_strdup("its registration does not decode: another version of Weir?");
-    } else if ((refusal.problem = judge(w, id, &reg)) != NULL) {
+    } else if ((refusal.problem = judge(w, id, &reg)) != NULL ||
+               (refusal.problem = judge_ability(w, id, &reg)) != NULL) {
         refusal.registration = arena_dup(&refusal.arena, &reg, sizeof(reg));
     }
     if (refusal.problem != NULL) {

@@ -11,6 +11,8 @@ struct broker_watch;
 struct broker_watch_options {
     const char *listener; /* name of the broker listener that controllers dial; borrowed */
     const char *boot_id;  /* of this machine; borrowed; "" = not known */
+    /* The feature level in force. */
+    int32_t (*feature_level)(void *ctx);
     /* A new broker, or a new incarnation; borrowed. */
     void (*on_seen)(void *ctx, const struct meta_register_broker *broker);
     /* Its node is gone, or was replaced by one that is not accepted. A new incarnation comes without it. */

@@ -465,7 +465,7 @@ static void register_candidate(struct claim *c)
     struct msg_candidate m = {.controller_id = c->options.controller_id,
             .http = c->options.http,
             .version = WEIR_VERSION,
-            .feature_level = 1};
+            .feature_level = META_FEATURE_LEVEL};
     struct buf value = {0};
     char *path = mem_format("%s/%d", ZK_PATH_CONTROLLERS, (int)c->options.controller_id);
 

@@ -94,6 +94,15 @@ static void on_log_broken(void *ctx, const char *why)
 
 /* --- Brokers ----------------------------------------------------------------------------------- */
 
+/* A new cluster has none before the first commit: then the one that this controller is about to put in force. */
+static int32_t feature_level(void *ctx)
+{
+    struct controller *c = ctx;
+    int32_t level = image_feature_level(meta_log_image(c->log));
+
+    return level > 0 ? level : META_FEATURE_LEVEL;
+}
+
 static void on_broker_seen(void *ctx, const struct meta_register_broker *broker)
 {
     struct controller *c = ctx;
@@ -379,6 +388,7 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .ctx = c};
     const struct broker_watch_options brokers = {.listener = c->listener,
             .boot_id = c->boot_id,
+            .feature_level = feature_level,
             .on_seen = on_broker_seen,
             .on_gone = on_broker_gone,
             .on_listed = on_brokers_listed,

@@ -70,6 +70,8 @@ void controller_wait_acks(struct controller *c,
 const struct image *controller_image(const struct controller *c);
 /* The metadata log was read to its end at least once. */
 bool controller_is_metadata_read(const struct controller *c);
+/* Why the log cannot be used, so that this controller is not eligible; "" = it can. */
+const char *controller_metadata_trouble(const struct controller *c);
 bool controller_is_active(const struct controller *c);
 /* The active controller as ZooKeeper names it: id, epoch, http, since. NULL = none known. */
 const struct msg_active *controller_active(const struct controller *c);

@@ -13,6 +13,11 @@ bool controller_is_metadata_read(const struct controller *c)
     return c->was_read;
 }
 
+const char *controller_metadata_trouble(const struct controller *c)
+{
+    return meta_log_trouble(c->log);
+}
+
 bool controller_is_active(const struct controller *c)
 {
     return c->core_epoch != 0 && c->core_epoch == c->log_epoch;

@@ -127,6 +127,7 @@ static struct http_view look(struct http_admin *a)
     add_links(a);
     add_refusals(a);
     v.is_metadata_read = controller_is_metadata_read(c);
+    v.metadata_trouble = controller_metadata_trouble(c);
     v.has_active = active != NULL;
     v.candidates = a->candidates.items;
     v.n_candidates = a->candidates.n;

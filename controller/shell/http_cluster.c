@@ -6,11 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The newest kinds of records that this program writes and reads. */
-enum {
-    FEATURE_LEVEL = 1
-};
-
 /* --- Process -------------------------------------------------------------------------------------------------------- */
 
 void http_get_health(const struct http_view *v,
@@ -33,7 +28,7 @@ void http_get_version(const struct http_view *v,
     (void)c;
     (void)arg;
     http_answer_json(a, 200,
-            json_pack("{s:s, s:i}", "version", WEIR_VERSION, "feature_level", FEATURE_LEVEL));
+            json_pack("{s:s, s:i}", "version", WEIR_VERSION, "feature_level", META_FEATURE_LEVEL));
 }
 
 static bool add_check(json_t *checks, const char *name, bool is_ok, const char *detail)
@@ -58,7 +53,9 @@ void http_get_ready(const struct http_view *v,
     is_ok &= add_check(checks, "controller",
             v->is_active || (v->has_active && v->active.id != v->self_id),
             "no active controller is known");
-    is_ok &= add_check(checks, "metadata", v->is_metadata_read, "the metadata log is not read yet");
+    bool is_sound = v->metadata_trouble == NULL || v->metadata_trouble[0] == '\0';
+    is_ok &= add_check(checks, "metadata", v->is_metadata_read && is_sound,
+            is_sound ? "the metadata log is not read yet" : v->metadata_trouble);
     http_answer_json(a, is_ok ? 200 : 503,
             json_pack("{s:s, s:o}", "status", is_ok ? "ok" : "failing", "checks", checks));
     if (!is_ok) {

@@ -64,7 +64,10 @@ static void find_reasons(const struct http_view *v, struct reasons *r)
     if (!v->has_active) {
         add_reason(r, "no controller is active");
     }
-    if (!v->is_metadata_read) {
+    if (v->metadata_trouble != NULL && v->metadata_trouble[0] != '\0') {
+        add_reason(r, "controller %" PRId32 " cannot use the metadata: %s", v->self_id,
+                v->metadata_trouble);
+    } else if (!v->is_metadata_read) {
         add_reason(r, "this controller has not read the metadata yet");
     }
     if (v->counts->n_offline > 0) {

@@ -66,6 +66,8 @@ struct http_view {
     const struct image *image; /* committed; never NULL */
     const struct http_counts *counts;
     bool is_metadata_read; /* the log was read to its end at least once */
+    /* Why this controller cannot use the metadata log (damage, a newer feature level); "" or NULL = it can. */
+    const char *metadata_trouble;
 
     int32_t self_id;
     bool is_active;  /* this one decides */

@@ -20,6 +20,8 @@
  *   │  └── not there: sent again, and all behind it
  *   └─ outcome unknown ─► UNKNOWN ── sync, get, nonce ──► DONE, or another's: stand down */
 
+#define RESOLVE_AGAIN WTIME_MS(200)
+
 struct commit_ask {
     struct meta_log *l;
     uint64_t round;
@@ -27,6 +29,7 @@ struct commit_ask {
 };
 
 static void resolve(struct meta_log *l);
+static bool has_state(const struct meta_log *l, int state);
 
 static void failed(struct meta_log *l, const char *why)
 {
@@ -71,49 +74,48 @@ static void send_batch(struct meta_log *l, struct commit *commit)
     mem_free(before);
 }
 
-/* Makes the next batch out of what is pending: as many records as fit, at least one. */
+/* Makes the next batch out of what is pending: as many records as fit, at least one. [ZK-34] */
 static struct commit *make_batch(struct meta_log *l)
 {
     struct commit *commit = mem_new(struct commit);
+    struct batch_piece piece = {0};
+    bool has_some = batch_cut_take(&l->pending, &piece);
     struct msg_batch b = {.ctl_epoch = l->ctl_epoch,
             .index = l->chain_index + 1,
-            .first_seq = l->pending_records.items[0].seq,
-            .prev_crc64 = l->chain_crc};
-    size_t n = 1, size = 0;
+            .first_seq = piece.first_seq,
+            .prev_crc64 = l->chain_crc,
+            .payload = piece.payload};
 
-    while (n < l->pending_records.n && l->pending_records.items[n].end <= META_BATCH_SIZE) {
-        n++;
-    }
-    size = l->pending_records.items[n - 1].end;
+    must(has_some);
     must(getrandom(&b.nonce, sizeof(b.nonce), 0) == (ssize_t)sizeof(b.nonce));
-    b.payload = (struct bytes){.at = l->pending.data, .size = size};
     b.crc64 = msg_batch_crc(&b);
     commit->index = b.index;
-    commit->last_seq = l->pending_records.items[n - 1].seq;
+    commit->last_seq = piece.last_seq;
     commit->crc = b.crc64;
     commit->nonce = b.nonce;
     wire_encode_batch(&b, &commit->bytes);
-
-    memmove(l->pending.data, l->pending.data + size, l->pending.size - size);
-    l->pending.size -= size;
-    memmove(l->pending_records.items, l->pending_records.items + n,
-            (l->pending_records.n - n) * sizeof(*l->pending_records.items));
-    l->pending_records.n -= n;
-    ARRAY_FOREACH (it, &l->pending_records) {
-        it->end -= size;
-    }
+    must(commit->bytes.size <= piece.payload.size + BATCH_CUT_AROUND);
     l->chain_index = commit->index;
     l->chain_crc = commit->crc;
     return commit;
 }
 
+/* [ZK-35] Whether one more batch may be under way: 8 and 2 MiB at most. */
+static bool may_send(const struct meta_log *l)
+{
+    size_t size = batch_cut_next_size(&l->pending);
+
+    return size > 0 && l->n_commits < META_IN_FLIGHT_MAX &&
+           l->commit_bytes + size + BATCH_CUT_AROUND <= META_IN_FLIGHT_BYTES;
+}
+
 static void flush(struct meta_log *l)
 {
-    while (l->state == META_ACTIVE && !l->is_resolving && l->n_commits < META_IN_FLIGHT_MAX &&
-            l->pending_records.n > 0) {
+    while (l->state == META_ACTIVE && !l->is_resolving && may_send(l)) {
         struct commit *commit = make_batch(l);
         STAILQ_INSERT_TAIL(&l->commits, commit, entry);
         l->n_commits++;
+        l->commit_bytes += commit->bytes.size;
         send_batch(l, commit);
     }
 }
@@ -130,10 +132,11 @@ static bool settle(struct meta_log *l)
         uint64_t index = commit->index, last_seq = commit->last_seq;
         const char *why = meta_apply_batch(
                 l, l->image, (struct bytes){.at = commit->bytes.data, .size = commit->bytes.size});
-        if (why !=
-                NULL) { /* We wrote what we do not take ourselves: nobody shall go on from it unseen. */
+        if (why != NULL) {
+            /* [ZK-36] We wrote what we do not take ourselves, and the image holds half of it: nobody goes on from it. */
             log_error("meta_log", "own_batch_refused", KV_STR("reason", why));
-            failed(l, why);
+            meta_commit_drop(l);
+            meta_log_broken(l, why);
             return false;
         }
         metric_add(METRIC_CONTROLLER_COMMITS, 1);
@@ -143,6 +146,7 @@ static bool settle(struct meta_log *l)
         l->bytes_since_head += commit->bytes.size;
         STAILQ_REMOVE_HEAD(&l->commits, entry);
         l->n_commits--;
+        l->commit_bytes -= commit->bytes.size;
         commit_free(commit);
         l->options.on_applied(l->options.ctx, index, last_seq, true);
         if (l->round != round) {
@@ -243,7 +247,13 @@ static void on_resolved(void *ctx, enum zk_rc rc, struct bytes data, const struc
     }
     l->resolve_is_under_way = false;
     must(commit->state == COMMIT_UNKNOWN);
-    if (rc == ZK_UNKNOWN) { /* meta_commit_on_connection() asks again */
+    if (rc == ZK_UNKNOWN) { /* a new connection asks again, or the timer where it was not the connection */
+        timer_set(&l->resolve_again, wtime_add(clock_now(), RESOLVE_AGAIN));
+        return;
+    }
+    if (rc == ZK_NO_NODE && has_state(l, COMMIT_DONE)) {
+        /* [ZK-37] One behind it was answered, so it was there: another controller has trimmed it since. */
+        failed(l, "another controller was elected and trimmed the batch that we were writing");
         return;
     }
     if (rc == ZK_NO_NODE) { /* It did not get through, and so none behind it did. */
@@ -288,6 +298,11 @@ static void resolve(struct meta_log *l)
     mem_free(path);
 }
 
+static void on_resolve_again(void *ctx)
+{
+    meta_commit_on_connection(ctx);
+}
+
 void meta_commit_on_connection(struct meta_log *l)
 {
     if (l->is_resolving && !has_state(l, COMMIT_SENT)) {
@@ -296,6 +311,19 @@ void meta_commit_on_connection(struct meta_log *l)
 }
 
 /* --- Life -------------------------------------------------------------------------------------- */
+
+void meta_commit_init(struct meta_log *l)
+{
+    STAILQ_INIT(&l->commits);
+    timer_init(&l->resolve_again, l->loop, on_resolve_again, l);
+}
+
+void meta_commit_deinit(struct meta_log *l)
+{
+    meta_commit_drop(l);
+    batch_cut_deinit(&l->pending);
+    timer_deinit(&l->resolve_again);
+}
 
 void meta_commit_start(struct meta_log *l)
 {
@@ -319,20 +347,18 @@ void meta_commit_drop(struct meta_log *l)
         STAILQ_REMOVE_HEAD(&l->commits, entry);
         commit_free(commit);
     }
-    l->n_commits = 0;
-    buf_clear(&l->pending);
-    array_clear(&l->pending_records);
+    l->n_commits = l->commit_bytes = 0;
+    batch_cut_clear(&l->pending);
+    timer_cancel(&l->resolve_again);
     l->is_resolving = false;
+    l->resolve_is_under_way = false;
 }
 
 void meta_log_append(struct meta_log *l, const struct meta_record *records, size_t n)
 {
     must(l->state == META_ACTIVE);
     for (size_t i = 0; i < n; i++) {
-        struct pending_record *p = NULL;
-        wire_append_record(&records[i], &l->pending);
-        p = array_push(&l->pending_records);
-        *p = (struct pending_record){.end = l->pending.size, .seq = records[i].seq};
+        batch_cut_add(&l->pending, &records[i]);
     }
     flush(l);
 }

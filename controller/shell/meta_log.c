@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define META_AGAIN WTIME_S(10)
+#define META_AGAIN   WTIME_S(10)
+#define META_UNKNOWN WTIME_S(1)
 
 /* Entries and snapshots vanish under a reader when the active controller trims; after so many tries it is no accident. */
 enum {
@@ -73,6 +74,32 @@ static const char *judge_batch(
     return l->why;
 }
 
+/* [ZK-44] A newer level is not a damage, and says what to do. */
+static const char *level_refusal(struct meta_log *l, const struct image *image)
+{
+    image_level_refusal(image, WEIR_VERSION, l->why, sizeof(l->why));
+    return l->why;
+}
+
+/* Why image_apply() did not take it. */
+static const char *record_refusal(struct meta_log *l,
+        const struct image *image,
+        uint64_t index,
+        const struct meta_record *record,
+        int r)
+{
+    if (r == IMAGE_E_LEVEL) {
+        return level_refusal(l, image);
+    }
+    snprintf(l->why, sizeof(l->why),
+            r == IMAGE_E_KIND ? "record %" PRIu64 " of batch %" PRIu64
+                                " is of a kind that this version (" WEIR_VERSION ") does not know"
+                              : "record %" PRIu64 " of batch %" PRIu64
+                                " contradicts what came before it",
+            record->seq, index);
+    return l->why;
+}
+
 static const char *apply_records(struct meta_log *l,
         struct image *image,
         const struct msg_batch *b,
@@ -88,16 +115,11 @@ static const char *apply_records(struct meta_log *l,
     }
     for (size_t i = 0; i < list.n_records; i++) {
         const struct meta_record *record = &list.records[i];
+        link_gains_note(&l->gains, image, record);
         int r = record->seq == at->last_seq + 1 ? image_apply(image, b->index, record)
                                                 : IMAGE_E_BROKEN;
         if (r != 0) {
-            snprintf(l->why, sizeof(l->why),
-                    r == IMAGE_E_KIND ? "record %" PRIu64 " of batch %" PRIu64
-                                        " is of a kind that this version does not know"
-                                      : "record %" PRIu64 " of batch %" PRIu64
-                                        " contradicts what came before it",
-                    record->seq, b->index);
-            return l->why;
+            return record_refusal(l, image, b->index, record, r);
         }
         at->last_seq = record->seq;
     }
@@ -111,6 +133,7 @@ const char *meta_apply_batch(struct meta_log *l, struct image *image, struct byt
     struct image_position at = image_position(image);
     const char *why = NULL;
 
+    link_gains_clear(&l->gains);
     arena_init(&a, wire_arena_ceiling(value.size));
     arena_init(&records, wire_arena_ceiling(value.size));
     if (wire_decode_batch(value, &a, &b) != 0) {
@@ -144,13 +167,15 @@ static void drop_work(struct meta_log *l)
 }
 
 /* [ZK-32] A log with a gap or a bad checksum makes no decisions. */
-static void broken(struct meta_log *l, const char *why)
+void meta_log_broken(struct meta_log *l, const char *why)
 {
     if (why != l->why) {
         snprintf(l->why, sizeof(l->why), "%s", why);
     }
+    meta_snap_cancel(l);
     l->round++;
     l->state = META_BROKEN;
+    l->is_troubled = true;
     l->is_taking = false;
     l->is_read = false; /* the image may hold half a batch */
     drop_work(l);
@@ -160,10 +185,20 @@ static void broken(struct meta_log *l, const char *why)
     l->options.on_broken(l->options.ctx, l->why);
 }
 
+/* An answer that was lost with its connection is asked for by meta_log_on_connection(); one that was lost without (a
+ * server that refuses for its load) by the timer. */
+static bool is_unknown(struct meta_log *l, enum zk_rc rc)
+{
+    if (rc == ZK_UNKNOWN) {
+        timer_set(&l->again, wtime_add(clock_now(), META_UNKNOWN));
+    }
+    return rc == ZK_UNKNOWN;
+}
+
 static void reread(struct meta_log *l, const char *why)
 {
     if (++l->n_rereads > META_REREADS_MAX) {
-        broken(l, why);
+        meta_log_broken(l, why);
         return;
     }
     log_info("meta_log", "reading_again", KV_STR("reason", why));
@@ -181,6 +216,7 @@ static void read_done(struct meta_log *l)
     l->work = NULL;
     l->n_rereads = 0;
     l->is_read = true;
+    l->is_troubled = false;
     metric_set(METRIC_CONTROLLER_COMMITTED_INDEX, (int64_t)at.index);
     metric_set(METRIC_CONTROLLER_EPOCH, (int64_t)image_ctl_epoch(l->image));
     log_info("meta_log", "log_read", KV_U64("index", at.index), KV_U64("records", at.last_seq),
@@ -206,8 +242,8 @@ static void on_entry(void *ctx, enum zk_rc rc, struct bytes data, const struct z
     uint64_t index = 0;
     const char *why = NULL;
 
-    if (!meta_ask_end(ctx, &l, &index) || rc == ZK_UNKNOWN) {
-        return; /* meta_log_on_connection() begins anew */
+    if (!meta_ask_end(ctx, &l, &index) || is_unknown(l, rc)) {
+        return;
     }
     if (rc != ZK_OK) {
         l->round++;
@@ -216,7 +252,7 @@ static void on_entry(void *ctx, enum zk_rc rc, struct bytes data, const struct z
     }
     why = meta_apply_batch(l, l->work, data);
     if (why != NULL) {
-        broken(l, why);
+        meta_log_broken(l, why);
     } else if (index == l->read_to) {
         read_done(l);
     }
@@ -239,7 +275,7 @@ static void on_entries(void *ctx, enum zk_rc rc, const char *const *names, size_
     uint64_t i = 0, index = 0, last = 0, position = 0;
     bool has_own = false;
 
-    if (!meta_ask_end(ctx, &l, &i) || rc == ZK_UNKNOWN) {
+    if (!meta_ask_end(ctx, &l, &i) || is_unknown(l, rc)) {
         return;
     }
     position = last = image_position(l->work).index;
@@ -280,13 +316,32 @@ static void list_entries(struct meta_log *l)
     zk_children(l->zk, ZK_PATH_META_LOG, NULL, on_entries, meta_ask_new(l, 0));
 }
 
+/* NULL, or why it cannot be used (l->why). */
+static const char *apply_chunk(struct meta_log *l, struct bytes chunk)
+{
+    int r = snapshot_apply(l->work, l->head.value.index, chunk);
+
+    if (r == SNAPSHOT_E_LEVEL) {
+        return level_refusal(l, l->work);
+    }
+    if (r != 0) {
+        snprintf(l->why, sizeof(l->why), "%s",
+                r == SNAPSHOT_E_KIND
+                        ? "the snapshot holds a kind of record that this version (" WEIR_VERSION
+                          ") does not know"
+                        : "a chunk of the snapshot does not decode or contradicts itself");
+        return l->why;
+    }
+    return NULL;
+}
+
 static void on_chunk(void *ctx, enum zk_rc rc, struct bytes data, const struct zk_stat *stat)
 {
     struct meta_log *l = NULL;
     uint64_t i = 0;
     const struct msg_snap_head *h = NULL;
 
-    if (!meta_ask_end(ctx, &l, &i) || rc == ZK_UNKNOWN) {
+    if (!meta_ask_end(ctx, &l, &i) || is_unknown(l, rc)) {
         return;
     }
     h = &l->head.value;
@@ -297,15 +352,15 @@ static void on_chunk(void *ctx, enum zk_rc rc, struct bytes data, const struct z
     }
     l->chunk_crc = crc64(l->chunk_crc, data.at, data.size);
     l->chunk_bytes += data.size;
-    if (snapshot_apply(l->work, h->index, data) != 0) {
-        broken(l, "a chunk of the snapshot does not decode or contradicts itself");
+    if (apply_chunk(l, data) != NULL) {
+        meta_log_broken(l, l->why);
         return;
     }
     if (i + 1 < h->chunks) {
         return;
     }
     if (l->chunk_crc != h->crc64 || l->chunk_bytes != h->bytes) {
-        broken(l, "the snapshot has a wrong checksum");
+        meta_log_broken(l, "the snapshot has a wrong checksum");
         return;
     }
     image_set_position(l->work, (struct image_position){
@@ -325,7 +380,7 @@ static void read_snapshot(struct meta_log *l)
         mem_free(path);
     }
     if (l->head.value.chunks == 0) {
-        broken(l, "the snapshot has no chunks");
+        meta_log_broken(l, "the snapshot has no chunks");
     }
 }
 
@@ -356,11 +411,11 @@ static void on_head(void *ctx, enum zk_rc rc, struct bytes data, const struct zk
     struct meta_log *l = NULL;
     uint64_t fresh = 0;
 
-    if (!meta_ask_end(ctx, &l, &fresh) || rc == ZK_UNKNOWN) {
+    if (!meta_ask_end(ctx, &l, &fresh) || is_unknown(l, rc)) {
         return;
     }
     if (!take_head(l, rc, data, stat->version)) {
-        broken(l, "the head of the snapshot does not decode");
+        meta_log_broken(l, "the head of the snapshot does not decode");
         return;
     }
     drop_work(l);
@@ -419,6 +474,12 @@ static void read_begin(struct meta_log *l, bool fresh)
     zk_get(l->zk, ZK_PATH_META_HEAD, NULL, on_head, meta_ask_new(l, fresh || !l->is_read));
 }
 
+/* After an answer was lost: from where it stands. */
+static void read_on(struct meta_log *l)
+{
+    read_begin(l, l->state == META_READING && l->work != NULL && l->work != l->image);
+}
+
 static void on_again(void *ctx)
 {
     struct meta_log *l = ctx;
@@ -426,6 +487,8 @@ static void on_again(void *ctx)
     if (l->state == META_BROKEN) {
         l->n_rereads = 0;
         read_begin(l, true);
+    } else if (l->state == META_READING || l->state == META_TAILING) {
+        read_on(l);
     }
 }
 
@@ -441,7 +504,7 @@ static void on_tail_entry(void *ctx, enum zk_rc rc, struct bytes data, const str
         return;
     }
     l->tail_is_getting = false;
-    if (rc == ZK_UNKNOWN) {
+    if (is_unknown(l, rc)) {
         return;
     }
     if (rc != ZK_OK) {
@@ -450,7 +513,7 @@ static void on_tail_entry(void *ctx, enum zk_rc rc, struct bytes data, const str
     }
     why = meta_apply_batch(l, l->image, data);
     if (why != NULL) {
-        broken(l, why);
+        meta_log_broken(l, why);
         return;
     }
     metric_set(METRIC_CONTROLLER_COMMITTED_INDEX, (int64_t)index);
@@ -465,7 +528,8 @@ static void on_tail_stat(void *ctx, enum zk_rc rc, const struct zk_stat *stat)
     uint64_t index = 0;
     char *path = NULL;
 
-    if (--l->n_tail > 0 || l->state != META_TAILING || l->tail_is_getting || rc != ZK_OK) {
+    if (--l->n_tail > 0 || l->state != META_TAILING || l->tail_is_getting || is_unknown(l, rc) ||
+            rc != ZK_OK) {
         return;
     }
     index = image_position(l->image).index + 1;
@@ -506,7 +570,7 @@ struct meta_log *meta_log_new(
     l->options = *options;
     l->image = image_new();
     l->ring = batch_ring_new(META_RING_BYTES);
-    STAILQ_INIT(&l->commits);
+    meta_commit_init(l);
     timer_init(&l->again, loop, on_again, l);
     return l;
 }
@@ -517,13 +581,12 @@ struct meta_log *meta_log_free(struct meta_log *l)
         return NULL;
     }
     meta_snap_cancel(l);
-    meta_commit_drop(l);
+    meta_commit_deinit(l);
     timer_deinit(&l->again);
     drop_work(l);
     image_free(l->image);
     batch_ring_free(l->ring);
-    buf_deinit(&l->pending);
-    array_deinit(&l->pending_records);
+    link_gains_deinit(&l->gains);
     return mem_free(l);
 }
 
@@ -553,8 +616,8 @@ void meta_log_on_connection(struct meta_log *l, bool connected)
     switch (l->state) {
     case META_CLOSED:
     case META_BROKEN: break;
-    case META_READING: read_begin(l, l->work != NULL && l->work != l->image); break;
-    case META_TAILING: read_begin(l, false); break;
+    case META_READING:
+    case META_TAILING: read_on(l); break;
     case META_ACTIVE: meta_commit_on_connection(l); break;
     }
 }
@@ -593,6 +656,16 @@ bool meta_log_is_read(const struct meta_log *l)
 bool meta_log_is_active(const struct meta_log *l)
 {
     return l->state == META_ACTIVE;
+}
+
+const char *meta_log_trouble(const struct meta_log *l)
+{
+    return l->is_troubled ? l->why : "";
+}
+
+bool meta_log_is_gained(const struct meta_log *l, broker_id id)
+{
+    return link_gains_has(&l->gains, id);
 }
 
 const struct batch_ring *meta_log_ring(const struct meta_log *l)

@@ -51,5 +51,9 @@ void meta_log_stand_down(struct meta_log *l);
 
 const struct image *meta_log_image(const struct meta_log *l);
 bool meta_log_is_read(const struct meta_log *l); /* at least once to the end */
+/* Why what is stored cannot be trusted or understood; "" = nothing is wrong. Stays while it is read again. */
+const char *meta_log_trouble(const struct meta_log *l);
 bool meta_log_is_active(const struct meta_log *l);
+/* Whether that broker gained leaderships by the last batch that was applied. */
+bool meta_log_is_gained(const struct meta_log *l, broker_id id);
 const struct batch_ring *meta_log_ring(const struct meta_log *l);

@@ -6,6 +6,8 @@
 #include "common/base/must.h"
 #include "common/wire/messages.h"
 #include "common/zk/zk_paths.h"
+#include "controller/shell/batch_cut.h"
+#include "controller/shell/link_gains.h"
 #include "controller/shell/meta_log.h"
 #include "controller/shell/snapshot.h"
 
@@ -15,8 +17,8 @@
  * trims. Nobody else includes this. */
 
 enum {
-    META_BATCH_SIZE = 256 * 1024, /* payload at which a batch is closed */
     META_IN_FLIGHT_MAX = 8,
+    META_IN_FLIGHT_BYTES = 2 * 1024 * 1024,
     META_TRIM_KEEP = 16, /* [ZK-31] the chain check of an append needs the entry before it */
     META_RING_BYTES = 32 * 1024 * 1024,
 };
@@ -45,11 +47,6 @@ struct commit {
     wtime sent;
 };
 
-struct pending_record {
-    size_t end; /* in `pending` */
-    uint64_t seq;
-};
-
 struct meta_log {
     struct loop *loop;
     struct zk *zk;
@@ -64,6 +61,7 @@ struct meta_log {
     unsigned n_rereads;
     struct timer again;
     char why[256];
+    bool is_troubled; /* `why` says what is wrong with the log */
 
     /* /weir/meta/head as last read or written. */
     struct {
@@ -81,15 +79,16 @@ struct meta_log {
     bool tail_is_getting;
 
     struct batch_ring *ring;
+    struct link_gains gains; /* of the last batch */
 
     /* Appending. */
     uint64_t ctl_epoch;
     int32_t fence;
     uint64_t chain_index, chain_crc; /* of the last batch made, committed or not */
-    struct buf pending;
-    ARRAY(struct pending_record) pending_records;
+    struct batch_cut pending;
     STAILQ_HEAD(commit_list, commit) commits;
-    size_t n_commits;
+    size_t n_commits, commit_bytes;
+    struct timer resolve_again;
     bool is_resolving, resolve_is_under_way;
     uint64_t bytes_since_head;
 
@@ -110,8 +109,12 @@ bool meta_ask_end(struct meta_ask *a, struct meta_log **ret, uint64_t *ret_i);
 char *meta_log_path(uint64_t index); /* to be freed */
 /* Checks one batch against the chain and applies it to `image`; NULL, or why it cannot be trusted (l->why). */
 const char *meta_apply_batch(struct meta_log *l, struct image *image, struct bytes value);
+/* [ZK-32] What is stored cannot be trusted, or the image holds half a batch: read again later, not active until then. */
+void meta_log_broken(struct meta_log *l, const char *why);
 
 /* meta_commit.c */
+void meta_commit_init(struct meta_log *l);
+void meta_commit_deinit(struct meta_log *l);
 void meta_commit_start(struct meta_log *l);
 void meta_commit_drop(struct meta_log *l);
 void meta_commit_on_connection(struct meta_log *l);

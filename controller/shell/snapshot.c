@@ -2,12 +2,15 @@
 #include "controller/shell/snapshot.h"
 
 #include "common/base/crc.h"
+#include "common/base/must.h"
 #include "common/wire/messages.h"
 
-/* A chunk is closed at this size; the largest record is far below the rest up to 256 KiB. */
+/* [ZK-34] A chunk is closed at this size, and one more record is at most META_RECORD_MAX: 256 KiB together. */
 enum {
     CHUNK_SIZE = 192 * 1024
 };
+
+_Static_assert((int)CHUNK_SIZE + (int)META_RECORD_MAX <= 256 * 1024, "a chunk has at most 256 KiB");
 
 static void add_record(void *ctx, const struct meta_record *record)
 {
@@ -17,6 +20,7 @@ static void add_record(void *ctx, const struct meta_record *record)
     if (chunk->size >= CHUNK_SIZE) {
         chunk = array_push(&s->chunks);
     }
+    must(record_stored_max(record) <= META_RECORD_MAX);
     wire_append_record(record, chunk);
 }
 
@@ -46,7 +50,7 @@ int snapshot_apply(struct image *image, uint64_t index, struct bytes chunk)
     int r = 0;
 
     arena_init(&a, wire_arena_ceiling(chunk.size));
-    r = wire_decode_record_list(chunk, &a, &list);
+    r = wire_decode_record_list(chunk, &a, &list) == 0 ? 0 : IMAGE_E_BROKEN;
     for (size_t i = 0; i < list.n_records && r == 0; i++) {
         r = image_apply(image, index, &list.records[i]);
     }
@@ -54,5 +58,10 @@ int snapshot_apply(struct image *image, uint64_t index, struct bytes chunk)
     if (r < 0) {
         return err_forward(r);
     }
-    return r > 0 ? SNAPSHOT_E_BROKEN : 0;
+    switch (r) {
+    case 0: return 0;
+    case IMAGE_E_KIND: return SNAPSHOT_E_KIND;
+    case IMAGE_E_LEVEL: return SNAPSHOT_E_LEVEL;
+    default: return SNAPSHOT_E_BROKEN;
+    }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/domain/errcode.h"
 #include "tests/cluster/broker_world.h"
+#include "tests/lib/cluster.h"
 #include "tests/lib/run.h"
 #include "tests/lib/zkserver.h"
 
@@ -406,6 +407,125 @@ static void metadata_is_not_answered_before_there_is_any(void) /* [BRK-12] */
     world_free(w);
 }
 
+/* A push of one batch that `w` itself does not take into its image; its answer. */
+static void push_record(struct world *w, struct meta_record *record, struct reply *ret)
+{
+    struct msg_pushed_batch pushed = {.index = w->applied + 1};
+    struct msg_push_request m = {.ctl_epoch = w->ctl_epoch,
+            .prev_crc64 = w->crc,
+            .batches = &pushed,
+            .n_batches = 1};
+    struct msg_batch batch = {.ctl_epoch = w->ctl_epoch,
+            .index = w->applied + 1,
+            .first_seq = w->seq + 1,
+            .prev_crc64 = w->crc};
+    struct rpc_out *out = rpc_out_new();
+    struct buf payload = {0}, bytes = {0};
+
+    record->seq = batch.first_seq;
+    record->why = (struct meta_why){.cause = CAUSE_ADMIN, .actor = "", .reason = "", .inputs = ""};
+    wire_append_record(record, &payload);
+    batch.payload = (struct bytes){.at = payload.data, .size = payload.size};
+    batch.crc64 = msg_batch_crc(&batch);
+    wire_encode_batch(&batch, &bytes);
+    pushed.batch = (struct bytes){.at = bytes.data, .size = bytes.size};
+    wire_encode_push_request(&m, rpc_out_buf(out));
+    buf_deinit(&payload);
+    buf_deinit(&bytes);
+    call(w, w->controller, API_PUSH, out, ret);
+}
+
+/* [ZK-44] It stops applying and leading, says both levels, and what it has stays. */
+static void a_newer_feature_level_fences_the_broker_and_deletes_nothing(void)
+{
+    struct world *w = world_serving();
+    struct meta_record level = {.kind = META_FEATURE_SET}, gone = {.kind = META_REMOVE_TOPIC};
+    uint64_t applied = w->applied;
+    struct buf body = {0};
+    struct reply r;
+
+    CHECK_EQ(produce(w, -1, "kept", 1, 0).error, ERRCODE_NONE);
+    level.feature.name = "metadata.version";
+    level.feature.level = META_FEATURE_LEVEL + 1;
+    push_record(w, &level, &r);
+    CHECK_EQ(r.error, ERRCODE_UNKNOWN_SERVER_ERROR);
+    CHECK(strstr(r.detail, "feature level 2 is in force") != NULL);
+    CHECK(strstr(r.detail, "knows levels up to 1") != NULL);
+    reply_free(&r);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NOT_LEADER_OR_FOLLOWER);
+    gone.remove_topic.id = topic_id(1);
+    push_record(w, &gone, &r);
+    CHECK(r.error != ERRCODE_NONE);
+    reply_free(&r);
+    CHECK_EQ(w->applied, applied);
+    CHECK(folder_exists(w, "orders-0"));
+    CHECK(file_has(w->log, "event=metadata_refused"));
+    CHECK_EQ(http_request(w->http_port, "GET", "/readyz", NULL, false, &body), 503);
+    CHECK(strstr(buf_str(&body), "feature level 2 is in force") != NULL);
+    buf_deinit(&body);
+    world_free(w);
+}
+
+/* [ZK-45] A controller that is older than the level in force is not believed. */
+static void a_controller_below_the_level_in_force_is_refused(void)
+{
+    struct world *w = world_serving();
+    struct meta_record level = {.kind = META_FEATURE_SET};
+    struct msg_hello_request m = {.client_id = "test",
+            .role = ROLE_CONTROLLER,
+            .cluster_id = w->cluster_id,
+            .library = "test",
+            .library_version = "0.0.9",
+            .feature_level = 0,
+            .ctl_epoch = w->ctl_epoch,
+            .controller_id = 2};
+    struct rpc_out *out = rpc_out_new();
+    struct reply r;
+
+    level.feature.name = "metadata.version";
+    level.feature.level = META_FEATURE_LEVEL;
+    commit(w, &level, 1);
+    push(w);
+    rpc_conn_close(w->client);
+    w->client = dial(w);
+    wire_encode_hello_request(&m, rpc_out_buf(out));
+    call(w, w->client, API_HELLO, out, &r);
+    CHECK_EQ(r.error, ERRCODE_NOT_CONTROLLER);
+    CHECK(strstr(r.detail, "0.0.9 knows feature levels up to 0, and level 1 is in force") != NULL);
+    reply_free(&r);
+    world_free(w);
+}
+
+/* [BRK-6] What was applied is acknowledged again and changes nothing; what comes too early is asked for. */
+static void duplicates_are_acknowledged_and_gaps_are_asked_for(void)
+{
+    struct world *w = world_serving();
+    struct msg_pushed_batch pushed[2] = {{0}};
+    struct msg_push_request m = {.ctl_epoch = w->ctl_epoch, .batches = pushed};
+    struct rpc_out *out = rpc_out_new();
+    uint64_t applied = w->applied;
+    struct reply r;
+
+    for (size_t i = 0; i < 2; i++) { /* the first two once more */
+        pushed[i] = (struct msg_pushed_batch){.index = i + 1,
+                .batch = {.at = w->batches.items[i].data, .size = w->batches.items[i].size}};
+    }
+    m.n_batches = 2;
+    wire_encode_push_request(&m, rpc_out_buf(out));
+    call(w, w->controller, API_PUSH, out, &r);
+    push_answered(w, &r, false);
+    CHECK_EQ(w->applied, applied);
+    pushed[0].index = applied + 2;
+    m.n_batches = 1;
+    out = rpc_out_new();
+    wire_encode_push_request(&m, rpc_out_buf(out));
+    call(w, w->controller, API_PUSH, out, &r);
+    push_answered(w, &r, true);
+    CHECK_EQ(w->applied, applied);
+    CHECK_EQ(produce(w, -1, "on", 1, 0).error, ERRCODE_NONE);
+    world_free(w);
+}
+
 static void a_batch_that_does_not_continue_the_chain_is_not_applied(void) /* [BRK-6] */
 {
     struct world *w = world_serving();
@@ -543,6 +663,9 @@ static const struct check_case cases[] = {
         CASE(acks_zero_has_no_answer_and_an_error_closes),
         CASE(unknown_and_misplaced_requests_are_refused),
         CASE(a_deposed_controller_is_refused),
+        CASE(a_newer_feature_level_fences_the_broker_and_deletes_nothing),
+        CASE(a_controller_below_the_level_in_force_is_refused),
+        CASE(duplicates_are_acknowledged_and_gaps_are_asked_for),
         CASE(metadata_names_brokers_topics_and_controllers),
         CASE(a_removed_topics_log_goes_away_and_its_name_is_free),
         CASE(a_fenced_broker_does_not_serve),

@@ -11,6 +11,7 @@
 #include "common/zk/zk_paths.h"
 #include "tests/lib/check.h"
 #include "tests/lib/loop_until.h"
+#include "tests/lib/meta_walk.h"
 #include "tests/lib/run.h"
 #include "tests/lib/zkserver.h"
 
@@ -237,60 +238,7 @@ static void end(void)
     t.connect = mem_free(t.connect);
 }
 
-/* --- The log ----------------------------------------------------------------------------------- */
-
-struct log_facts {
-    uint64_t first, last, last_epoch, head;
-    size_t n_writers; /* NewController records */
-};
-
-/* [ZK-30] Reads the whole log: no gap, a whole chain, epochs that only rise, each opened by its NewController. */
-static void read_log(struct log_facts *ret)
-{
-    struct outcome names = {0}, o = {0};
-    uint64_t crc = 0;
-
-    *ret = (struct log_facts){0};
-    CHECK_EQ(list(ZK_PATH_META_LOG, &names), ZK_OK);
-    ARRAY_FOREACH (name, &names.names) {
-        char path[128];
-        struct arena a;
-        struct msg_batch b = {0};
-        struct msg_record_list records = {0};
-        snprintf(path, sizeof(path), "%s/%s", ZK_PATH_META_LOG, *name);
-        CHECK_EQ(get(path, &o), ZK_OK);
-        arena_init(&a, 0);
-        CHECK_EQ(wire_decode_batch((struct bytes){o.data.data, o.data.size}, &a, &b), 0);
-        CHECK_EQ(b.index, strtoull(*name, NULL, 16));
-        CHECK_EQ(b.crc64, msg_batch_crc(&b));
-        CHECK(ret->last == 0 || b.index == ret->last + 1);
-        CHECK(ret->last == 0 || b.prev_crc64 == crc);
-        CHECK_EQ(wire_decode_record_list(b.payload, &a, &records), 0);
-        CHECK(records.n_records > 0);
-        if (ret->last != 0 && b.ctl_epoch != ret->last_epoch) {
-            CHECK(b.ctl_epoch > ret->last_epoch);
-            CHECK_EQ(records.records[0].kind, META_NEW_CONTROLLER);
-        }
-        for (size_t i = 0; i < records.n_records; i++) {
-            ret->n_writers += records.records[i].kind == META_NEW_CONTROLLER;
-        }
-        crc = b.crc64;
-        ret->first = ret->first == 0 ? b.index : ret->first;
-        ret->last = b.index;
-        ret->last_epoch = b.ctl_epoch;
-        arena_deinit(&a);
-    }
-    if (get(ZK_PATH_META_HEAD, &o) == ZK_OK) {
-        struct arena a;
-        struct msg_snap_head h = {0};
-        arena_init(&a, 0);
-        CHECK_EQ(wire_decode_snap_head((struct bytes){o.data.data, o.data.size}, &a, &h), 0);
-        ret->head = h.index;
-        arena_deinit(&a);
-    }
-    outcome_deinit(&names);
-    outcome_deinit(&o);
-}
+/* --- [ZK-30] The log ----------------------------------------------------------------------------------- */
 
 static void await_log(uint64_t index)
 {
@@ -318,6 +266,8 @@ static struct {
     unsigned n_hellos, n_snapshots, n_beats;
     bool is_broken;
     bool holds_back; /* does not say that it is ready */
+    unsigned n_needs; /* so many pushes more are answered with NEED */
+    uint32_t level, hello_level; /* feature levels of its registration and of its Hello */
 } b;
 
 static void answer(struct rpc_conn *c, struct rpc_request *r, struct rpc_out *out)
@@ -334,7 +284,7 @@ static void on_hello(struct rpc_conn *c, struct rpc_request *r)
     struct msg_hello_response response = {.broker = 7,
             .broker_epoch = b.epoch,
             .version = "test",
-            .feature_level = 1,
+            .feature_level = b.hello_level,
             .max_request_bytes = 1024 * 1024,
             .applied_index = at.index,
             .applied_crc64 = at.crc};
@@ -390,6 +340,11 @@ static void on_push(struct rpc_conn *c, struct rpc_request *r)
 
     arena_init(&a, 0);
     b.is_broken |= wire_decode_push_request(r->body, &a, &m) != 0 || m.ctl_epoch != b.ctl_epoch;
+    if (b.n_needs > 0) {
+        b.n_needs--;
+        response.need = true;
+        m = (struct msg_push_request){0};
+    }
     if (m.has_snapshot) {
         if (m.snapshot.chunk == 0) {
             image_free(b.image);
@@ -476,7 +431,7 @@ static void register_broker(const struct uuid *cluster_id)
             .prev_epoch = -1,
             .boot_id = "",
             .version = "test",
-            .feature_level = 1};
+            .feature_level = b.level};
     struct buf value = {0};
 
     wire_encode_broker_reg(&m, &value);
@@ -501,6 +456,8 @@ static void broker_begin(void)
     b.ctl_epoch = 0;
     b.n_hellos = b.n_snapshots = b.n_beats = 0;
     b.is_broken = b.holds_back = false;
+    b.n_needs = 0;
+    b.level = b.hello_level = META_FEATURE_LEVEL;
     CHECK_EQ(listener_new(t.loop, "127.0.0.1", 0, on_accept, NULL, &b.listener), 0);
 }
 
@@ -534,7 +491,7 @@ static bool knows_new_controller(void *ctx)
 static void one_is_elected_and_sigkill_hands_over(void)
 {
     struct outcome o = {0};
-    struct log_facts facts;
+    struct meta_walk facts;
     uint64_t epoch = 0;
     int first = 0, second = 0;
 
@@ -556,7 +513,7 @@ static void one_is_elected_and_sigkill_hands_over(void)
     kill_controller(second);
     CHECK_EQ(await_active(epoch + 1, &epoch), first);
     await_log(3);
-    read_log(&facts);
+    meta_walk(t.connect, &facts, NULL, NULL);
     CHECK_EQ(facts.first, 1);
     CHECK_EQ(facts.last, 3);
     CHECK_EQ(facts.n_writers, 3);
@@ -590,7 +547,7 @@ static void sigterm_hands_over_at_once(void)
 static void a_broker_is_told_everything_across_controllers(void)
 {
     const struct uuid none = {{0}};
-    struct log_facts facts;
+    struct meta_walk facts;
     uint64_t epoch = 0;
     int first = 0;
     unsigned beats = 0;
@@ -615,7 +572,7 @@ static void a_broker_is_told_everything_across_controllers(void)
     register_broker(&b.cluster_id); /* a new incarnation is purged, ready, unfenced again */
     CHECK(loop_until(t.loop, TAKEOVER_MS, is_unfenced, NULL));
     CHECK(!b.is_broken);
-    read_log(&facts);
+    meta_walk(t.connect, &facts, NULL, NULL);
     CHECK_EQ(facts.last, image_position(b.image).index);
     broker_end();
     end();
@@ -687,7 +644,7 @@ static void snapshots_are_written_and_the_log_is_trimmed(void)
 {
     const struct uuid none = {{0}};
     struct outcome o = {0};
-    struct log_facts facts, later;
+    struct meta_walk facts, later;
     uint64_t epoch = 0;
 
     begin("snapshot");
@@ -699,7 +656,7 @@ static void snapshots_are_written_and_the_log_is_trimmed(void)
         CHECK(loop_until(t.loop, TAKEOVER_MS, is_unfenced, NULL));
     }
     loop_for(t.loop, 500); /* the clean-up behind the last snapshot */
-    read_log(&facts);
+    meta_walk(t.connect, &facts, NULL, NULL);
     CHECK(facts.head > 16);
     CHECK_EQ(facts.first, facts.head - 15);
     CHECK(facts.last - facts.head < 16);
@@ -710,7 +667,7 @@ static void snapshots_are_written_and_the_log_is_trimmed(void)
     (void)await_active(epoch + 1, &epoch);
     CHECK(loop_until(t.loop, TAKEOVER_MS, knows_new_controller, &epoch));
     CHECK(is_unfenced(NULL));
-    read_log(&later);
+    meta_walk(t.connect, &later, NULL, NULL);
     CHECK_EQ(later.last, facts.last + 1);
     image_free(b.image); /* a broker that forgot everything */
     b.image = image_new();
@@ -778,7 +735,7 @@ static void a_gap_in_the_log_is_refused(void)
 /* [ZK-21] A controller that ZooKeeper does not answer stops acting; when it is back, one acts again. */
 static void silence_of_zookeeper_deposes(void)
 {
-    struct log_facts facts;
+    struct meta_walk facts;
     uint64_t epoch = 0;
     int id = 0;
 
@@ -792,14 +749,14 @@ static void silence_of_zookeeper_deposes(void)
     zkserver_resume(t.server, 0);
     (void)await_active(epoch + 1, &epoch);
     await_log(2);
-    read_log(&facts);
+    meta_walk(t.connect, &facts, NULL, NULL);
     CHECK_EQ(facts.n_writers, facts.last);
     end();
 }
 
 static void zookeeper_killed_and_back_keeps_the_log(void)
 {
-    struct log_facts facts;
+    struct meta_walk facts;
     uint64_t epoch = 0;
 
     begin("restart");
@@ -813,7 +770,7 @@ static void zookeeper_killed_and_back_keeps_the_log(void)
     CHECK(loop_until(t.loop, 20000, is_connected, NULL));
     (void)await_active(epoch + 1, &epoch);
     await_log(2);
-    read_log(&facts);
+    meta_walk(t.connect, &facts, NULL, NULL);
     CHECK_EQ(facts.first, 1);
     CHECK_EQ(facts.last, 2);
     end();
@@ -830,7 +787,7 @@ static bool is_registered(void *ctx)
 static void a_commit_without_an_answer_is_resolved(void)
 {
     const struct uuid none = {{0}};
-    struct log_facts facts;
+    struct meta_walk facts;
     uint64_t epoch = 0;
 
     begin("unknown");
@@ -859,14 +816,72 @@ static void a_commit_without_an_answer_is_resolved(void)
     }
     CHECK(!log_has(1, "leadership_lost"));
     CHECK(!b.is_broken);
-    read_log(&facts);
+    meta_walk(t.connect, &facts, NULL, NULL);
     CHECK_EQ(facts.n_writers, 1);
     CHECK_EQ(facts.last, image_position(b.image).index);
     broker_end();
     end();
 }
 
+/* [ZK-41] A broker that cannot use a push gets the same again, and then a snapshot. */
+static void a_broker_that_needs_more_gets_a_snapshot(void)
+{
+    const struct uuid none = {{0}};
+    uint64_t epoch = 0;
+
+    begin("need");
+    broker_begin();
+    start_controller(1);
+    (void)await_active(1, &epoch);
+    b.n_needs = 1;
+    register_broker(&none);
+    CHECK(loop_until(t.loop, TAKEOVER_MS, is_unfenced, NULL));
+    CHECK_EQ(b.n_snapshots, 0);
+    b.n_needs = 2;
+    register_broker(&none);
+    CHECK(loop_until(t.loop, TAKEOVER_MS, is_unfenced, NULL));
+    CHECK_EQ(b.n_snapshots, 1);
+    b.n_needs = 5; /* too often: it is dialled again */
+    register_broker(&none);
+    CHECK(loop_until(t.loop, TAKEOVER_MS, is_unfenced, NULL));
+    CHECK(log_has(1, "it cannot use what is pushed to it"));
+    CHECK(!b.is_broken);
+    broker_end();
+    end();
+}
+
+/* [ZK-45] */
+static void a_broker_below_the_level_in_force_is_refused(void)
+{
+    const struct uuid none = {{0}};
+    uint64_t epoch = 0;
+
+    begin("below");
+    broker_begin();
+    start_controller(1);
+    (void)await_active(1, &epoch);
+    await_log(1);
+    b.level = 0;
+    register_broker(&none);
+    loop_for(t.loop, 500);
+    CHECK_WITHIN(5000, log_has(1, "registration_refused"));
+    CHECK(log_has(1, "knows feature levels up to 0, and level 1 is in force"));
+    CHECK_EQ(b.n_hellos, 0);
+    b.level = 1;
+    b.hello_level = 0;
+    register_broker(&none);
+    loop_for(t.loop, 2500);
+    CHECK(log_has(1, "it does not know the feature level that is in force"));
+    CHECK(!is_unfenced(NULL));
+    b.hello_level = 1;
+    CHECK(loop_until(t.loop, TAKEOVER_MS, is_unfenced, NULL));
+    broker_end();
+    end();
+}
+
 static const struct check_case cases[] = {
+        CASE(a_broker_that_needs_more_gets_a_snapshot),
+        CASE(a_broker_below_the_level_in_force_is_refused),
         CASE(one_is_elected_and_sigkill_hands_over),
         CASE(sigterm_hands_over_at_once),
         CASE(a_broker_is_told_everything_across_controllers),

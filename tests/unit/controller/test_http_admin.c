@@ -62,6 +62,11 @@ const struct image *controller_image(const struct controller *c)
     return c->world.image;
 }
 
+const char *controller_metadata_trouble(const struct controller *c)
+{
+    return "";
+}
+
 bool controller_is_metadata_read(const struct controller *c)
 {
     return c->world.view.is_metadata_read;
