@@ -57,8 +57,8 @@ void data_loops_stop(struct data_loops *d);
 void data_loops_deinit(struct data_loops *d);
 /* A partition's wake-ups to their loops. Thread: any. */
 void data_loops_wake(struct data_loops *d, const struct partition_wake *wakes, size_t n);
-/* The loop whose turn it is for background work of a partition. Thread: any. */
-struct loop *data_loops_for(struct data_loops *d, const struct partition_key *key);
+/* Index of the loop whose turn it is for background work of a partition. Thread: any. */
+uint32_t data_loops_for(const struct data_loops *d, const struct partition_key *key);
 
 enum {
     CLIENT_CONN_MAGIC = 0x57636c69

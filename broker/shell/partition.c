@@ -281,7 +281,8 @@ void partition_open(struct partition *p)
     hold_end(&h);
 }
 
-void partition_order(struct partition *p, const struct partition_order *order, struct loop *loop)
+void partition_order(
+        struct partition *p, const struct partition_order *order, struct loop_tasks *tasks)
 {
     bool must_post;
 
@@ -295,7 +296,7 @@ void partition_order(struct partition *p, const struct partition_order *order, s
     (void)pthread_mutex_unlock(&p->inbox_lock);
     if (must_post) {
         (void)partition_ref(p); /* the task's */
-        loop_post(loop, &p->drain_task);
+        STAILQ_INSERT_TAIL(tasks, &p->drain_task, entry);
     }
 }
 

@@ -99,8 +99,10 @@ void partition_unref(struct partition *p);            /* Thread: any */
 
 /* Opens an existing log; a damaged one fails the replica and is logged. Thread: pool (recovery at start). */
 void partition_open(struct partition *p);
-/* Leaves the newest order in the inbox and has it drained on `loop`. Thread: control. */
-void partition_order(struct partition *p, const struct partition_order *order, struct loop *loop);
+/* Leaves the newest order in the inbox. When nobody is on the way to drain it, the task that does is added to `tasks`:
+ * the caller posts them on the partition's loop. Thread: control. */
+void partition_order(
+        struct partition *p, const struct partition_order *order, struct loop_tasks *tasks);
 /* Carries out what is in the inbox now. For an orderly end without loops. Thread: any but control. */
 void partition_drain(struct partition *p);
 

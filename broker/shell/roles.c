@@ -7,17 +7,52 @@
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 
-static void order(struct broker *b, struct partition *p, const struct partition_order *o)
+/* Orders of one round, by loop: a restarted broker has tens of thousands, and each data loop is woken once for its own. */
+struct round {
+    struct broker *b;
+    struct loop_tasks *tasks; /* one list a data loop */
+};
+
+static void round_begin(struct round *r, struct broker *b)
 {
-    partition_order(p, o, data_loops_for(&b->data, &p->key));
+    *r = (struct round){.b = b, .tasks = mem_new_n(struct loop_tasks, b->data.n)};
+    for (uint32_t i = 0; i < b->data.n; i++) {
+        STAILQ_INIT(&r->tasks[i]);
+    }
 }
 
-/* One partition of the image. */
-static void follow(struct broker *b,
+static void round_end(struct round *r)
+{
+    for (uint32_t i = 0; i < r->b->data.n; i++) {
+        loop_post_all(r->b->data.items[i].loop, &r->tasks[i]);
+    }
+    r->tasks = mem_free(r->tasks);
+}
+
+static void order(struct round *r, struct partition *p, const struct partition_order *o)
+{
+    partition_order(p, o, &r->tasks[data_loops_for(&r->b->data, &p->key)]);
+}
+
+/* No replica here any more: the log stays. */
+static void stop(struct round *r, const struct partition_state *state)
+{
+    struct partition *p =
+            partitions_get(&r->b->partitions, &state->topic_id, state->partition);
+
+    if (p != NULL) {
+        order(r, p, &(struct partition_order){.kind = PARTITION_STOP});
+        partition_unref(p);
+    }
+}
+
+/* One partition of the image that has a replica here. */
+static void follow(struct round *r,
         const struct image_topic *topic,
         const struct topic_settings *settings,
         const struct partition_state *state)
 {
+    struct broker *b = r->b;
     struct partition_order o = {.kind = PARTITION_BECOME,
             .record = *state,
             .may_lead = broker_may_lead(b),
@@ -25,16 +60,6 @@ static void follow(struct broker *b,
     size_t n_before = b->partitions.n;
     struct partition *p;
 
-    partitions_know_topic(&b->partitions, &topic->id);
-    if (!broker_set_has(&state->replicas, b->id)) {
-        p = partitions_get(&b->partitions, &state->topic_id, state->partition);
-        if (p != NULL) {
-            o.kind = PARTITION_STOP; /* no replica here any more; the log stays */
-            order(b, p, &o);
-            partition_unref(p);
-        }
-        return;
-    }
     p = partitions_ensure(&b->partitions, &state->topic_id, state->partition, topic->name);
     if (p == NULL) {
         log_error("roles", "no_folder", KV_STR("topic", topic->name),
@@ -42,53 +67,64 @@ static void follow(struct broker *b,
                 KV_STR("reason", "every log directory has failed"));
         return;
     }
-    order(b, p, &o);
+    order(r, p, &o);
     if (b->partitions.n != n_before) {
         keeper_catalog_changed(b->keeper);
     }
 }
 
-static void follow_topic(struct broker *b, const struct image_topic *topic)
+static void follow_topic(struct round *r, const struct image_topic *topic)
 {
-    struct topic_settings settings = topic_settings_of(b->image, topic);
+    struct topic_settings settings = topic_settings_of(r->b->image, topic);
 
     for (int32_t i = 0; i < topic->n_partitions; i++) {
-        follow(b, topic, &settings, &topic->partitions[i]);
+        if (broker_set_has(&topic->partitions[i].replicas, r->b->id)) {
+            follow(r, topic, &settings, &topic->partitions[i]);
+        }
     }
 }
 
 void roles_remove_topic(struct broker *b, const struct image_topic *topic)
 {
+    struct round r;
+
+    round_begin(&r, b);
     partitions_forget_topic(&b->partitions, &topic->id);
     for (int32_t i = 0; i < topic->n_partitions; i++) {
         struct partition *p = partitions_take(&b->partitions, &topic->id, i);
 
         if (p != NULL) {
-            order(b, p, &(struct partition_order){.kind = PARTITION_DELETE});
+            order(&r, p, &(struct partition_order){.kind = PARTITION_DELETE});
             keeper_trash(b->keeper, p); /* takes the reference */
             keeper_catalog_changed(b->keeper);
         }
     }
+    round_end(&r);
 }
 
 void roles_all(struct broker *b)
 {
     struct partition **all;
+    struct round r;
     size_t n;
 
+    round_begin(&r, b);
     partitions_know_image(&b->partitions, b->image);
     for (size_t i = 0; i < image_n_topics(b->image); i++) {
-        follow_topic(b, image_topic_at(b->image, i));
+        follow_topic(&r, image_topic_at(b->image, i));
     }
     /* [BRK-10] What no image names is left alone: an empty or older image must not wipe a broker. */
     all = partitions_all(&b->partitions, &n);
     for (size_t i = 0; i < n; i++) {
-        if (image_partition(b->image, &all[i]->key.topic_id, all[i]->key.number) == NULL) {
-            order(b, all[i], &(struct partition_order){.kind = PARTITION_STOP});
+        const struct partition_state *s =
+                image_partition(b->image, &all[i]->key.topic_id, all[i]->key.number);
+        if (s == NULL || !broker_set_has(&s->replicas, b->id)) {
+            order(&r, all[i], &(struct partition_order){.kind = PARTITION_STOP});
         }
         partition_unref(all[i]);
     }
     (void)mem_free(all);
+    round_end(&r);
 }
 
 static bool is_about_me(const struct broker *b, const struct meta_record *r)
@@ -110,8 +146,9 @@ static bool is_about_me(const struct broker *b, const struct meta_record *r)
     return false;
 }
 
-static void after_record(struct broker *b, const struct meta_record *r)
+static void after_record(struct round *round, const struct meta_record *r)
 {
+    struct broker *b = round->b;
     const struct image_topic *topic;
 
     if (r->kind == META_PARTITION_STATE) {
@@ -119,21 +156,28 @@ static void after_record(struct broker *b, const struct meta_record *r)
                 image_partition(b->image, &r->partition.topic_id, r->partition.partition);
 
         topic = image_topic_by_id(b->image, &r->partition.topic_id);
-        if (topic != NULL && p != NULL) { /* else removed later in the same batch */
+        if (topic == NULL || p == NULL) { /* removed later in the same batch */
+            return;
+        }
+        partitions_know_topic(&b->partitions, &topic->id);
+        if (broker_set_has(&p->replicas, b->id)) {
             struct topic_settings settings = topic_settings_of(b->image, topic);
 
-            follow(b, topic, &settings, p);
+            follow(round, topic, &settings, p);
+        } else {
+            stop(round, p);
         }
     } else if (r->kind == META_CONFIG_SET && r->config_set.scope == CONFIG_TOPIC) {
         topic = image_topic_by_id(b->image, &r->config_set.topic_id);
         if (topic != NULL) {
-            follow_topic(b, topic);
+            follow_topic(round, topic);
         }
     }
 }
 
 void roles_after_records(struct broker *b, const struct msg_record_list *records)
 {
+    struct round round;
     bool all = false;
 
     for (size_t i = 0; i < records->n_records && !all; i++) {
@@ -143,9 +187,11 @@ void roles_after_records(struct broker *b, const struct msg_record_list *records
         roles_all(b);
         return;
     }
+    round_begin(&round, b);
     for (size_t i = 0; i < records->n_records; i++) {
-        after_record(b, &records->records[i]);
+        after_record(&round, &records->records[i]);
     }
+    round_end(&round);
 }
 
 struct msg_partition_ref *roles_failed(struct broker *b, size_t *ret_n)

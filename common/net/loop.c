@@ -33,7 +33,7 @@ struct loop {
 
     /* Guards `tasks` and `is_woken`. */
     pthread_mutex_t lock;
-    STAILQ_HEAD(loop_tasks, loop_task) tasks;
+    struct loop_tasks tasks;
     bool is_woken; /* the eventfd was written for what is queued */
 
     atomic_bool is_stopping;
@@ -74,15 +74,22 @@ static void wake_write(const struct loop *loop)
     }
 }
 
-/* Runs what was queued when it began; what those tasks post comes in the next turn, so that sockets
- * are seen too. */
+/* Runs what was queued when it began, up to a limit; the rest and what those tasks post comes in
+ * the next turn, so that sockets are seen too. */
 static bool run_tasks(struct loop *loop)
 {
     struct loop_tasks burst = STAILQ_HEAD_INITIALIZER(burst);
 
     must(pthread_mutex_lock(&loop->lock) == 0);
-    STAILQ_CONCAT(&burst, &loop->tasks);
-    loop->is_woken = false;
+    for (int n = 0; n < LOOP_TASKS_A_TURN && !STAILQ_EMPTY(&loop->tasks); n++) {
+        struct loop_task *task = STAILQ_FIRST(&loop->tasks);
+        STAILQ_REMOVE_HEAD(&loop->tasks, entry);
+        STAILQ_INSERT_TAIL(&burst, task, entry);
+    }
+    loop->is_woken = !STAILQ_EMPTY(&loop->tasks);
+    if (loop->is_woken) {
+        wake_write(loop);
+    }
     must(pthread_mutex_unlock(&loop->lock) == 0);
 
     bool had_any = !STAILQ_EMPTY(&burst);
@@ -239,6 +246,20 @@ void loop_post(struct loop *loop, struct loop_task *task)
     if (!loop->is_woken) {
         loop->is_woken = true;
         /* Inside the lock: once it is open, the loop may run this task, stop and be freed. */
+        wake_write(loop);
+    }
+    must(pthread_mutex_unlock(&loop->lock) == 0);
+}
+
+void loop_post_all(struct loop *loop, struct loop_tasks *tasks)
+{
+    if (STAILQ_EMPTY(tasks)) {
+        return;
+    }
+    must(pthread_mutex_lock(&loop->lock) == 0);
+    STAILQ_CONCAT(&loop->tasks, tasks);
+    if (!loop->is_woken) {
+        loop->is_woken = true;
         wake_write(loop);
     }
     must(pthread_mutex_unlock(&loop->lock) == 0);

@@ -49,6 +49,15 @@ struct loop_task {
 
 void loop_post(struct loop *loop, struct loop_task *task);
 
+/* Many tasks at once, with one lock and one wake-up; empties the list. A loop runs at most
+ * LOOP_TASKS_A_TURN of what is posted before it looks at its sockets and timers again. */
+enum {
+    LOOP_TASKS_A_TURN = 256
+};
+
+STAILQ_HEAD(loop_tasks, loop_task);
+void loop_post_all(struct loop *loop, struct loop_tasks *tasks);
+
 /* One-shot deadline timer on a loop. Never early; up to 5 ms late on an idle loop (the kernel's
  * coarse clock and epoll's milliseconds). fn may set, cancel or deinit its own timer. Thread:
  * owner. */

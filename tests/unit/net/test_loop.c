@@ -99,6 +99,58 @@ static void tasks_left_behind_run_when_the_loop_is_freed(void)
     CHECK_EQ(order.n_wrong, 0);
 }
 
+/* --- Many at once -------------------------------------------------------------------------------- */
+
+struct crowd {
+    struct loop *loop;
+    unsigned n_run, n_run_at_ring;
+};
+
+struct crowd_task {
+    struct loop_task task;
+    struct crowd *crowd;
+};
+
+static void run_one_of_many(struct loop_task *task)
+{
+    struct crowd *c = container_of(task, struct crowd_task, task)->crowd;
+
+    if (++c->n_run == 3 * LOOP_TASKS_A_TURN) {
+        loop_stop(c->loop);
+    }
+}
+
+static void ring_between(void *ctx)
+{
+    struct crowd *c = ctx;
+
+    c->n_run_at_ring = c->n_run;
+}
+
+static void tasks_posted_together_let_timers_pass(void)
+{
+    struct crowd c = {.loop = loop_new("crowd")};
+    struct crowd_task *tasks = mem_new_n(struct crowd_task, 3 * LOOP_TASKS_A_TURN);
+    struct loop_tasks list = STAILQ_HEAD_INITIALIZER(list);
+    struct timer timer;
+
+    timer_init(&timer, c.loop, ring_between, &c);
+    for (int i = 0; i < 3 * LOOP_TASKS_A_TURN; i++) {
+        tasks[i] = (struct crowd_task){.task.run = run_one_of_many, .crowd = &c};
+        STAILQ_INSERT_TAIL(&list, &tasks[i].task, entry);
+    }
+    loop_post_all(c.loop, &list);
+    CHECK(STAILQ_EMPTY(&list));
+    loop_post_all(c.loop, &list); /* none: nothing to do */
+    timer_set(&timer, 0);
+    loop_run(c.loop);
+    CHECK_EQ(c.n_run, 3 * LOOP_TASKS_A_TURN);
+    CHECK(c.n_run_at_ring <= LOOP_TASKS_A_TURN);
+    timer_deinit(&timer);
+    loop_free(c.loop);
+    mem_free(tasks);
+}
+
 struct repeating_task {
     struct loop_task task;
     struct loop *loop;
@@ -416,6 +468,7 @@ static const struct check_case cases[] = {
         CASE(posts_of_four_threads_arrive_in_the_order_of_each),
         CASE(tasks_left_behind_run_when_the_loop_is_freed),
         CASE(task_may_post_itself_again_and_stop_the_loop),
+        CASE(tasks_posted_together_let_timers_pass),
         CASE(timer_rings_once_and_never_early),
         CASE(timer_may_be_set_inside_its_own_function),
         CASE(cancelled_or_postponed_timer_does_not_ring),
