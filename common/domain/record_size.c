@@ -8,7 +8,7 @@ enum {
     FIELD_MAX = 15,
     NUMBER_MAX = 5 + 10,
     UUID_FIELD = 2 + 16,
-    RECORD_FIXED = 5 * NUMBER_MAX, /* tag and length of the record and of its kind; seq, time, cause */
+    RECORD_FIXED = 5 * NUMBER_MAX, /* of the record and of its kind; seq, time, cause */
     SET_MAX = FIELD_MAX + REPLICAS_MAX * 5,
 };
 

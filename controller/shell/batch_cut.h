@@ -12,7 +12,7 @@
  * ZooKeeper that writes one (payload, the rest of a Batch, three paths) stays far below the 512
  * KiB that zk_multi() takes. Pure. Thread: control. */
 enum {
-    BATCH_CUT_SIZE = 256 * 1024 - 256, /* payload; with the rest of a Batch around it at most 256 KiB */
+    BATCH_CUT_SIZE = 256 * 1024 - 256, /* payload; the whole Batch has at most 256 KiB */
     BATCH_CUT_AROUND = 128,            /* what a Batch has at most beside its payload */
 };
 

@@ -122,13 +122,14 @@ static void flush(struct meta_log *l)
 
 /* --- Done -------------------------------------------------------------------------------------- */
 
-/* Applies what is done, in order. False: we stood down meanwhile, everything was dropped. */
+/* Applies what is done, in order: one batch a turn, because a large one takes milliseconds and up to eight are answered
+ * together. False: we stood down meanwhile, everything was dropped. [ZK-35] */
 static bool settle(struct meta_log *l)
 {
     uint64_t round = l->round;
-    struct commit *commit = NULL;
+    struct commit *commit = STAILQ_FIRST(&l->commits);
 
-    while ((commit = STAILQ_FIRST(&l->commits)) != NULL && commit->state == COMMIT_DONE) {
+    if (commit != NULL && commit->state == COMMIT_DONE && l->apply_again.deadline == WTIME_NEVER) {
         uint64_t index = commit->index, last_seq = commit->last_seq;
         const char *why = meta_apply_batch(
                 l, l->image, (struct bytes){.at = commit->bytes.data, .size = commit->bytes.size});
@@ -148,6 +149,10 @@ static bool settle(struct meta_log *l)
         l->n_commits--;
         l->commit_bytes -= commit->bytes.size;
         commit_free(commit);
+        commit = STAILQ_FIRST(&l->commits);
+        if (commit != NULL && commit->state == COMMIT_DONE) {
+            timer_set(&l->apply_again, 0);
+        }
         l->options.on_applied(l->options.ctx, index, last_seq, true);
         if (l->round != round) {
             return false;
@@ -180,6 +185,15 @@ static void go_on(struct meta_log *l)
     }
     flush(l);
     meta_snap_maybe(l);
+}
+
+static void on_apply_again(void *ctx)
+{
+    struct meta_log *l = ctx;
+
+    if (l->state == META_ACTIVE) {
+        go_on(l);
+    }
 }
 
 static void on_sent(void *ctx, enum zk_rc rc, int failed_op)
@@ -287,6 +301,9 @@ static void resolve(struct meta_log *l)
         l->is_resolving = false;
         return;
     }
+    if (commit->state == COMMIT_DONE) { /* known, and applied in the next turn */
+        return;
+    }
     must(commit->state == COMMIT_UNKNOWN);
     if (l->resolve_is_under_way) { /* at most one: its answer may send everything again */
         return;
@@ -316,6 +333,7 @@ void meta_commit_init(struct meta_log *l)
 {
     STAILQ_INIT(&l->commits);
     timer_init(&l->resolve_again, l->loop, on_resolve_again, l);
+    timer_init(&l->apply_again, l->loop, on_apply_again, l);
 }
 
 void meta_commit_deinit(struct meta_log *l)
@@ -323,6 +341,7 @@ void meta_commit_deinit(struct meta_log *l)
     meta_commit_drop(l);
     batch_cut_deinit(&l->pending);
     timer_deinit(&l->resolve_again);
+    timer_deinit(&l->apply_again);
 }
 
 void meta_commit_start(struct meta_log *l)
@@ -350,6 +369,7 @@ void meta_commit_drop(struct meta_log *l)
     l->n_commits = l->commit_bytes = 0;
     batch_cut_clear(&l->pending);
     timer_cancel(&l->resolve_again);
+    timer_cancel(&l->apply_again);
     l->is_resolving = false;
     l->resolve_is_under_way = false;
 }

@@ -88,7 +88,7 @@ struct meta_log {
     struct batch_cut pending;
     STAILQ_HEAD(commit_list, commit) commits;
     size_t n_commits, commit_bytes;
-    struct timer resolve_again;
+    struct timer resolve_again, apply_again;
     bool is_resolving, resolve_is_under_way;
     uint64_t bytes_since_head;
 

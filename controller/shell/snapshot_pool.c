@@ -9,7 +9,8 @@ struct snapshot_share {
     unsigned n_users;
 };
 
-static bool goes_on(const struct snapshot *s, const struct image *image, const struct batch_ring *ring)
+static bool goes_on(
+        const struct snapshot *s, const struct image *image, const struct batch_ring *ring)
 {
     struct image_position at = image_position(image);
 

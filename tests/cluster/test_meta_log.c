@@ -254,7 +254,8 @@ static void a_controller_that_meets_a_newer_level_is_not_eligible_and_says_why(v
 /* --- [ZK-46] A broker that stands still
  * ----------------------------------------------------------- */
 
-static void send_topic(struct cw *w, const char *method, const char *path, const char *body, int status)
+static void send_topic(
+        struct cw *w, const char *method, const char *path, const char *body, int status)
 {
     struct buf answer = {0};
 
@@ -279,7 +280,8 @@ static void a_stopped_broker_costs_bounded_memory(void)
 
     /* Freed memory goes back at once, else it is the sanitizer's that is measured. */
     const char *options = getenv("ASAN_OPTIONS");
-    char *old = mem_strdup(options != NULL ? options : ""), *small = mem_format("%s:quarantine_size_mb=1", old);
+    char *old = mem_strdup(options != NULL ? options : "");
+    char *small = mem_format("%s:quarantine_size_mb=1", old);
     CHECK_EQ(setenv("ASAN_OPTIONS", small, 1), 0);
     w->session_ms = 6000;
     cw_start_controller(w, 1);

@@ -145,7 +145,7 @@ static void a_hundred_thousand_partitions_are_cut_in_order(void)
         struct meta_record r = reason_record(i, "");
         batch_cut_add(&c, &r);
     }
-    for (n = 0; n < 12; n++) { /* with the first half taken, what was taken is moved out of the way */
+    for (n = 0; n < 12; n++) { /* with half of it taken, what was taken is moved out of the way */
         CHECK(batch_cut_take(&c, &piece));
         CHECK_EQ(piece.first_seq, seq + 1);
         seq = piece.last_seq;
@@ -202,8 +202,10 @@ static void the_bound_of_a_record_holds_for_every_kind(void)
         struct endpoint endpoints[2] = {endpoint, endpoint};
         struct uuid dirs[2] = {{{1}}, {{2}}};
         r.kind = kinds[prng_below(&prng, COUNT_OF(kinds))];
-        r.why = (struct meta_why){
-                .cause = CAUSE_ADMIN, .actor = a, .reason = random_text(&prng, c, sizeof(c)), .inputs = b};
+        r.why = (struct meta_why){.cause = CAUSE_ADMIN,
+                .actor = a,
+                .reason = random_text(&prng, c, sizeof(c)),
+                .inputs = b};
         b[0] = pair.value == NULL ? '\0' : b[0];
         if (r.kind == META_REGISTER_BROKER) {
             r.register_broker = (struct meta_register_broker){.id = INT32_MIN,
@@ -323,7 +325,8 @@ static void a_snapshot_has_chunks_below_the_cap_whatever_it_holds(void)
 static void a_snapshot_of_a_newer_level_is_told_from_a_damaged_one(void)
 {
     struct image *image = image_new();
-    struct meta_record r = {.seq = 1, .kind = META_FEATURE_SET, .why = {.cause = CAUSE_ADMIN, "", "", ""}};
+    struct meta_record r = {
+            .seq = 1, .kind = META_FEATURE_SET, .why = {.cause = CAUSE_ADMIN, "", "", ""}};
     struct buf chunk = {0};
     char text[256];
 
@@ -339,7 +342,8 @@ static void a_snapshot_of_a_newer_level_is_told_from_a_damaged_one(void)
     r.feature.name = "group.version";
     wire_append_record(&r, &chunk);
     CHECK_EQ(snapshot_apply(image, 1, (struct bytes){chunk.data, chunk.size}), SNAPSHOT_E_KIND);
-    CHECK_EQ(snapshot_apply(image, 1, (struct bytes){chunk.data, chunk.size - 3}), SNAPSHOT_E_BROKEN);
+    CHECK_EQ(snapshot_apply(image, 1, (struct bytes){chunk.data, chunk.size - 3}),
+            SNAPSHOT_E_BROKEN);
     buf_deinit(&chunk);
     image_free(image);
 }
@@ -351,7 +355,8 @@ static void move_on(struct image *image, struct batch_ring *ring, uint64_t index
 {
     uint8_t byte = 1;
 
-    image_set_position(image, (struct image_position){.index = index, .crc = index * 10, .last_seq = 1});
+    image_set_position(
+            image, (struct image_position){.index = index, .crc = index * 10, .last_seq = 1});
     batch_ring_push(ring, &(struct ring_batch){.index = index,
                                   .prev_crc = index * 10 - 10,
                                   .crc = index * 10,
