@@ -43,10 +43,12 @@ struct conf_key {
     int64_t min, max;     /* I64, in the unit */
     const char *choices;  /* ENUM */
     const char *text;     /* one sentence */
+    bool is_dynamic;      /* may be changed while the daemon runs, through the controller */
 };
 
-/* The tables (controller_keys.def, broker_keys.def, topic_keys.def). Cluster keys are the topic
- * keys under their `log.` names plus num.partitions and default.replication.factor. */
+/* The tables (controller_keys.def, broker_keys.def, topic_keys.def). Cluster keys are
+ * num.partitions, default.replication.factor, the dynamic keys of brokers, and last the topic keys
+ * under their cluster names, in the topic table's order. */
 extern const struct conf_key conf_controller_keys[];
 extern const size_t conf_n_controller_keys;
 extern const struct conf_key conf_broker_keys[];
@@ -102,6 +104,24 @@ const struct conf_key *conf_find_key(
 size_t conf_edit_distance(const char *a, const char *b);
 /* The known key that is nearest to `name`, or NULL when nothing is near. */
 const char *conf_nearest(const struct conf_key *keys, size_t n_keys, const char *name);
+
+/* What can be configured while the cluster runs. */
+enum conf_target {
+    CONF_OF_CLUSTER,
+    CONF_OF_TOPIC,
+    CONF_OF_BROKER
+};
+
+/* The row of `name` if it may be changed there, else NULL. [CFG-1] */
+const struct conf_key *conf_find_dynamic(enum conf_target target, const char *name);
+/* Why conf_find_dynamic() knows none, and where the key belongs or what is near: a sentence that
+ * begins with what was asked for. Returns `error`. */
+const char *conf_explain_target(
+        enum conf_target target, const char *name, char *error, size_t error_size);
+/* "cluster", "topic" or "broker". */
+const char *conf_target_word(enum conf_target target);
+/* The cluster's key for the default of topic key `topic_key`, a row of conf_topic_keys. */
+const struct conf_key *conf_cluster_key_of(const struct conf_key *topic_key);
 
 /* The common command line of daemons: --config FILE (also --config=FILE), --set key=value…,
  * --help, --help-markdown, --version. Files first, then --set, whatever their order; then

@@ -43,6 +43,12 @@ static const char *range_of(const struct conf_key *key, char text[64])
     return text;
 }
 
+/* For a daemon's keys; all others are dynamic by their nature. */
+static const char *dynamic_mark(const struct conf_key *key)
+{
+    return key->scope == CONF_DAEMON && key->is_dynamic ? "; dynamic" : "";
+}
+
 void conf_print_help(const struct conf *c, const char *program, const char *about)
 {
     size_t n = 0;
@@ -56,18 +62,20 @@ void conf_print_help(const struct conf *c, const char *program, const char *abou
            "  --help             this text\n"
            "  --help-markdown    the keys as a Markdown table\n"
            "  --version          name and version\n\n"
-           "Durations take ms, s, m, h, d behind the number, sizes KiB, MiB, GiB.\n\n"
+           "Durations take ms, s, m, h, d behind the number, sizes KiB, MiB, GiB. A dynamic key "
+           "may also be changed\nwhile the program runs: weir broker config set, weir cluster "
+           "config set.\n\n"
            "keys:\n",
             program, about, program);
     for (size_t i = 0; i < n; i++) {
         const struct conf_key *key = &keys[i];
         (void)range_of(key, range);
-        printf("  %s\n      %s\n      %s%s%s; %s%s\n", key->name, key->text, type_word(key),
+        printf("  %s\n      %s\n      %s%s%s; %s%s%s\n", key->name, key->text, type_word(key),
                 range[0] != '\0' ? ", " : "", range,
                 key->fallback == NULL      ? "mandatory"
                 : key->fallback[0] == '\0' ? "default: empty"
                                            : "default: ",
-                key->fallback != NULL ? key->fallback : "");
+                key->fallback != NULL ? key->fallback : "", dynamic_mark(key));
     }
 }
 
@@ -98,7 +106,7 @@ void conf_print_markdown(const struct conf_key *keys, size_t n_keys)
                                         : "empty",
                 has_default ? "`" : "", range_of(key, range));
         print_cell(key->text);
-        printf(" |\n");
+        printf("%s |\n", dynamic_mark(key)[0] != '\0' ? " *Dynamic.*" : "");
     }
 }
 

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/array.h"
+#include "common/base/must.h"
 #include "common/conf/conf.h"
 
 #define ROW(row_name, row_type, row_unit, row_scope, row_fallback, row_min, row_max, row_choices,  \
-        row_text)                                                                                  \
+        row_text, row_is_dynamic)                                                                  \
     {                                                                                              \
         .name = (row_name), .type = CONF_##row_type, .unit = CONF_UNIT_##row_unit,                 \
         .scope = (row_scope), .fallback = (row_fallback), .min = (row_min), .max = (row_max),      \
-        .choices = (row_choices), .text = (row_text)                                               \
+        .choices = (row_choices), .text = (row_text), .is_dynamic = (row_is_dynamic)               \
     }
 
+/* KEY is read once, at start; DYNAMIC_KEY may be changed while the daemon runs [CFG-1]. */
 #define KEY(name, type, unit, fallback, min, max, choices, text)                                   \
-    ROW(name, type, unit, CONF_DAEMON, fallback, min, max, choices, text),
+    ROW(name, type, unit, CONF_DAEMON, fallback, min, max, choices, text, false),
+#define DYNAMIC_KEY(name, type, unit, fallback, min, max, choices, text)                           \
+    ROW(name, type, unit, CONF_DAEMON, fallback, min, max, choices, text, true),
 
 const struct conf_key conf_controller_keys[] = {
 #include "common/conf/controller_keys.def"
@@ -25,7 +29,7 @@ const size_t conf_n_broker_keys = COUNT_OF(conf_broker_keys);
 
 #undef KEY
 #define KEY(name, type, unit, fallback, min, max, choices, text)                                   \
-    ROW(name, type, unit, CONF_TOPIC, fallback, min, max, choices, text),
+    ROW(name, type, unit, CONF_TOPIC, fallback, min, max, choices, text, true),
 
 const struct conf_key conf_topic_keys[] = {
 #include "common/conf/topic_keys.def"
@@ -37,9 +41,13 @@ const size_t conf_n_topic_keys = COUNT_OF(conf_topic_keys);
     (__builtin_strcmp((topic_name), "max.message.bytes") == 0 ? "message.max.bytes"                \
                                                               : "log." topic_name)
 
+/* Of a broker's table the cluster takes what may be changed live. */
 #undef KEY
-#define KEY(name, type, unit, fallback, min, max, choices, text)                                   \
-    ROW(CLUSTER_NAME(name), type, unit, CONF_CLUSTER, fallback, min, max, choices, text),
+#undef DYNAMIC_KEY
+#define KEY(name, type, unit, fallback, min, max, choices, text)
+#define DYNAMIC_KEY(name, type, unit, fallback, min, max, choices, text)                           \
+    ROW(name, type, unit, CONF_CLUSTER, fallback, min, max, choices,                               \
+            text " For brokers without a value of their own.", true),
 
 const struct conf_key conf_cluster_keys[] = {
         ROW("num.partitions",
@@ -50,7 +58,8 @@ const struct conf_key conf_cluster_keys[] = {
                 1,
                 100000,
                 NULL,
-                "Partitions of a topic that is created without a number."),
+                "Partitions of a topic that is created without a number.",
+                true),
         ROW("default.replication.factor",
                 I64,
                 NONE,
@@ -59,7 +68,21 @@ const struct conf_key conf_cluster_keys[] = {
                 1,
                 8,
                 NULL,
-                "Replicas of a topic that is created without a number."),
+                "Replicas of a topic that is created without a number.",
+                true),
+#include "common/conf/broker_keys.def"
+
+#undef KEY
+#define KEY(name, type, unit, fallback, min, max, choices, text)                                   \
+    ROW(CLUSTER_NAME(name), type, unit, CONF_CLUSTER, fallback, min, max, choices, text, true),
 #include "common/conf/topic_keys.def"
 };
 const size_t conf_n_cluster_keys = COUNT_OF(conf_cluster_keys);
+
+const struct conf_key *conf_cluster_key_of(const struct conf_key *topic_key)
+{
+    size_t i = (size_t)(topic_key - conf_topic_keys);
+
+    must(i < conf_n_topic_keys);
+    return &conf_cluster_keys[conf_n_cluster_keys - conf_n_topic_keys + i];
+}

@@ -261,34 +261,3 @@ const char *conf_nearest(const struct conf_key *keys, size_t n_keys, const char 
     }
     return nearest;
 }
-
-void conf_explain_unknown(const struct conf_key *keys,
-        size_t n_keys,
-        const char *name,
-        char *error,
-        size_t error_size)
-{
-    char shown[CONF_PRINTABLE_SIZE];
-    const char *program =
-            conf_find_key(conf_broker_keys, conf_n_broker_keys, name) != NULL ? "weir-broker"
-            : conf_find_key(conf_controller_keys, conf_n_controller_keys, name) != NULL
-                    ? "weir-controller"
-                    : NULL;
-    const char *nearest = conf_nearest(keys, n_keys, name);
-
-    (void)conf_printable(name, shown);
-    if (conf_find_key(conf_cluster_keys, conf_n_cluster_keys, name) != NULL) {
-        (void)snprintf(error, error_size,
-                "%s is cluster configuration: set it through the controller", shown);
-    } else if (conf_find_key(conf_topic_keys, conf_n_topic_keys, name) != NULL) {
-        (void)snprintf(error, error_size,
-                "%s is topic configuration: give it to a topic through the controller", shown);
-    } else if (program != NULL) {
-        (void)snprintf(error, error_size, "%s is a key of %s, not of this program", shown, program);
-    } else if (nearest != NULL) {
-        (void)snprintf(
-                error, error_size, "unknown key \"%s\"; did you mean \"%s\"?", shown, nearest);
-    } else {
-        (void)snprintf(error, error_size, "unknown key \"%s\"; --help lists the keys", shown);
-    }
-}

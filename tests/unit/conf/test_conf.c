@@ -68,7 +68,62 @@ static void cluster_keys_have_kafkas_names(void)
         CHECK_EQ(key->scope, CONF_CLUSTER);
     }
     CHECK(conf_find_key(conf_cluster_keys, conf_n_cluster_keys, "log.max.message.bytes") == NULL);
-    CHECK_EQ(conf_n_cluster_keys, conf_n_topic_keys + 2);
+    for (size_t i = 0; i < conf_n_topic_keys; i++) {
+        const struct conf_key *key = conf_cluster_key_of(&conf_topic_keys[i]);
+        CHECK_STR(key->fallback, conf_topic_keys[i].fallback);
+        CHECK(strstr(key->name, "message") != NULL || strstr(key->name, "log.") == key->name);
+    }
+}
+
+static void dynamic_keys_are_known_where_they_may_be_changed(void) /* [CFG-1] */
+{
+    static const char *const of_brokers[] = {"log.level", "max.connections",
+            "max.connections.per.ip", "weir.flush.interval.ms", "weir.connection.outstanding.bytes",
+            "socket.request.max.bytes"};
+
+    for (size_t i = 0; i < COUNT_OF(of_brokers); i++) {
+        const struct conf_key *own = conf_find_dynamic(CONF_OF_BROKER, of_brokers[i]);
+        const struct conf_key *all = conf_find_dynamic(CONF_OF_CLUSTER, of_brokers[i]);
+        CHECK(own != NULL && all != NULL);
+        CHECK_STR(own->fallback, all->fallback);
+        CHECK_EQ(own->max, all->max);
+        CHECK(strstr(all->text, "For brokers without a value of their own.") != NULL);
+        CHECK(conf_find_dynamic(CONF_OF_TOPIC, of_brokers[i]) == NULL);
+    }
+    CHECK(conf_find_dynamic(CONF_OF_BROKER, "listeners") == NULL);
+    CHECK(conf_find_dynamic(CONF_OF_CLUSTER, "listeners") == NULL);
+    CHECK(conf_find_dynamic(CONF_OF_TOPIC, "segment.bytes") != NULL);
+    CHECK(conf_find_dynamic(CONF_OF_CLUSTER, "segment.bytes") == NULL);
+    CHECK(conf_find_dynamic(CONF_OF_CLUSTER, "log.segment.bytes") != NULL);
+    CHECK(conf_find_dynamic(CONF_OF_CLUSTER, "num.partitions") != NULL);
+    CHECK(conf_find_dynamic(CONF_OF_BROKER, "num.partitions") == NULL);
+}
+
+static const char *explain(enum conf_target target, const char *name)
+{
+    return conf_explain_target(target, name, error, sizeof(error));
+}
+
+static void key_that_cannot_be_changed_there_says_where(void) /* [CFG-2] */
+{
+    CHECK_STR(explain(CONF_OF_TOPIC, "segment.byte"),
+            "unknown topic configuration 'segment.byte'; did you mean 'segment.bytes'?");
+    CHECK_STR(explain(CONF_OF_TOPIC, "message.max.bytes"),
+            "'message.max.bytes' is the cluster's name for it; of a topic it is "
+            "'max.message.bytes'");
+    CHECK_STR(explain(CONF_OF_CLUSTER, "segment.bytes"),
+            "'segment.bytes' is the topic's name for it; of a cluster it is 'log.segment.bytes'");
+    CHECK_STR(explain(CONF_OF_CLUSTER, "http.listen"),
+            "'http.listen' is read when weir-broker starts: change it in its file and restart it");
+    CHECK_STR(explain(CONF_OF_TOPIC, "log.level"),
+            "'log.level' is configuration of brokers: give it to one broker or to the cluster");
+    CHECK_STR(explain(CONF_OF_BROKER, "segment.bytes"),
+            "'segment.bytes' is configuration of a topic");
+    CHECK(strstr(explain(CONF_OF_BROKER, "listener"), "did you mean") == NULL); /* not changeable */
+    CHECK_STR(explain(CONF_OF_BROKER, "zzz"),
+            "unknown broker configuration 'zzz'; there are socket.request.max.bytes, "
+            "max.connections, max.connections.per.ip, weir.connection.outstanding.bytes, "
+            "weir.flush.interval.ms, log.level");
 }
 
 static void file_of_key_value_lines_is_read(void)
@@ -185,23 +240,27 @@ static void truth_has_two_words(void)
     conf_free(c);
 }
 
-static void key_that_lives_elsewhere_says_where(void)
+static void key_that_lives_elsewhere_says_where(void) /* [CFG-2] */
 {
     static const char *const cluster[] = {"num.partitions", "default.replication.factor",
             "log.segment.bytes", "message.max.bytes"};
     char line[64];
-    char want[128];
+    char want[256];
 
     for (size_t i = 0; i < COUNT_OF(cluster); i++) {
         (void)snprintf(line, sizeof(line), "%s = 1\n", cluster[i]);
         (void)snprintf(want, sizeof(want),
-                "broker.conf:1: %s is cluster configuration: set it through the controller",
-                cluster[i]);
+                "broker.conf:1: %s is cluster configuration, which no file has; set it with `weir "
+                "cluster config set %s=VALUE`",
+                cluster[i], cluster[i]);
         CHECK_EQ(load_alone(line), CONF_E_REFUSED);
         CHECK_STR(error, want);
     }
     CHECK_EQ(load_alone("segment.bytes = 1MiB"), CONF_E_REFUSED);
-    CHECK(strstr(error, "is topic configuration") != NULL);
+    CHECK_STR(error,
+            "broker.conf:1: segment.bytes is topic configuration, which no file has; set it with "
+            "`weir topic set TOPIC segment.bytes=VALUE`, for all topics with `weir cluster config "
+            "set log.segment.bytes=VALUE`");
     CHECK_EQ(load_alone("controller.id = 1"), CONF_E_REFUSED);
     CHECK(strstr(error, "is a key of weir-controller") != NULL);
 }
@@ -387,6 +446,8 @@ static void addresses_are_parsed(void)
 static const struct check_case cases[] = {
         CASE(every_default_is_legal_and_every_row_is_described),
         CASE(cluster_keys_have_kafkas_names),
+        CASE(dynamic_keys_are_known_where_they_may_be_changed),
+        CASE(key_that_cannot_be_changed_there_says_where),
         CASE(file_of_key_value_lines_is_read),
         CASE(unknown_key_is_refused_with_the_nearest),
         CASE(value_that_is_refused_names_unit_range_and_example),
