@@ -542,6 +542,11 @@ const char *image_cluster_config(const struct image *image, const char *key)
     return config_value(&image->configs, key);
 }
 
+const char *image_broker_config(const struct image_broker *broker, const char *key)
+{
+    return config_value(&broker->configs, key);
+}
+
 int64_t image_next_producer_id(const struct image *image)
 {
     return image->next_producer_id;

@@ -110,6 +110,7 @@ size_t image_n_partitions(const struct image *image); /* of all topics */
  * business. */
 const char *image_topic_config(const struct image_topic *topic, const char *key);
 const char *image_cluster_config(const struct image *image, const char *key);
+const char *image_broker_config(const struct image_broker *broker, const char *key); /* or NULL */
 
 int64_t image_next_producer_id(const struct image *image);
 int32_t image_feature_level(const struct image *image); /* of "metadata.version" */

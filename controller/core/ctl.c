@@ -93,6 +93,7 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_BROKER_SHUTDOWN: ctl_on_broker_shutdown(c); break;
     case CTL_EV_CREATE_TOPIC: ctl_on_create_topic(c, &c->ev->create); break;
     case CTL_EV_DELETE_TOPIC: ctl_on_delete_topic(c); break;
+    case CTL_EV_SET_CONFIGS: ctl_on_set_configs(c, &c->ev->set_configs); break;
     case CTL_EV_TICK: break; /* Nothing waits for a time: ctl_deadline(). */
     }
 }

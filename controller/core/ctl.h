@@ -36,6 +36,7 @@ enum ctl_event_kind {
     CTL_EV_BROKER_SHUTDOWN,  /* it asks for a controlled shutdown; answered by a reply */
     CTL_EV_CREATE_TOPIC,
     CTL_EV_DELETE_TOPIC,
+    CTL_EV_SET_CONFIGS,
     CTL_EV_TICK,             /* ctl_deadline() has come */
 };
 
@@ -48,6 +49,16 @@ struct ctl_create_topic {
     const struct broker_set *assignments; /* n_assignments = n_partitions sets, or none */
     size_t n_assignments;
     bool dry_run; /* decide and answer, emit nothing */
+};
+
+struct ctl_set_configs {
+    enum config_scope scope;
+    const char *topic; /* scope TOPIC: its name */
+    broker_id broker;  /* scope BROKER */
+    const struct meta_config_pair *pairs; /* checked by the shell, no key twice; NULL = reset */
+    size_t n_pairs;
+    uint64_t if_seq; /* only if nothing was decided after this seq; 0 = in any case */
+    bool dry_run;
 };
 
 struct ctl_event {
@@ -83,6 +94,7 @@ struct ctl_event {
             const char *name;
             bool dry_run;
         } delete_topic;
+        struct ctl_set_configs set_configs;
     };
 };
 
@@ -106,6 +118,7 @@ struct ctl_reply {
     struct uuid topic_id; /* CREATE_TOPIC, DELETE_TOPIC */
     const struct ctl_placement *placement; /* CREATE_TOPIC: one a partition */
     size_t n_placement;
+    bool is_unchanged;        /* SET_CONFIGS: all of it holds already, nothing was recorded */
     bool shutdown_done;       /* BROKER_SHUTDOWN */
     uint32_t shutdown_remaining;
 };

@@ -93,3 +93,8 @@ void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);
 void ctl_on_delete_topic(struct ctl *c);
 /* Places the partitions that an earlier controller announced and did not get to. */
 void ctl_finish_topics(struct ctl *c);
+/* A number of at least 1; `fallback` for NULL and for what is none. */
+int32_t ctl_number_of(const char *text, int32_t fallback);
+
+/* --- configs.c -------------------------------------------------------------------------------- */
+void ctl_on_set_configs(struct ctl *c, const struct ctl_set_configs *s);

@@ -25,7 +25,8 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_BROKER_READY: return CAUSE_BROKER_READY;
     case CTL_EV_BROKER_SHUTDOWN: return CAUSE_BROKER_SHUTDOWN;
     case CTL_EV_CREATE_TOPIC:
-    case CTL_EV_DELETE_TOPIC: return CAUSE_ADMIN;
+    case CTL_EV_DELETE_TOPIC:
+    case CTL_EV_SET_CONFIGS: return CAUSE_ADMIN;
     case CTL_EV_ELECTED:
     case CTL_EV_BROKERS_LISTED:
     case CTL_EV_COMMITTED:

@@ -17,7 +17,7 @@ struct plan {
 };
 
 /* --- What was asked --------------------------------------------------------------------------- */
-static int32_t number_of(const char *text, int32_t fallback)
+int32_t ctl_number_of(const char *text, int32_t fallback)
 {
     char *end = NULL;
     long long n = text != NULL ? strtoll(text, &end, 10) : 0;
@@ -32,7 +32,7 @@ static int32_t min_isr_of(const struct ctl *c, const char *own, int32_t replicat
 {
     int32_t standard = replication_factor >= 3 ? 2 : 1;
     const char *cluster = image_cluster_config(c->next, "min.insync.replicas");
-    int32_t min_isr = number_of(own, number_of(cluster, standard));
+    int32_t min_isr = ctl_number_of(own, ctl_number_of(cluster, standard));
 
     return min_isr < replication_factor ? min_isr : replication_factor;
 }
@@ -77,7 +77,7 @@ static int check_partitions(struct ctl *c, struct plan *plan, const char **ret_d
         plan->n_partitions =
                 t->n_assignments > 0
                         ? (int32_t)(t->n_assignments <= INT32_MAX ? t->n_assignments : INT32_MAX)
-                        : number_of(image_cluster_config(c->next, "num.partitions"),
+                        : ctl_number_of(image_cluster_config(c->next, "num.partitions"),
                                   CTL_PARTITIONS_DEFAULT);
     }
     if (plan->n_partitions < 1 || plan->n_partitions > PARTITIONS_PER_TOPIC_MAX) {
@@ -115,7 +115,7 @@ static int check_replication(struct ctl *c, struct plan *plan, const char **ret_
     if (rf == -1) {
         rf = t->n_assignments > 0
                      ? t->assignments[0].n
-                     : number_of(image_cluster_config(c->next, "default.replication.factor"),
+                     : ctl_number_of(image_cluster_config(c->next, "default.replication.factor"),
                                CTL_REPLICATION_DEFAULT);
     }
     plan->replication_factor = rf;

@@ -42,19 +42,31 @@ static void copy_seen(struct meta_register_broker *b, struct arena *a)
     b->version = copy_text(a, b->version);
 }
 
-static void copy_create(struct ctl_create_topic *t, struct arena *a)
+static const struct meta_config_pair *copy_pairs(
+        struct arena *a, const struct meta_config_pair *pairs, size_t n)
 {
-    struct meta_config_pair *configs = copy_array(a, t->configs, t->n_configs, sizeof(*t->configs));
+    struct meta_config_pair *copy = copy_array(a, pairs, n, sizeof(*pairs));
 
-    for (size_t i = 0; i < t->n_configs; i++) {
-        configs[i].key = copy_text(a, configs[i].key);
-        if (configs[i].value != NULL) {
-            configs[i].value = copy_text(a, configs[i].value);
+    for (size_t i = 0; i < n; i++) {
+        copy[i].key = copy_text(a, copy[i].key);
+        if (copy[i].value != NULL) {
+            copy[i].value = copy_text(a, copy[i].value);
         }
     }
-    t->configs = configs;
+    return copy;
+}
+
+static void copy_create(struct ctl_create_topic *t, struct arena *a)
+{
+    t->configs = copy_pairs(a, t->configs, t->n_configs);
     t->assignments = copy_array(a, t->assignments, t->n_assignments, sizeof(*t->assignments));
     t->name = copy_text(a, t->name);
+}
+
+static void copy_set(struct ctl_set_configs *s, struct arena *a)
+{
+    s->pairs = copy_pairs(a, s->pairs, s->n_pairs);
+    s->topic = copy_text(a, s->topic);
 }
 
 void event_queue_init(struct event_queue *q)
@@ -89,6 +101,7 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
     case CTL_EV_DELETE_TOPIC:
         e->ev.delete_topic.name = copy_text(&e->arena, ev->delete_topic.name);
         break;
+    case CTL_EV_SET_CONFIGS: copy_set(&e->ev.set_configs, &e->arena); break;
     case CTL_EV_ELECTED:
     case CTL_EV_COMMITTED:
     case CTL_EV_DEPOSED:
