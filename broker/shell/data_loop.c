@@ -241,6 +241,7 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
     case API_BEAT:
     case API_BROKER_READY:
     case API_CONTROLLED_SHUTDOWN:
+    case API_DESCRIBE_CONFIGS:
         answer_error(conn, r, ERRCODE_INVALID_REQUEST,
                 "that request belongs to the connection of a controller");
         break;

@@ -65,6 +65,7 @@ enum wire_api {
     API_BEAT = 33,
     API_BROKER_READY = 34,
     API_CONTROLLED_SHUTDOWN = 35,
+    API_DESCRIBE_CONFIGS = 36, /* controller → broker */
 };
 
 /* "produce"; "unknown" for a number that is not in the list. */
@@ -326,6 +327,22 @@ struct msg_controlled_shutdown_response {
     uint32_t remaining;
 };
 
+/* The request has no member. */
+struct msg_describe_configs_request {
+    char unused;
+};
+
+struct msg_config_entry {
+    const char *name, *value;
+    const char *source; /* "default", "file", "cluster", "broker" */
+    bool read_only;
+};
+
+struct msg_describe_configs_response {
+    struct msg_config_entry *configs;
+    size_t n_configs;
+};
+
 /* Pushes carry up to 512 KiB of batches or one snapshot chunk. */
 
 /* --- Values in ZooKeeper --- */
@@ -416,6 +433,8 @@ WIRE_PAIR(beat_response);
 WIRE_PAIR(broker_ready_request);
 WIRE_PAIR(controlled_shutdown_request);
 WIRE_PAIR(controlled_shutdown_response);
+WIRE_PAIR(describe_configs_request);
+WIRE_PAIR(describe_configs_response);
 WIRE_PAIR(cluster_id);
 WIRE_PAIR(epoch);
 WIRE_PAIR(active);

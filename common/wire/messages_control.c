@@ -236,3 +236,68 @@ static void from_controlled_shutdown_response(struct dec *d,
 DEFINE_DECODE(controlled_shutdown_response,
         Weir__V1__ControlledShutdownResponse,
         weir__v1__controlled_shutdown_response__descriptor)
+
+/* --- Configuration --- */
+
+void wire_encode_describe_configs_request(
+        const struct msg_describe_configs_request *m, struct buf *out)
+{
+    Weir__V1__DescribeConfigsRequest pb;
+
+    (void)m;
+    weir__v1__describe_configs_request__init(&pb);
+    enc_finish(&pb.base, out);
+}
+
+static void from_describe_configs_request(struct dec *d,
+        const Weir__V1__DescribeConfigsRequest *pb,
+        struct msg_describe_configs_request *m)
+{
+    (void)d;
+    (void)pb;
+    m->unused = 0;
+}
+
+DEFINE_DECODE(describe_configs_request,
+        Weir__V1__DescribeConfigsRequest,
+        weir__v1__describe_configs_request__descriptor)
+
+void wire_encode_describe_configs_response(
+        const struct msg_describe_configs_response *m, struct buf *out)
+{
+    CLEANUP(enc_deinit) struct enc e = {0};
+    Weir__V1__DescribeConfigsResponse pb;
+
+    weir__v1__describe_configs_response__init(&pb);
+    pb.configs = enc_list(&e, &weir__v1__config_entry__descriptor, m->n_configs);
+    pb.n_configs = m->n_configs;
+    for (size_t i = 0; i < m->n_configs; i++) {
+        Weir__V1__ConfigEntry *to = pb.configs[i];
+        to->name = enc_borrow(m->configs[i].name);
+        to->value = enc_borrow(m->configs[i].value);
+        to->source = enc_borrow(m->configs[i].source);
+        to->read_only = m->configs[i].read_only;
+    }
+    enc_finish(&pb.base, out);
+}
+
+static void from_describe_configs_response(struct dec *d,
+        const Weir__V1__DescribeConfigsResponse *pb,
+        struct msg_describe_configs_response *m)
+{
+    m->configs = dec_list(d, pb->n_configs, sizeof(*m->configs));
+    m->n_configs = pb->n_configs;
+    for (size_t i = 0; m->configs != NULL && i < pb->n_configs; i++) {
+        const Weir__V1__ConfigEntry *from = pb->configs[i];
+        m->configs[i] = (struct msg_config_entry){
+                .name = dec_text(d, from->name),
+                .value = dec_text(d, from->value),
+                .source = dec_text(d, from->source),
+                .read_only = from->read_only != 0,
+        };
+    }
+}
+
+DEFINE_DECODE(describe_configs_response,
+        Weir__V1__DescribeConfigsResponse,
+        weir__v1__describe_configs_response__descriptor)

@@ -18,6 +18,7 @@ const char *wire_api_name(uint32_t api)
     case API_BEAT: return "beat";
     case API_BROKER_READY: return "broker_ready";
     case API_CONTROLLED_SHUTDOWN: return "controlled_shutdown";
+    case API_DESCRIBE_CONFIGS: return "describe_configs";
     default: return "unknown";
     }
 }

@@ -28,7 +28,9 @@
     DO(broker_reg)                                                                                 \
     DO(batch)                                                                                      \
     DO(snap_head)                                                                                  \
-    DO(record_list)
+    DO(record_list)                                                                                \
+    DO(describe_configs_request)                                                                   \
+    DO(describe_configs_response)
 
 /* Records of an unknown kind are read, but never written. */
 static bool has_unknown_kind(const struct msg_record_list *m)

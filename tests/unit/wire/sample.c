@@ -425,6 +425,17 @@ static void make_controlled_shutdown_request(struct msg_controlled_shutdown_requ
     m->broker_epoch = sample_i64(1);
 }
 
+static void make_describe_configs_response(struct msg_describe_configs_response *m)
+{
+    static struct msg_config_entry entries[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        entries[i] =
+                (struct msg_config_entry){sample_text(1), sample_text(2), sample_text(3), true};
+    }
+    *m = (struct msg_describe_configs_response){entries, 2};
+}
+
 static void make_controlled_shutdown_response(struct msg_controlled_shutdown_response *m)
 {
     *m = (struct msg_controlled_shutdown_response){true, sample_u64(2), sample_u32(3)};
@@ -614,6 +625,7 @@ static void make_record_list(struct msg_record_list *m)
     DO(broker_ready_request)                                                                       \
     DO(controlled_shutdown_request)                                                                \
     DO(controlled_shutdown_response)                                                               \
+    DO(describe_configs_response)                                                                  \
     DO(cluster_id)                                                                                 \
     DO(epoch)                                                                                      \
     DO(active)                                                                                     \

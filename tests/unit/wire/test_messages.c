@@ -434,6 +434,7 @@ static void requests_have_names(void)
 {
     CHECK_STR(wire_api_name(API_PRODUCE), "produce");
     CHECK_STR(wire_api_name(API_CONTROLLED_SHUTDOWN), "controlled_shutdown");
+    CHECK_STR(wire_api_name(API_DESCRIBE_CONFIGS), "describe_configs");
     CHECK_STR(wire_api_name(6), "unknown");
     CHECK_STR(wire_api_name(UINT32_MAX), "unknown");
 }
