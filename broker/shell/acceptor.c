@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/shell/broker.h"
+#include "broker/shell/broker_configs.h"
 #include "broker/shell/conn_log.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/errcode_map.h"
@@ -97,7 +98,8 @@ static void answer_hello(struct greeting *g,
             .broker_epoch = broker_epoch(b),
             .version = WEIR_VERSION,
             .feature_level = META_FEATURE_LEVEL,
-            .max_request_bytes = (uint32_t)conf_i64(b->conf, "socket.request.max.bytes"),
+            .max_request_bytes =
+                    (uint32_t)broker_configs_i64(b->configs, "socket.request.max.bytes"),
             .applied_index = is_controller ? at.index : 0,
             .applied_crc64 = is_controller ? at.crc : 0};
     struct rpc_out *o = rpc_out_new();
@@ -109,11 +111,13 @@ static void answer_hello(struct greeting *g,
 /* [BRK-29] The peer is known: from now on frames may be large. */
 static void lift_limits(const struct broker *b, struct rpc_conn *c)
 {
-    rpc_conn_set_limits(c, &(struct rpc_limits){.frame_max = (uint32_t)conf_i64(
-                                                        b->conf, "socket.request.max.bytes"),
-                                   .outstanding_max = (uint64_t)conf_i64(
-                                           b->conf, "weir.connection.outstanding.bytes"),
-                                   .handshake_timeout = WTIME_NEVER});
+    const struct rpc_limits limits = {
+            .frame_max = (uint32_t)broker_configs_i64(b->configs, "socket.request.max.bytes"),
+            .outstanding_max =
+                    (uint64_t)broker_configs_i64(b->configs, "weir.connection.outstanding.bytes"),
+            .handshake_timeout = WTIME_NEVER};
+
+    rpc_conn_set_limits(c, &limits);
 }
 
 /* The Hello is well-formed: who is it? */

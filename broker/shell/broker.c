@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "broker/shell/acceptor.h"
+#include "broker/shell/broker_configs.h"
 #include "broker/shell/broker_http.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
@@ -399,6 +400,7 @@ static int start(struct broker *b, struct self *self, char *error)
     b->control = loop_new("control");
     b->resolver = resolver_new();
     b->image = image_new();
+    b->configs = broker_configs_new(b);
     b->files = file_cache_new(&file_io_posix, open_files_max(b->conf));
     b->env = (struct partition_env){
             .self = b->id, .files = b->files, .wake = wake, .wants_flush = wants_flush, .ctx = b};
@@ -464,6 +466,7 @@ static void end(struct broker *b, bool is_running)
         b->dirs.items[i] = log_dir_close(b->dirs.items[i]);
     }
     b->dirs.items = mem_free(b->dirs.items);
+    b->configs = broker_configs_free(b->configs);
     b->image = image_free(b->image);
     b->listeners = mem_free(b->listeners);
     b->advertised = mem_free(b->advertised);

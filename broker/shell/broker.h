@@ -15,6 +15,7 @@ struct ctl_link;
 struct acceptor;
 struct keeper;
 struct broker_http;
+struct broker_configs;
 
 enum {
     BROKER_LISTENERS_MAX = 8
@@ -29,7 +30,7 @@ enum {
  *
  * Everything without a remark belongs to the control loop or never changes while loops run. */
 struct broker {
-    const struct conf *conf;
+    const struct conf *conf; /* the file; of dynamic keys, `configs` has what is in force */
     broker_id id;
     struct uuid cluster_id;                       /* zero until known */
     struct conf_listener *listeners, *advertised; /* n_listeners each, same order */
@@ -52,6 +53,7 @@ struct broker {
     struct ctl_link *ctl;
     struct keeper *keeper;
     struct broker_http *http;
+    struct broker_configs *configs;
 
     bool is_stopping;
     bool is_over; /* the loops have ended: what is still posted does nothing */

@@ -33,6 +33,14 @@ void conn_limits_deinit(struct conn_limits *l)
     (void)pthread_mutex_destroy(&l->lock);
 }
 
+void conn_limits_set(struct conn_limits *l, int64_t max, int64_t max_per_ip)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    l->max = max;
+    l->max_per_ip = max_per_ip;
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
 static void ip_text(const struct sockaddr_storage *peer, struct conn_slot *ret)
 {
     const char *text = NULL;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "broker/shell/broker.h"
+#include "broker/shell/broker_configs.h"
 #include "broker/shell/errcode_map.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/push.h"
@@ -325,6 +326,24 @@ static void on_push(struct ctl_link *l, struct rpc_request *r, struct arena *are
     consider_shutdown(l);
 }
 
+static void on_describe_configs(struct ctl_link *l, struct rpc_request *r, struct arena *arena)
+{
+    struct msg_describe_configs_response out;
+    struct msg_describe_configs_request m;
+    struct rpc_out *o;
+    int e = wire_decode_describe_configs_request(r->body, arena, &m);
+
+    if (e != 0) {
+        rpc_answer(l->c, &r->header, errcode_of_wire(e).error, errcode_of_wire(e).detail, NULL);
+        return;
+    }
+    out = broker_configs_describe(l->b->configs);
+    o = rpc_out_new();
+    wire_encode_describe_configs_response(&out, rpc_out_buf(o));
+    rpc_answer(l->c, &r->header, ERRCODE_NONE, "", o);
+    (void)mem_free(out.configs);
+}
+
 static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
 {
     struct ctl_link *l = owner;
@@ -338,9 +357,11 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
         on_push(l, r, &arena);
     } else if (r->header.api == API_BEAT) {
         on_beat(l, r, &arena);
+    } else if (r->header.api == API_DESCRIBE_CONFIGS) {
+        on_describe_configs(l, r, &arena);
     } else {
         rpc_answer(c, &r->header, ERRCODE_UNSUPPORTED_VERSION,
-                "a broker takes Push and Beat on this connection", NULL);
+                "a broker takes Push, Beat and DescribeConfigs on this connection", NULL);
     }
     arena_deinit(&arena);
     (void)rpc_request_free(r);

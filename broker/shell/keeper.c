@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "broker/shell/broker.h"
+#include "broker/shell/broker_configs.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
-#include "common/conf/conf.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 
@@ -441,14 +441,25 @@ static void ask_again(struct keeper *k)
     }
 }
 
+static wtime next_flush(const struct keeper *k)
+{
+    int64_t interval_ms = broker_configs_i64(k->b->configs, "weir.flush.interval.ms");
+
+    return wtime_add(loop_now(k->b->control), WTIME_MS(interval_ms));
+}
+
 static void on_flush_timer(void *ctx)
 {
     struct keeper *k = ctx;
 
     chore_ask(&k->flush);
     ask_again(k);
-    timer_set(&k->flush_timer, wtime_add(loop_now(k->b->control),
-                                       WTIME_MS(conf_i64(k->b->conf, "weir.flush.interval.ms"))));
+    timer_set(&k->flush_timer, next_flush(k));
+}
+
+void keeper_flush_interval_changed(struct keeper *k)
+{
+    timer_set(&k->flush_timer, wtime_min(k->flush_timer.deadline, next_flush(k)));
 }
 
 static void on_checkpoint_timer(void *ctx)

@@ -31,6 +31,9 @@ void keeper_settled(struct keeper *k);
 void keeper_trash(struct keeper *k, struct partition *p);
 /* Much of one partition is unsynced. Thread: data. */
 void keeper_flush_soon(struct keeper *k, struct partition *p);
+/* weir.flush.interval.ms is another now: a shorter one counts from now on, not after the present
+ * one. Thread: control. */
+void keeper_flush_interval_changed(struct keeper *k);
 
 /* As last measured; paths are borrowed from the folders. Returns how many. Thread: control. */
 size_t keeper_dir_states(struct keeper *k, struct msg_log_dir_state *ret, size_t max);

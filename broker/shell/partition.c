@@ -113,7 +113,7 @@ static void carry_out(struct hold *h, const struct partition_order *o)
             }
             return;
         }
-        plog_set_config(p->log, &config);
+        plog_set_config(p->log, &config); /* [CFG-13] */
         step(h,
                 &(struct replica_event){.kind = REPLICA_EV_BECOME,
                         .become = {.record = &o->record, .may_lead = o->may_lead}},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "broker/shell/broker.h"
+#include "broker/shell/broker_configs.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/roles.h"
 #include "common/base/must.h"
@@ -136,6 +137,8 @@ static enum push_result apply_batch(struct push *p, const struct msg_pushed_batc
                 (struct image_position){
                         .index = batch.index, .crc = batch.crc64, .last_seq = last_seq});
         roles_after_records(p->b, &list);
+        broker_configs_look_at(p->b->configs, &list);
+        broker_configs_refresh(p->b->configs);
         ret = PUSH_DONE;
     }
     arena_deinit(&arena);
@@ -165,6 +168,7 @@ static enum push_result finish_snapshot(struct push *p, const struct msg_push_re
             KV_U64("topics", image_n_topics(p->b->image)),
             KV_U64("partitions", image_n_partitions(p->b->image)));
     roles_all(p->b);
+    broker_configs_refresh(p->b->configs);
     keeper_catalog_changed(p->b->keeper);
     return PUSH_DONE;
 }
@@ -191,6 +195,7 @@ static enum push_result apply_chunk(struct push *p, const struct msg_push_reques
         stop_applying(p, m->snapshot.index, "a snapshot chunk does not decode");
     } else {
         ok = apply_records(p, p->incoming, m->snapshot.index, &list, false);
+        broker_configs_look_at(p->b->configs, &list);
     }
     arena_deinit(&arena);
     if (!ok) {

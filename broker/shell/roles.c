@@ -5,6 +5,7 @@
 #include "broker/shell/keeper.h"
 #include "common/base/array.h"
 #include "common/base/mem.h"
+#include "common/conf/conf.h"
 #include "common/obs/log.h"
 
 /* Orders of one round, by loop: a restarted broker has tens of thousands, and each data loop is woken once for its own. */
@@ -127,6 +128,17 @@ void roles_all(struct broker *b)
     round_end(&r);
 }
 
+/* A default of topics is among what the cluster got. */
+static bool changes_topics(const struct meta_record *r)
+{
+    bool is_any = false;
+
+    for (size_t i = 0; r->config_set.scope == CONFIG_CLUSTER && i < r->config_set.n_configs; i++) {
+        is_any = is_any || conf_find_dynamic(CONF_OF_BROKER, r->config_set.configs[i].key) == NULL;
+    }
+    return is_any;
+}
+
 static bool is_about_me(const struct broker *b, const struct meta_record *r)
 {
     switch (r->kind) {
@@ -135,7 +147,7 @@ static bool is_about_me(const struct broker *b, const struct meta_record *r)
     case META_FENCE_BROKER:
     case META_UNFENCE_BROKER:
     case META_BROKER_SHUTDOWN: return r->broker.id == b->id;
-    case META_CONFIG_SET: return r->config_set.scope == CONFIG_CLUSTER;
+    case META_CONFIG_SET: return changes_topics(r);
     case META_NEW_CONTROLLER:
     case META_CREATE_TOPIC:
     case META_REMOVE_TOPIC:

@@ -7,47 +7,39 @@
 #include "common/conf/conf.h"
 #include "common/domain/image.h"
 
-/* The text in force for topic key `i`; `image` NULL = the default. */
-static const char *text_of(const struct image *image, const struct image_topic *topic, size_t i)
+/* The value in force of a topic key: the topic's, else the cluster's, else the default [CFG-7];
+ * what this version cannot read counts as not given [CFG-11]. `ret_i64` (may be NULL) gets an I64's
+ * number. `image` NULL = the default. */
+static const char *in_force(const struct image *image,
+        const struct image_topic *topic,
+        const char *name,
+        int64_t *ret_i64)
 {
-    const struct conf_key *key = &conf_topic_keys[i];
-    const char *text = NULL;
+    const struct conf_key *key = conf_find_key(conf_topic_keys, conf_n_topic_keys, name);
+    const char *texts[2] = {NULL, NULL};
+    char error[256];
 
+    must(key != NULL);
     if (image != NULL) {
-        /* The cluster table ends with the topic keys, in the same order, under their cluster names. */
-        const struct conf_key *cluster =
-                &conf_cluster_keys[conf_n_cluster_keys - conf_n_topic_keys + i];
-
-        text = image_topic_config(topic, key->name);
-        if (text == NULL) {
-            text = image_cluster_config(image, cluster->name);
+        texts[0] = image_topic_config(topic, key->name);
+        texts[1] = image_cluster_config(image, conf_cluster_key_of(key)->name);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (texts[i] != NULL &&
+                conf_check_value(key, texts[i], ret_i64, error, sizeof(error)) == 0) {
+            return texts[i];
         }
     }
-    return text != NULL ? text : key->fallback;
-}
-
-static size_t row_of(const char *name)
-{
-    for (size_t i = 0; i < conf_n_topic_keys; i++) {
-        if (strcmp(conf_topic_keys[i].name, name) == 0) {
-            return i;
-        }
-    }
-    must_not_reach("a topic key that is not in the table");
+    must(conf_check_value(key, key->fallback, ret_i64, error, sizeof(error)) == 0);
+    return key->fallback;
 }
 
 static int64_t number_of(
         const struct image *image, const struct image_topic *topic, const char *name)
 {
-    size_t i = row_of(name);
     int64_t value = 0;
-    char error[256];
 
-    if (conf_check_value(
-                &conf_topic_keys[i], text_of(image, topic, i), &value, error, sizeof(error)) != 0) {
-        must(conf_check_value(&conf_topic_keys[i], conf_topic_keys[i].fallback, &value, error,
-                     sizeof(error)) == 0);
-    }
+    (void)in_force(image, topic, name, &value); /* only the number is wanted */
     return value;
 }
 
@@ -57,7 +49,7 @@ struct topic_settings topic_settings_of(const struct image *image, const struct 
             .segment_bytes = number_of(image, topic, "segment.bytes"),
             .index_interval_bytes = number_of(image, topic, "index.interval.bytes"),
             .max_message_bytes = number_of(image, topic, "max.message.bytes"),
-            .is_append_time = strcmp(text_of(image, topic, row_of("message.timestamp.type")),
+            .is_append_time = strcmp(in_force(image, topic, "message.timestamp.type", NULL),
                                       "LogAppendTime") == 0,
     };
 }
