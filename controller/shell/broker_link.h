@@ -7,7 +7,8 @@
 #include "controller/shell/broker_links.h"
 #include "controller/shell/snapshot_pool.h"
 
-/* One link; inside of broker_links.c (the set), broker_link.c (dial, greet, beat) and broker_push.c. Nobody else. */
+/* One link; inside of broker_links.c (the set), broker_link.c (dial, greet, beat), broker_push.c
+ * and link_configs.c. Nobody else. */
 
 enum link_state {
     LINK_WAITING,
@@ -71,6 +72,9 @@ struct broker_link *link_free(struct broker_link *l);
 /* Closes what is open and dials again after `delay`. */
 void link_redial(struct broker_link *l, wtime delay, const char *trouble);
 bool link_is_silent(const struct broker_link *l, wtime now);
+
+/* link_configs.c: the link is up; `fn` runs once, not inside. */
+void link_describe_configs(struct broker_link *l, broker_configs_fn *fn, void *ctx);
 
 /* broker_push.c */
 void link_push(struct broker_link *l);

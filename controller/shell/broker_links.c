@@ -161,6 +161,18 @@ bool broker_links_has_applied(const struct broker_links *l, broker_id id, uint64
     return link != NULL && link->applied_index >= index;
 }
 
+bool broker_links_describe_configs(
+        struct broker_links *l, broker_id id, broker_configs_fn *fn, void *ctx)
+{
+    struct broker_link *link = find(l, id);
+
+    if (link == NULL || link->state != LINK_UP) {
+        return false;
+    }
+    link_describe_configs(link, fn, ctx);
+    return true;
+}
+
 size_t broker_links_n(const struct broker_links *l)
 {
     return l->links.n;

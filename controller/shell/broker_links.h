@@ -59,6 +59,11 @@ void broker_links_answer(struct broker_links *l,
         const char *detail,
         const struct msg_controlled_shutdown_response *answer);
 
+/* Asks that broker for its configuration. `fn` runs once, never inside this call; `m` NULL = it did
+ * not answer. False: it is not connected, and nothing is asked. */
+typedef void broker_configs_fn(void *ctx, const struct msg_describe_configs_response *m);
+bool broker_links_describe_configs(
+        struct broker_links *l, broker_id id, broker_configs_fn *fn, void *ctx);
 /* Whether that broker applied `index`. */
 bool broker_links_has_applied(const struct broker_links *l, broker_id id, uint64_t index);
 

@@ -66,6 +66,12 @@ void controller_wait_acks(struct controller *c,
         controller_acks_fn *fn,
         void *ctx);
 
+/* Asks a broker with which values it runs. `fn` runs once, never inside this call; `m` NULL = it
+ * did not answer in time. False: this controller has no connection to it, and nothing is asked. */
+typedef void controller_configs_fn(void *ctx, const struct msg_describe_configs_response *m);
+bool controller_describe_configs(
+        struct controller *c, broker_id id, controller_configs_fn *fn, void *ctx);
+
 /* The committed image; changes between turns of the loop. Never NULL; empty until controller_is_metadata_read(). */
 const struct image *controller_image(const struct controller *c);
 /* The metadata log was read to its end at least once. */

@@ -112,3 +112,9 @@ void controller_update_gauges(struct controller *c)
     metric_set(METRIC_CONTROLLER_TOPICS, (int64_t)image_n_topics(image));
     metric_set(METRIC_CONTROLLER_PARTITIONS, (int64_t)image_n_partitions(image));
 }
+
+bool controller_describe_configs(
+        struct controller *c, broker_id id, controller_configs_fn *fn, void *ctx)
+{
+    return broker_links_describe_configs(c->links, id, fn, ctx);
+}

@@ -35,6 +35,7 @@ struct pending {
     struct http_request *request;
     struct http_write write;
     wtime began;
+    bool is_ready; /* the brokers acknowledged; while one tells its values */
 };
 
 /* A request that somebody answers in a later turn. */
@@ -167,6 +168,7 @@ static struct http_call read_call(struct http_admin *a, struct http_request *r)
             .n_params = a->params.n,
             .content_type = http_header(r, "Content-Type"),
             .reason = http_header(r, "Weir-Reason"),
+            .if_match = http_header(r, "If-Match"),
             .body = http_body(r),
             .peer = http_peer(r),
     };
@@ -200,16 +202,42 @@ static void pending_answer(struct pending *p, bool is_ready)
     struct http_call c = read_call(a, p->request);
 
     http_write_answer(&p->write, &v, &c, is_ready, &answer);
-    log_info("http", "write_answered", KV_STR("actor", p->write.actor),
-            KV_STR("topic", p->write.spec.name), KV_STR("method", c.method),
-            KV_I64("status", answer.status), KV_U64("seq", p->write.decision));
+    log_info("http", "write_answered", KV_STR("actor", p->write.actor), KV_STR("path", c.path),
+            KV_STR("method", c.method), KV_I64("status", answer.status),
+            KV_U64("seq", p->write.decision));
     send_answer(p->request, &answer);
     pending_free(p);
 }
 
+static void on_configs(void *ctx, const struct msg_describe_configs_response *m)
+{
+    struct pending *p = ctx;
+    struct http_view v = look_at_image(p->admin);
+
+    http_write_take_configs(&p->write, &v, m);
+    pending_answer(p, p->is_ready);
+}
+
+/* The decision is made, and taken up or not; a broker's values are its own to tell. */
+static void pending_finish(struct pending *p, bool is_ready)
+{
+    broker_id id = BROKER_NONE;
+
+    p->is_ready = is_ready;
+    if (!http_write_wants_configs(&p->write, &id)) {
+        pending_answer(p, is_ready);
+        return;
+    }
+    /* One that was too slow to apply it in time is not waited for again. */
+    bool is_there = is_ready || p->write.dry_run;
+    if (!is_there || !controller_describe_configs(p->admin->controller, id, on_configs, p)) {
+        on_configs(p, NULL);
+    }
+}
+
 static void on_acks(void *ctx, bool all)
 {
-    pending_answer(ctx, all);
+    pending_finish(ctx, all);
 }
 
 static void on_reply(void *ctx, const struct ctl_reply *reply, uint64_t committed_index)
@@ -219,7 +247,7 @@ static void on_reply(void *ctx, const struct ctl_reply *reply, uint64_t committe
 
     http_write_take(&p->write, reply);
     if (!http_write_waits_for_leaders(&p->write)) {
-        pending_answer(p, false);
+        pending_finish(p, false);
         return;
     }
     wtime left = wtime_add(p->began, READY_WAIT) - loop_now(a->loop);

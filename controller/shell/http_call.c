@@ -147,6 +147,8 @@ static const struct {
         {ERRCODE_INVALID_REPLICA_ASSIGNMENT,
                 {422, "invalid-assignment", "Invalid replica assignment", NULL}},
         {ERRCODE_INVALID_CONFIG, {422, "invalid-config", "Invalid configuration", NULL}},
+        {ERRCODE_INVALID_UPDATE_VERSION, {412, "changed-meanwhile", "Changed meanwhile", NULL}},
+        {ERRCODE_BROKER_ID_NOT_REGISTERED, {404, "unknown-broker", "Unknown broker", NULL}},
         {ERRCODE_POLICY_VIOLATION, {422, "policy-violation", "Against a policy", NULL}},
         {ERRCODE_UNSUPPORTED_VERSION, {422, "unsupported", "Not supported", NULL}},
         {ERRCODE_TOPIC_AUTHORIZATION_FAILED, {403, "not-allowed", "Not allowed", NULL}},

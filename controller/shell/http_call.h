@@ -27,6 +27,7 @@ struct http_call {
     size_t n_params;
     const char *content_type; /* NULL = none given */
     const char *reason;       /* Weir-Reason; NULL = none given */
+    const char *if_match;     /* If-Match; NULL = none given */
     struct bytes body;
     const char *peer;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "common/conf/conf.h"
 #include "controller/core/ctl.h"
 #include "controller/shell/http_call.h"
 #include "controller/shell/http_view.h"
@@ -13,6 +14,7 @@ enum http_write_kind {
     HTTP_WRITE_NONE,
     HTTP_WRITE_CREATE_TOPIC,
     HTTP_WRITE_DELETE_TOPIC,
+    HTTP_WRITE_SET_CONFIGS,
 };
 
 /* The body of POST /v1/topics, checked but for what the core decides. Owns what it points to. */
@@ -20,7 +22,7 @@ struct http_topic_spec {
     char *name;
     int32_t n_partitions;               /* -1 = not given */
     int32_t replication_factor;         /* -1 = not given */
-    ARRAY(struct image_config) configs; /* normalised values */
+    struct image_configs configs;       /* normalised values */
     struct meta_config_pair *pairs;     /* the same, borrowed, for the event */
     ARRAY(struct broker_set) assignments;
 };
@@ -29,19 +31,51 @@ struct http_topic_spec {
 void http_topic_spec_parse(struct bytes body, struct http_topic_spec *ret, struct http_faults *f);
 void http_topic_spec_deinit(struct http_topic_spec *s);
 
+/* --- Configuration values in bodies (http_config_spec.c) --- */
+
+/* "a text", "null" … */
+const char *http_json_type(const json_t *value);
+/* "/configs/a~1b" for the member "a/b" (RFC 6901), cut. */
+const char *http_pointer(const char *parent, const char *member, char *ret, size_t ret_size);
+/* The body as an object, or NULL and a fault. */
+json_t *http_body_object(struct bytes body, struct http_faults *f);
+/* Reads each member of `object` as a key that may be changed there; with `may_reset` null takes a
+ * value away (it has NULL then). What is wrong is left in `f`, under the pointer `parent`. */
+void http_configs_read(json_t *object,
+        enum conf_target target,
+        const char *parent,
+        bool may_reset,
+        struct image_configs *ret,
+        struct http_faults *f);
+/* The same for an event, borrowed; mem_free. */
+struct meta_config_pair *http_configs_pairs(const struct image_configs *configs);
+void http_configs_deinit(struct image_configs *configs);
+
+/* The body of a PATCH …/configs. The topic is in the write's `spec`. */
+struct http_config_spec {
+    enum conf_target target;
+    broker_id broker; /* BROKER */
+    uint64_t if_seq;  /* If-Match; 0 = none */
+    struct image_configs configs;
+    struct meta_config_pair *pairs;
+};
+
 struct http_write {
     enum http_write_kind kind;
     bool dry_run;
     char *reason; /* "" = none */
     char *actor;
-    struct http_topic_spec spec; /* CREATE_TOPIC; `name` also for DELETE_TOPIC */
+    struct http_topic_spec spec;    /* CREATE_TOPIC; `name` also for what is about a topic */
+    struct http_config_spec config; /* SET_CONFIGS */
     /* After http_write_take(): */
     int error;
     char *detail;
     uint64_t decision; /* 0 = none */
     struct uuid topic_id;
     json_t *placement;
-    ARRAY(broker_id) leaders; /* each once */
+    bool is_unchanged;        /* SET_CONFIGS */
+    json_t *items;            /* SET_CONFIGS of a broker: as it told them, or would */
+    ARRAY(broker_id) leaders; /* each once; of SET_CONFIGS those who are to apply it */
     bool has_offline;         /* a partition got no leader */
 };
 
@@ -50,9 +84,15 @@ void http_write_deinit(struct http_write *w);
 void http_write_event(const struct http_write *w, struct ctl_event *ret);
 /* Copies the core's answer. */
 void http_write_take(struct http_write *w, const struct ctl_reply *reply);
-/* Whether the topic has leaders that are to take it up before the answer. */
+/* Whether there are brokers that are to take it up before the answer. */
 bool http_write_waits_for_leaders(const struct http_write *w);
-/* The HTTP answer. `is_ready` = the leaders acknowledged. */
+/* Whether that broker is to be asked for its values before the answer; then
+ * http_write_take_configs(), `m` NULL = it did not tell. */
+bool http_write_wants_configs(const struct http_write *w, broker_id *ret);
+void http_write_take_configs(struct http_write *w,
+        const struct http_view *v,
+        const struct msg_describe_configs_response *m);
+/* The HTTP answer. `is_ready` = the brokers acknowledged. */
 void http_write_answer(const struct http_write *w,
         const struct http_view *v,
         const struct http_call *c,
@@ -90,6 +130,38 @@ void http_dispatch(const struct http_view *v,
 /* Weir-Metadata-Epoch and -Index, Weir-Stale. */
 void http_answer_metadata(struct http_answer *a, const struct http_view *v);
 
+/* --- Configurations (http_configs.c) --- */
+
+/* `preview` is a change that is shown and not made (dry run); NULL = none. */
+json_t *http_topic_config_items(const struct image *image,
+        const struct image_topic *t,
+        const struct image_configs *preview);
+/* `m` NULL = the broker does not tell: null where only it knows. */
+json_t *http_broker_config_items(const struct image *image,
+        broker_id id,
+        const struct msg_describe_configs_response *m,
+        const struct image_configs *preview);
+/* 200 with the list; takes `items`. `problem` NULL = no such member. */
+void http_answer_configs(
+        struct http_answer *a, const struct http_view *v, json_t *items, const char *problem);
+/* The broker that `arg` names, or NULL and the answer. */
+const struct image_broker *http_known_broker(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a);
+/* What http_write_answer() does for SET_CONFIGS that succeeded. */
+void http_configs_written(const struct http_write *w,
+        const struct http_view *v,
+        bool is_applied,
+        struct http_answer *a);
+
+/* 400 or 422 with what is wrong. */
+void http_refuse_body(
+        const struct http_call *c, struct http_answer *a, struct http_faults *f, const char *hint);
+/* Whether the body is said to be JSON, as "application/json" or, with `and_merge_patch`, as a merge
+ * patch. */
+bool http_is_json(const struct http_call *c, bool and_merge_patch);
+
 /* The rows' functions (and http_later_fn above). `arg` is what stands at the pattern's `{}`; NULL = there is none. */
 typedef void http_get_fn(const struct http_view *v,
         const struct http_call *c,
@@ -97,13 +169,16 @@ typedef void http_get_fn(const struct http_view *v,
         struct http_answer *a);
 http_get_fn http_get_status_text, http_get_health, http_get_ready, http_get_metrics,
         http_get_version, http_get_cluster, http_get_controllers, http_get_brokers, http_get_broker,
-        http_get_topics, http_get_topic, http_get_partitions;
+        http_get_topics, http_get_topic, http_get_partitions, http_get_cluster_configs,
+        http_get_topic_configs;
 typedef void http_write_fn(const struct http_view *v,
         const struct http_call *c,
         const char *arg,
         struct http_answer *a,
         struct http_write *w);
-http_write_fn http_post_topics, http_delete_topic;
+http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
+        http_patch_topic_configs, http_patch_broker_configs;
+http_later_fn http_get_broker_configs; /* http_broker_configs.c */
 
 /* 404 for a topic that is not there. */
 void http_no_topic(struct http_answer *a, const struct http_call *c, const char *name);

@@ -8,48 +8,11 @@
 
 void http_topic_spec_deinit(struct http_topic_spec *s)
 {
-    ARRAY_FOREACH (c, &s->configs) {
-        mem_free(c->key);
-        mem_free(c->value);
-    }
-    array_deinit(&s->configs);
+    http_configs_deinit(&s->configs);
     array_deinit(&s->assignments);
     mem_free(s->pairs);
     mem_free(s->name);
     memset(s, 0, sizeof(*s));
-}
-
-static const char *type_text(const json_t *value)
-{
-    must(value != NULL);
-    switch (json_typeof(value)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "an array";
-    case JSON_STRING: return "a text";
-    case JSON_INTEGER: return "a whole number";
-    case JSON_REAL: return "a number with a fraction";
-    case JSON_TRUE:
-    case JSON_FALSE: return "true or false";
-    case JSON_NULL: return "null";
-    }
-    return "something else";
-}
-
-/* "/configs/a~1b" for the member "a/b" (RFC 6901), cut. */
-static const char *pointer_to(const char *parent, const char *member, char *ret, size_t ret_size)
-{
-    size_t at = (size_t)snprintf(ret, ret_size, "%s/", parent);
-
-    for (; *member != '\0' && at + 3 < ret_size; member++) {
-        if (*member == '~' || *member == '/') {
-            ret[at++] = '~';
-            ret[at++] = *member == '~' ? '0' : '1';
-        } else {
-            ret[at++] = *member;
-        }
-    }
-    ret[at] = '\0';
-    return ret;
 }
 
 /* A whole number from 1 to `max`. */
@@ -61,7 +24,7 @@ static void read_count(const json_t *value,
         struct http_faults *f)
 {
     if (!json_is_integer(value)) {
-        http_fault(f, pointer, "must be a whole number, not %s", type_text(value));
+        http_fault(f, pointer, "must be a whole number, not %s", http_json_type(value));
     } else if (json_integer_value(value) < 1 || json_integer_value(value) > max) {
         http_fault_rule(f, code, pointer,
                 "must be from 1 to %" PRId64 ", not %" JSON_INTEGER_FORMAT, max,
@@ -73,86 +36,14 @@ static void read_count(const json_t *value,
 
 /* --- Configurations ------------------------------------------------------------------------------------------------- */
 
-static void explain_unknown_config(const char *pointer, const char *key, struct http_faults *f)
-{
-    const char *nearest = conf_nearest(conf_topic_keys, conf_n_topic_keys, key);
-    char shown[HTTP_SHOWN_SIZE];
-
-    (void)http_shown(key, shown);
-    if (nearest != NULL) {
-        http_fault_rule(f, ERRCODE_INVALID_CONFIG, pointer,
-                "unknown topic configuration '%s'; did you mean '%s'?", shown, nearest);
-    } else {
-        struct buf known = {0};
-        for (size_t i = 0; i < conf_n_topic_keys; i++) {
-            buf_append_format(&known, "%s%s", i > 0 ? ", " : "", conf_topic_keys[i].name);
-        }
-        http_fault_rule(f, ERRCODE_INVALID_CONFIG, pointer,
-                "unknown topic configuration '%s'; there are %s", shown, buf_str(&known));
-        buf_deinit(&known);
-    }
-}
-
-/* The value as the text that a file would have; NULL for other types. */
-static char *config_text(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_STRING: return mem_strdup(json_string_value(value));
-    case JSON_INTEGER: return mem_format("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    case JSON_TRUE: return mem_strdup("true");
-    case JSON_FALSE: return mem_strdup("false");
-    case JSON_OBJECT:
-    case JSON_ARRAY:
-    case JSON_REAL:
-    case JSON_NULL: break;
-    }
-    return NULL;
-}
-
-static void read_config(
-        const char *key, const json_t *value, struct http_topic_spec *ret, struct http_faults *f)
-{
-    const struct conf_key *row = conf_find_key(conf_topic_keys, conf_n_topic_keys, key);
-    char pointer[160];
-    char error[1024];
-    int64_t number = 0;
-    char *text = config_text(value);
-
-    (void)pointer_to("/configs", key, pointer, sizeof(pointer));
-    if (row == NULL) {
-        explain_unknown_config(pointer, key, f);
-    } else if (text == NULL) {
-        http_fault(f, pointer, "must be a text, a whole number, true or false, not %s",
-                type_text(value));
-    } else if (conf_check_value(row, text, &number, error, sizeof(error)) != 0) {
-        http_fault_rule(f, ERRCODE_INVALID_CONFIG, pointer, "%s", error);
-    } else {
-        struct image_config *c = array_push(&ret->configs);
-        c->key = mem_strdup(key);
-        /* "64MiB" is kept as 67108864: everybody who reads the metadata understands plain numbers. */
-        c->value = row->type == CONF_I64 ? mem_format("%" PRId64, number) : mem_steal(&text);
-    }
-    mem_free(text);
-}
-
 static void read_configs(json_t *value, struct http_topic_spec *ret, struct http_faults *f)
 {
-    const char *key;
-    json_t *one;
-
     if (!json_is_object(value)) {
-        http_fault(f, "/configs", "must be an object, not %s", type_text(value));
+        http_fault(f, "/configs", "must be an object, not %s", http_json_type(value));
         return;
     }
-    json_object_foreach(value, key, one)
-    {
-        read_config(key, one, ret, f);
-    }
-    ret->pairs = mem_new_n(struct meta_config_pair, ret->configs.n > 0 ? ret->configs.n : 1);
-    for (size_t i = 0; i < ret->configs.n; i++) {
-        ret->pairs[i] = (struct meta_config_pair){
-                .key = ret->configs.items[i].key, .value = ret->configs.items[i].value};
-    }
+    http_configs_read(value, CONF_OF_TOPIC, "/configs", false, &ret->configs, f);
+    ret->pairs = http_configs_pairs(&ret->configs);
 }
 
 /* --- Assignments ---------------------------------------------------------------------------------------------------- */
@@ -161,7 +52,7 @@ static bool read_replica(
         const json_t *value, const char *pointer, struct broker_set *set, struct http_faults *f)
 {
     if (!json_is_integer(value)) {
-        http_fault(f, pointer, "must be a broker's number, not %s", type_text(value));
+        http_fault(f, pointer, "must be a broker's number, not %s", http_json_type(value));
         return false;
     }
     if (json_integer_value(value) < 0 || json_integer_value(value) > INT32_MAX) {
@@ -189,7 +80,8 @@ static void read_replicas(
 
     (void)snprintf(pointer, sizeof(pointer), "/assignments/%zu", partition);
     if (!json_is_array(value)) {
-        http_fault(f, pointer, "must be an array of brokers' numbers, not %s", type_text(value));
+        http_fault(
+                f, pointer, "must be an array of brokers' numbers, not %s", http_json_type(value));
         return;
     }
     if (n < 1 || n > REPLICAS_MAX) {
@@ -212,7 +104,7 @@ static void read_assignments(
 
     if (!json_is_array(value)) {
         http_fault(f, "/assignments", "must be an array of arrays of brokers' numbers, not %s",
-                type_text(value));
+                http_json_type(value));
         return;
     }
     if (n < 1 || n > PARTITIONS_PER_TOPIC_MAX) {
@@ -266,7 +158,7 @@ static void read_member(
         if (json_is_string(value)) {
             ret->name = mem_strdup(json_string_value(value));
         } else {
-            http_fault(f, "/name", "must be a text, not %s", type_text(value));
+            http_fault(f, "/name", "must be a text, not %s", http_json_type(value));
         }
     } else if (strcmp(key, "partitions") == 0) {
         read_count(value, "/partitions", PARTITIONS_PER_TOPIC_MAX, ERRCODE_INVALID_PARTITIONS,
@@ -280,7 +172,7 @@ static void read_member(
         read_assignments(value, ret, f);
     } else {
         char pointer[160];
-        http_fault(f, pointer_to("", key, pointer, sizeof(pointer)),
+        http_fault(f, http_pointer("", key, pointer, sizeof(pointer)),
                 "unknown member; there are name, partitions, replication_factor, configs, "
                 "assignments");
     }
@@ -288,26 +180,14 @@ static void read_member(
 
 void http_topic_spec_parse(struct bytes body, struct http_topic_spec *ret, struct http_faults *f)
 {
-    json_error_t error;
     const char *key;
     json_t *value;
 
     memset(ret, 0, sizeof(*ret));
     ret->n_partitions = -1;
     ret->replication_factor = -1;
-    if (body.size == 0) {
-        http_fault(f, "", "the body is empty");
-        return;
-    }
-    json_t *json = json_loadb(
-            (const char *)body.at, body.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *json = http_body_object(body, f);
     if (json == NULL) {
-        http_fault(f, "", "line %d, column %d: %s", error.line, error.column, error.text);
-        return;
-    }
-    if (!json_is_object(json)) {
-        http_fault(f, "", "must be an object, not %s", type_text(json));
-        json_decref(json);
         return;
     }
     json_object_foreach(json, key, value)

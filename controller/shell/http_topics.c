@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/shell/http_resources.h"
 
-#include "common/conf/conf.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -112,22 +110,6 @@ void http_get_topics(const struct http_view *v,
     http_page_end(&page, a);
 }
 
-static json_t *configs_json(const struct image_topic *t)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < conf_n_topic_keys; i++) {
-        const struct conf_key *key = &conf_topic_keys[i];
-        const char *own = image_topic_config(t, key->name);
-        must(json_array_append_new(
-                     list, json_pack("{s:s, s:o, s:o, s:s, s:s}", "name", key->name, "value",
-                                   http_json_text(own != NULL ? own : key->fallback), "default",
-                                   http_json_text(key->fallback), "source",
-                                   own != NULL ? "topic" : "default", "text", key->text)) == 0);
-    }
-    return list;
-}
-
 void http_get_topic(const struct http_view *v,
         const struct http_call *c,
         const char *arg,
@@ -140,7 +122,7 @@ void http_get_topic(const struct http_view *v,
         return;
     }
     json_t *json = topic_json(t);
-    must(json_object_set_new(json, "configs", configs_json(t)) == 0);
+    must(json_object_set_new(json, "configs", http_topic_config_items(v->image, t, NULL)) == 0);
     http_answer_json(a, 200, json);
 }
 

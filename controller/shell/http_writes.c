@@ -13,6 +13,9 @@ enum {
 void http_write_deinit(struct http_write *w)
 {
     http_topic_spec_deinit(&w->spec);
+    http_configs_deinit(&w->config.configs);
+    mem_free(w->config.pairs);
+    json_decref(w->items);
     mem_free(w->reason);
     mem_free(w->actor);
     mem_free(w->detail);
@@ -28,26 +31,30 @@ enum {
 
 /* --- From the call to the event ------------------------------------------------------------------------------------- */
 
-/* "application/json", with or without parameters. */
-static bool is_json(const char *content_type)
+static bool is_type(const char *content_type, const char *wanted)
 {
-    static const char json[] = "application/json";
-    size_t size = strlen(json);
+    size_t size = strlen(wanted);
 
-    if (content_type == NULL || strncasecmp(content_type, json, size) != 0) {
+    if (content_type == NULL || strncasecmp(content_type, wanted, size) != 0) {
         return false;
     }
     size += strspn(content_type + size, " \t");
     return content_type[size] == '\0' || content_type[size] == ';';
 }
 
-static void refuse_body(const struct http_call *c, struct http_answer *a, struct http_faults *f)
+bool http_is_json(const struct http_call *c, bool and_merge_patch)
+{
+    return is_type(c->content_type, "application/json") ||
+           (and_merge_patch && is_type(c->content_type, "application/merge-patch+json"));
+}
+
+void http_refuse_body(
+        const struct http_call *c, struct http_answer *a, struct http_faults *f, const char *hint)
 {
     const json_t *first = json_array_get(f->list, 0);
     char *pointer = mem_strdup(json_string_value(json_object_get(first, "pointer")));
     char *detail = mem_strdup(json_string_value(json_object_get(first, "detail")));
     const char *gap = pointer[0] != '\0' ? ": " : "";
-    static const char hint[] = "For example: {\"name\": \"orders\", \"partitions\": 6}";
 
     if (f->is_malformed) {
         http_problem(a, c, HTTP_PROBLEM_BAD_BODY, f, hint, "%s%s%s", pointer, gap, detail);
@@ -69,7 +76,7 @@ void http_post_topics(const struct http_view *v,
 
     (void)v;
     (void)arg;
-    if (!is_json(c->content_type)) {
+    if (!http_is_json(c, false)) {
         http_problem(a, c, HTTP_PROBLEM_NOT_JSON, NULL,
                 "Send it with Content-Type: application/json", "the body must be JSON and say so");
         return;
@@ -82,7 +89,7 @@ void http_post_topics(const struct http_view *v,
     }
     http_topic_spec_parse(c->body, &w->spec, &faults);
     if (faults.list != NULL) {
-        refuse_body(c, a, &faults);
+        http_refuse_body(c, a, &faults, "For example: {\"name\": \"orders\", \"partitions\": 6}");
         return;
     }
     w->kind = HTTP_WRITE_CREATE_TOPIC;
@@ -112,12 +119,33 @@ void http_delete_topic(const struct http_view *v,
     w->kind = HTTP_WRITE_DELETE_TOPIC;
 }
 
+static enum config_scope scope_of(enum conf_target target)
+{
+    switch (target) {
+    case CONF_OF_CLUSTER: return CONFIG_CLUSTER;
+    case CONF_OF_TOPIC: return CONFIG_TOPIC;
+    case CONF_OF_BROKER: return CONFIG_BROKER;
+    }
+    must_not_reach("a target that is none");
+}
+
 void http_write_event(const struct http_write *w, struct ctl_event *ret)
 {
     must(w->kind != HTTP_WRITE_NONE);
     memset(ret, 0, sizeof(*ret));
     ret->actor = w->actor;
     ret->reason = w->reason;
+    if (w->kind == HTTP_WRITE_SET_CONFIGS) {
+        ret->kind = CTL_EV_SET_CONFIGS;
+        ret->set_configs = (struct ctl_set_configs){.scope = scope_of(w->config.target),
+                .topic = w->spec.name,
+                .broker = w->config.broker,
+                .pairs = w->config.pairs,
+                .n_pairs = w->config.configs.n,
+                .if_seq = w->config.if_seq,
+                .dry_run = w->dry_run};
+        return;
+    }
     if (w->kind == HTTP_WRITE_DELETE_TOPIC) {
         ret->kind = CTL_EV_DELETE_TOPIC;
         ret->delete_topic.name = w->spec.name;
@@ -170,6 +198,7 @@ void http_write_take(struct http_write *w, const struct ctl_reply *reply)
     w->detail = mem_strdup(reply->detail != NULL ? reply->detail : "");
     w->decision = reply->after_seq;
     w->topic_id = reply->topic_id;
+    w->is_unchanged = reply->is_unchanged;
     w->placement = json_array();
     for (size_t i = 0; i < reply->n_placement; i++) {
         add_leader(w, reply->placement[i].leader);
@@ -182,12 +211,15 @@ void http_write_take(struct http_write *w, const struct ctl_reply *reply)
 
 bool http_write_waits_for_leaders(const struct http_write *w)
 {
-    return w->kind == HTTP_WRITE_CREATE_TOPIC && w->error == ERRCODE_NONE && !w->dry_run &&
-           !w->has_offline;
+    if (w->error != ERRCODE_NONE || w->dry_run) {
+        return false;
+    }
+    return (w->kind == HTTP_WRITE_CREATE_TOPIC && !w->has_offline) ||
+           (w->kind == HTTP_WRITE_SET_CONFIGS && w->leaders.n > 0);
 }
 
 /* The member of the body that an error of the core is about, or NULL. */
-static const char *pointer_of(int errcode)
+static const char *pointer_of(enum http_write_kind kind, int errcode)
 {
     static const struct {
         int errcode;
@@ -200,7 +232,10 @@ static const char *pointer_of(int errcode)
             {ERRCODE_INVALID_CONFIG, "/configs"},
     };
 
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    if (kind == HTTP_WRITE_SET_CONFIGS && errcode == ERRCODE_INVALID_REPLICATION_FACTOR) {
+        return "/default.replication.factor";
+    }
+    for (size_t i = 0; kind == HTTP_WRITE_CREATE_TOPIC && i < COUNT_OF(rows); i++) {
         if (rows[i].errcode == errcode) {
             return rows[i].pointer;
         }
@@ -208,14 +243,18 @@ static const char *pointer_of(int errcode)
     return NULL;
 }
 
-static const char *hint_of(int errcode, const char *pointer)
+static const char *hint_of(enum http_write_kind kind, int errcode, const char *pointer)
 {
     switch (http_status_of(errcode)) {
     case 503:
         return errcode == ERRCODE_NOT_CONTROLLER
                        ? "Try again in a second."
                        : "See which brokers are up: GET /v1/brokers (weir broker list)";
-    case 504: return "See whether it took effect: GET /v1/topics (weir topic list)";
+    case 412: return "Read it again, decide again, and send it with the new ETag.";
+    case 504:
+        return kind == HTTP_WRITE_SET_CONFIGS
+                       ? "See whether it took effect: GET the same path."
+                       : "See whether it took effect: GET /v1/topics (weir topic list)";
     case 500: return "The controller's log has more.";
     default: return pointer != NULL ? "Change what `errors` names and send it again." : "";
     }
@@ -248,7 +287,7 @@ static void answer_error(const struct http_write *w,
         struct http_answer *a)
 {
     const char *detail = w->detail[0] != '\0' ? w->detail : errcode_text(w->error);
-    const char *pointer = w->kind == HTTP_WRITE_CREATE_TOPIC ? pointer_of(w->error) : NULL;
+    const char *pointer = pointer_of(w->kind, w->error);
     struct http_faults faults = {0};
 
     if (w->error == ERRCODE_TOPIC_ALREADY_EXISTS) {
@@ -256,7 +295,7 @@ static void answer_error(const struct http_write *w,
     } else if (w->error == ERRCODE_UNKNOWN_TOPIC_OR_PARTITION) {
         http_no_topic(a, c, w->spec.name);
     } else {
-        const char *hint = hint_of(w->error, pointer);
+        const char *hint = hint_of(w->kind, w->error, pointer);
         if (pointer != NULL) {
             http_fault_rule(&faults, w->error, pointer, "%s", detail);
         }
@@ -273,6 +312,8 @@ void http_write_answer(const struct http_write *w,
     must(w->detail != NULL);
     if (w->error != ERRCODE_NONE) {
         answer_error(w, v, c, a);
+    } else if (w->kind == HTTP_WRITE_SET_CONFIGS) {
+        http_configs_written(w, v, is_ready, a);
     } else if (w->kind == HTTP_WRITE_CREATE_TOPIC) {
         http_answer_json(a, w->dry_run ? 200 : 201,
                 json_pack("{s:o, s:o, s:b, s:O}", "name", http_json_text(w->spec.name), "topic_id",
@@ -286,7 +327,7 @@ void http_write_answer(const struct http_write *w,
                 json_pack("{s:o, s:o}", "name", http_json_text(w->spec.name), "topic_id",
                         http_json_uuid(&w->topic_id)));
     }
-    if (w->error == ERRCODE_NONE && !w->dry_run) {
+    if (w->error == ERRCODE_NONE && !w->dry_run && !w->is_unchanged) {
         http_answer_header(a, "Weir-Decision", "%" PRIu64, w->decision);
     }
     http_answer_metadata(a, v);

@@ -41,7 +41,22 @@ static void fuzz_spec(struct bytes body)
     http_topic_spec_deinit(&spec);
 }
 
-/* The whole way of a POST of `body`, or, for 'Q', of a list with `body` as its page_token. */
+/* The values of a change, which the core takes as they are. */
+static void check_change(const struct http_write *w)
+{
+    char error[256];
+
+    for (size_t i = 0; i < w->config.configs.n; i++) {
+        const struct meta_config_pair *pair = &w->config.pairs[i];
+        const struct conf_key *key = conf_find_dynamic(w->config.target, pair->key);
+        must(key != NULL);
+        must(pair->value == NULL ||
+                conf_check_value(key, pair->value, NULL, error, sizeof(error)) == 0);
+    }
+}
+
+/* The whole way of a POST of `body`, or, for 'Q', of a list with `body` as its page_token, or, for
+ * 'C' and 'M', of a change of configuration with `body` as its values or as its If-Match. */
 static void fuzz_call(uint8_t kind, struct bytes body)
 {
     struct image *image = image_new();
@@ -52,13 +67,16 @@ static void fuzz_call(uint8_t kind, struct bytes body)
     char *text = mem_strndup((const char *)body.at, body.size);
     struct http_param param = {.name = "page_token", .value = text};
     struct http_call call = {.id = 1,
-            .method = kind == 'Q' ? "GET" : "POST",
-            .path = "/v1/topics",
+            .method = kind == 'Q'                  ? "GET"
+                      : kind == 'C' || kind == 'M' ? "PATCH"
+                                                   : "POST",
+            .path = kind == 'C' || kind == 'M' ? "/v1/cluster/configs" : "/v1/topics",
             .query_text = "",
             .params = &param,
             .n_params = kind == 'Q' ? 1 : 0,
             .content_type = "application/json",
             .reason = kind == 'R' ? text : NULL,
+            .if_match = kind == 'M' ? text : NULL,
             .body = body,
             .peer = "127.0.0.1"};
 
@@ -69,7 +87,10 @@ static void fuzz_call(uint8_t kind, struct bytes body)
     mem_free(later_arg);
     must((answer.status != 0) == (write.kind == HTTP_WRITE_NONE));
     must(answer.status == 0 || answer.status == 200 || answer.status == 400 ||
-            answer.status == 422);
+            answer.status == 412 || answer.status == 422);
+    if (write.kind == HTTP_WRITE_SET_CONFIGS) {
+        check_change(&write);
+    }
     http_answer_deinit(&answer);
     http_write_deinit(&write);
     http_counts_deinit(&counts);
@@ -77,7 +98,8 @@ static void fuzz_call(uint8_t kind, struct bytes body)
     mem_free(text);
 }
 
-/* The first byte says where the rest arrives: 'Q' page_token, 'R' Weir-Reason and body, others only the body. */
+/* The first byte says where the rest arrives: 'Q' page_token, 'R' Weir-Reason and body, 'C' a
+ * change of configuration, 'M' its If-Match, others only the body. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0) {

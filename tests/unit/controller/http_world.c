@@ -201,6 +201,7 @@ int world_send(struct world *w, const char *method, const char *path, const char
             .query_text = mark != NULL ? mark + 1 : "",
             .content_type = content_type != NULL ? content_type : "application/json",
             .reason = reason,
+            .if_match = w->if_match,
             .body = {(const uint8_t *)body, body != NULL ? strlen(body) : 0},
             .peer = "127.0.0.1"};
     if (mark != NULL) {

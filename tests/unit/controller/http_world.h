@@ -15,6 +15,8 @@ struct world {
     struct msg_log_dir_state dir;
     uint64_t seq;
 
+    const char *if_match; /* of the next calls; NULL = none */
+
     /* The last call. */
     struct http_call call;
     struct http_param params[16];

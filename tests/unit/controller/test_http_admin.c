@@ -28,6 +28,9 @@ struct controller {
     void *acks_ctx;
     uint64_t acks_index;
     wtime acks_timeout;
+    controller_configs_fn *configs_fn; /* of the broker that was asked */
+    void *configs_ctx;
+    broker_id configs_id;
 };
 
 void controller_submit(
@@ -37,8 +40,9 @@ void controller_submit(
     c->reply_ctx = ctx;
     c->asked = ev->kind;
     mem_free(c->asked_name);
-    c->asked_name =
-            mem_strdup(ev->kind == CTL_EV_CREATE_TOPIC ? ev->create.name : ev->delete_topic.name);
+    c->asked_name = mem_strdup(ev->kind == CTL_EV_CREATE_TOPIC   ? ev->create.name
+                               : ev->kind == CTL_EV_DELETE_TOPIC ? ev->delete_topic.name
+                                                                 : "");
 }
 
 void controller_wait_acks(struct controller *c,
@@ -55,6 +59,16 @@ void controller_wait_acks(struct controller *c,
     c->acks_ctx = ctx;
     c->acks_index = index;
     c->acks_timeout = timeout;
+}
+
+/* Broker 1 does not answer, others are not connected. */
+bool controller_describe_configs(
+        struct controller *c, broker_id id, controller_configs_fn *fn, void *ctx)
+{
+    c->configs_fn = fn;
+    c->configs_ctx = ctx;
+    c->configs_id = id;
+    return id < 3;
 }
 
 const struct image *controller_image(const struct controller *c)
@@ -334,6 +348,81 @@ static void endpoint_may_end_before_the_controller_answers(void)
     CHECK_EQ(close(fd), 0);
 }
 
+static const struct msg_config_entry told[] = {{"log.level", "warn", "file", false}};
+static const struct msg_describe_configs_response told_all = {
+        (struct msg_config_entry *)(uintptr_t)told, 1};
+
+static void broker_is_asked_for_its_configuration(void) /* [CFG-9] */
+{
+    struct controller *c = play(0);
+    struct buf b = {0};
+    int fd = say(c, "GET /v1/brokers/1/configs HTTP/1.1\r\n" END "\r\n");
+
+    TURN_UNTIL(c->loop, c->configs_fn != NULL);
+    CHECK_EQ(c->configs_id, 1);
+    turn_once(c->loop);
+    CHECK(!hear(fd, &b));
+    c->configs_fn(c->configs_ctx, &told_all);
+    hear_all(c, fd, &b);
+    CHECK(has(&b, "HTTP/1.1 200 OK\r\n"));
+    CHECK(has(&b, "ETag: \"12\"\r\n"));
+    CHECK(has(&b, "Weir-Metadata-Index: 12\r\n"));
+    CHECK(has(&b, "\"name\": \"log.level\", \"value\": \"warn\""));
+    CHECK(has(&b, "\"problem\": null"));
+    fd = say(c, "GET /v1/brokers/1/configs HTTP/1.1\r\n" END "\r\n");
+    c->configs_fn = NULL;
+    TURN_UNTIL(c->loop, c->configs_fn != NULL);
+    c->configs_fn(c->configs_ctx, NULL);
+    hear_all(c, fd, &b);
+    CHECK(has(&b, "\"problem\": \"broker 1 did not tell"));
+    hear_all(c, say(c, "GET /v1/brokers/3/configs HTTP/1.1\r\n" END "\r\n"), &b);
+    CHECK(has(&b, "\"problem\": \"broker 3 is not connected"));
+    CHECK(has(&b, "\"name\": \"listeners\", \"value\": null"));
+    hear_all(c, say(c, "GET /v1/brokers/7/configs HTTP/1.1\r\n" END "\r\n"), &b);
+    CHECK(has(&b, "HTTP/1.1 404 "));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void changed_broker_is_asked_after_its_ack(void) /* [CFG-8] */
+{
+    struct controller *c = play(0);
+    struct ctl_reply set = {.after_seq = 41};
+    struct buf b = {0};
+    int fd = say(c, "PATCH /v1/brokers/2/configs HTTP/1.1\r\n" END
+                    "Content-Type: application/merge-patch+json\r\nIf-Match: \"12\"\r\n"
+                    "Content-Length: 21\r\n\r\n{\"log.level\": \"warn\"}");
+
+    TURN_UNTIL(c->loop, c->reply_fn != NULL);
+    CHECK_EQ(c->asked, CTL_EV_SET_CONFIGS);
+    c->reply_fn(c->reply_ctx, &set, 13);
+    CHECK_EQ(c->acks_index, 13);
+    CHECK(c->configs_fn == NULL);
+    c->acks_fn(c->acks_ctx, true);
+    CHECK_EQ(c->configs_id, 2);
+    c->configs_fn(c->configs_ctx, &told_all);
+    hear_all(c, fd, &b);
+    CHECK(has(&b, "HTTP/1.1 200 OK\r\n"));
+    CHECK(has(&b, "Weir-Decision: 41\r\n"));
+    CHECK(has(&b, "\"applied\": true"));
+    CHECK(has(&b, "\"value\": \"warn\""));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void endpoint_may_end_before_the_broker_answers(void)
+{
+    struct controller *c = play(0);
+    int fd = say(c, "GET /v1/brokers/1/configs HTTP/1.1\r\n" END "\r\n");
+
+    TURN_UNTIL(c->loop, c->configs_fn != NULL);
+    controller_configs_fn *fn = c->configs_fn;
+    void *ctx = c->configs_ctx;
+    play_end(c);
+    fn(ctx, NULL); /* what the controller still had to say */
+    CHECK_EQ(close(fd), 0);
+}
+
 static void port_that_is_taken_is_an_error(void)
 {
     struct controller *c = play(0);
@@ -353,6 +442,9 @@ static const struct check_case cases[] = {
         CASE(outcome_that_nobody_knows_is_504),
         CASE(client_that_leaves_before_the_answer_is_forgotten),
         CASE(endpoint_may_end_before_the_controller_answers),
+        CASE(broker_is_asked_for_its_configuration),
+        CASE(changed_broker_is_asked_after_its_ack),
+        CASE(endpoint_may_end_before_the_broker_answers),
         CASE(port_that_is_taken_is_an_error),
 };
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The resources that ask somebody else first, for programs that know no server: they are routed and never called. */
+#include "common/base/must.h"
+#include "controller/shell/http_resources.h"
+
+#define NEVER(name)                                                                                \
+    void name(const struct http_view *v, const struct http_call *c, const char *arg,               \
+            struct http_later *later)                                                              \
+    {                                                                                              \
+        must_not_reach("there is no server");                                                      \
+    }
+
+NEVER(http_get_broker_configs)
