@@ -47,7 +47,7 @@ struct cli {
 
 struct cli_command {
     const char *noun; /* "topic" */
-    const char *verb; /* "create"; NULL when the noun alone is the command */
+    const char *verb; /* "create", "config set"; NULL when the noun alone is the command */
     const char *summary;
     const char *usage;    /* after the name: "T [-p N] [-r N]" */
     const char *details;  /* paragraphs; "" = none */
@@ -56,9 +56,12 @@ struct cli_command {
 };
 
 /* All commands, each in its own file; the order is that of `weir help`. */
-extern const struct cli_command cli_status, cli_broker_list, cli_topic_create, cli_topic_list,
-        cli_topic_describe, cli_topic_delete, cli_produce, cli_consume, cli_dev_up, cli_dev_status,
-        cli_dev_down, cli_dev_start, cli_dev_stop, cli_dev_kill, cli_version;
+extern const struct cli_command cli_status, cli_cluster_config_list, cli_cluster_config_get,
+        cli_cluster_config_set, cli_cluster_config_unset, cli_broker_list, cli_broker_config_list,
+        cli_broker_config_set, cli_broker_config_unset, cli_topic_create, cli_topic_list,
+        cli_topic_describe, cli_topic_set, cli_topic_unset, cli_topic_delete, cli_produce,
+        cli_consume, cli_dev_up, cli_dev_status, cli_dev_down, cli_dev_start, cli_dev_stop,
+        cli_dev_kill, cli_version;
 extern const struct cli_command *const cli_commands[];
 extern const size_t cli_n_commands;
 

@@ -2,7 +2,6 @@
 #include "clients/cli/dev.h"
 
 #include "common/base/array.h"
-#include "common/conf/conf.h"
 #include "common/net/loop.h"
 
 #include <errno.h>
@@ -108,31 +107,6 @@ static int wait_ready(const struct dev_cluster *d, int64_t timeout_ms)
     return -1;
 }
 
-static bool key_is_known(const char *key)
-{
-    return conf_find_key(conf_controller_keys, conf_n_controller_keys, key) != NULL ||
-           conf_find_key(conf_broker_keys, conf_n_broker_keys, key) != NULL;
-}
-
-static int check_sets(const struct cli_strings *sets)
-{
-    int r = -1;
-
-    for (size_t i = 0; r < 0 && i < sets->n; i++) {
-        char *key = mem_strndup(sets->items[i], strcspn(sets->items[i], "="));
-        if (strchr(sets->items[i], '=') == NULL) {
-            r = cli_fail(EXIT_USAGE, "", "--set takes key=value, not `%s`", sets->items[i]);
-        } else if (!key_is_known(key)) {
-            const char *near = conf_nearest(conf_broker_keys, conf_n_broker_keys, key);
-            char *hint = near != NULL ? mem_format("Did you mean `%s`?", near) : mem_strdup("");
-            r = cli_fail(EXIT_USAGE, hint, "no daemon has a key `%s`", key);
-            mem_free(hint);
-        }
-        mem_free(key);
-    }
-    return r;
-}
-
 static bool same_shape(const struct dev_shape *a, const struct dev_shape *b)
 {
     bool same = a->n_zookeepers == b->n_zookeepers && a->n_controllers == b->n_controllers &&
@@ -145,7 +119,7 @@ static bool same_shape(const struct dev_shape *a, const struct dev_shape *b)
     return same;
 }
 
-static int start_all(const struct dev_cluster *d, int64_t timeout_ms)
+static int start_all(const struct cli *cli, const struct dev_cluster *d)
 {
     wtime start = clock_now();
     int r = dev_cluster_write(d);
@@ -153,7 +127,8 @@ static int start_all(const struct dev_cluster *d, int64_t timeout_ms)
     for (size_t i = 0; r < 0 && i < d->n_nodes; i++) {
         r = dev_start(&d->nodes[i]);
     }
-    r = r < 0 ? wait_ready(d, timeout_ms) : r;
+    r = r < 0 ? wait_ready(d, cli->timeout_ms) : r;
+    r = r < 0 ? dev_set_cluster(cli, d, cli->timeout_ms) : r;
     if (r >= 0) {
         return r;
     }
@@ -184,11 +159,11 @@ static int dev_up(struct cli *cli, int argc, char **argv)
             {0, "port-base", OPT_I64, &shape.port_base, "N",
                     "ports from N on instead of the default ones", 1024, 65000},
             {0, "set", OPT_MANY, &shape.sets, "KEY=VALUE",
-                    "for every daemon whose table has the key", 0, 0},
+                    "for every daemon whose table has the key, or for the cluster", 0, 0},
     };
     cli->timeout_ms = 90000;
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, NULL, 0, 0);
-    r = r < 0 ? check_sets(&shape.sets) : r;
+    r = r < 0 ? dev_check_sets(&shape.sets) : r;
     if (r >= 0) {
         cli_strings_deinit(&shape.sets);
         return r;
@@ -209,7 +184,7 @@ static int dev_up(struct cli *cli, int argc, char **argv)
     } else if (r < 0 && d.dir == NULL) {
         dev_cluster_init(&d, dir, &shape);
     }
-    r = r < 0 ? start_all(&d, cli->timeout_ms) : r;
+    r = r < 0 ? start_all(cli, &d) : r;
     dev_cluster_deinit(&d);
     cli_strings_deinit(&shape.sets);
     mem_free(dir);

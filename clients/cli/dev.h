@@ -20,7 +20,7 @@ enum dev_kind {
 struct dev_shape {
     int64_t n_zookeepers, n_controllers, n_brokers;
     int64_t port_base;       /* 0 = the default ports */
-    struct cli_strings sets; /* key=value for every daemon whose table has the key */
+    struct cli_strings sets; /* key=value for daemons whose table has the key, else for the cluster */
 };
 
 struct dev_node {
@@ -52,6 +52,12 @@ int dev_cluster_write(const struct dev_cluster *d);
 struct dev_node *dev_cluster_node(struct dev_cluster *d, const char *name); /* or NULL */
 char *dev_brokers_text(const struct dev_cluster *d);                        /* host:port,… */
 char *dev_controllers_text(const struct dev_cluster *d);                    /* URL,… */
+
+/* --set: whether each has a legal key, and those of the cluster a legal value. Returns -1 or the
+ * exit code. */
+int dev_check_sets(const struct cli_strings *sets);
+/* Changes the cluster's configuration as --set asked. Returns -1 or the exit code. */
+int dev_set_cluster(const struct cli *cli, const struct dev_cluster *d, int64_t timeout_ms);
 
 /* --- Processes ---------------------------------------------------------------------------------------------------- */
 

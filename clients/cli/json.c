@@ -17,7 +17,7 @@ json_t *cli_answer_json(const struct http_answer *a)
     return json_loadb((const char *)a->body.data, a->body.size, JSON_DECODE_ANY, &error);
 }
 
-static json_t *get_one(const struct cli *cli, const char *path, int *ret_exit)
+json_t *cli_get_one(const struct cli *cli, const char *path, int *ret_exit)
 {
     struct http_answer a = {0};
     json_t *answer = NULL;
@@ -38,7 +38,7 @@ static json_t *get_one(const struct cli *cli, const char *path, int *ret_exit)
 
 json_t *cli_get(const struct cli *cli, const char *path, int *ret_exit)
 {
-    json_t *answer = get_one(cli, path, ret_exit);
+    json_t *answer = cli_get_one(cli, path, ret_exit);
     json_t *items = json_object_get(answer, "items");
 
     if (answer == NULL || !json_is_array(items)) {
@@ -52,7 +52,7 @@ json_t *cli_get(const struct cli *cli, const char *path, int *ret_exit)
         char *escaped = url_escape(next);
         char *page_path = mem_format(
                 "%s%cpage_token=%s", path, strchr(path, '?') != NULL ? '&' : '?', escaped);
-        json_t *page = get_one(cli, page_path, ret_exit);
+        json_t *page = cli_get_one(cli, page_path, ret_exit);
         mem_free(page_path);
         mem_free(escaped);
         mem_free(next);

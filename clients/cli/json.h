@@ -2,6 +2,7 @@
 #pragma once
 
 #include "clients/cli/cli.h"
+#include "common/conf/conf.h"
 
 #include <jansson.h>
 
@@ -9,6 +10,12 @@
 
 /* GET `path`, all pages if the answer is a list. NULL: the failure was said, *ret_exit is set. */
 json_t *cli_get(const struct cli *cli, const char *path, int *ret_exit);
+/* GET `path` and the answer whole. NULL as above. */
+json_t *cli_get_one(const struct cli *cli, const char *path, int *ret_exit);
+/* Changes configuration by a JSON merge patch (config.c) and says what came of it. `name` = the
+ * topic or broker. Returns the exit code. */
+int cli_patch_configs(
+        struct cli *cli, enum conf_target target, const char *name, const json_t *patch);
 /* The answer's JSON, or NULL when it is none. */
 json_t *cli_answer_json(const struct http_answer *a);
 /* Prints `object` as -O asks (json, jsonl: one line an item, name: the member `name_key` of each item); false when the

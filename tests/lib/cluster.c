@@ -395,6 +395,17 @@ int http_request(int port,
         bool with_head,
         struct buf *ret)
 {
+    return http_request_with(port, method, path, "", body, with_head, ret);
+}
+
+int http_request_with(int port,
+        const char *method,
+        const char *path,
+        const char *headers,
+        const char *body,
+        bool with_head,
+        struct buf *ret)
+{
     struct buf request = {0};
     char block[65536];
     ssize_t n;
@@ -406,8 +417,8 @@ int http_request(int port,
     if (fd < 0) {
         return 0;
     }
-    buf_append_format(
-            &request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n", method, path);
+    buf_append_format(&request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s",
+            method, path, headers);
     if (body != NULL) {
         buf_append_format(&request, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                 strlen(body));

@@ -49,5 +49,13 @@ int http_request(int port,
         const char *body,
         bool with_head,
         struct buf *ret);
+/* The same with more headers, each ended by "\r\n". */
+int http_request_with(int port,
+        const char *method,
+        const char *path,
+        const char *headers,
+        const char *body,
+        bool with_head,
+        struct buf *ret);
 /* A port range start for --port-base whose ports are free. */
 int free_port_base(void);
