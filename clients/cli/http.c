@@ -34,12 +34,19 @@ static void perform(CURL *curl,
         const char *url,
         const char *body,
         int64_t timeout_ms,
+        const char *reason,
         bool follow,
         struct http_answer *ret)
 {
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
 
     must(headers != NULL);
+    if (reason[0] != '\0') {
+        char *line = mem_format("Weir-Reason: %s", reason);
+        headers = curl_slist_append(headers, line);
+        must(headers != NULL);
+        mem_free(line);
+    }
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -68,6 +75,7 @@ static void request(const char *method,
         const char *url,
         const char *body,
         int64_t timeout_ms,
+        const char *reason,
         bool follow,
         struct http_answer *ret)
 {
@@ -82,7 +90,7 @@ static void request(const char *method,
     ret->status = 0;
     ret->error[0] = '\0';
     buf_clear(&ret->body);
-    perform(curl, method, url, body, timeout_ms, follow, ret);
+    perform(curl, method, url, body, timeout_ms, reason, follow, ret);
     curl_easy_cleanup(curl);
 }
 
@@ -92,7 +100,7 @@ void cli_http_url(const char *method,
         int64_t timeout_ms,
         struct http_answer *ret)
 {
-    request(method, url, body, timeout_ms, false, ret);
+    request(method, url, body, timeout_ms, "", false, ret);
 }
 
 /* A controller that has no active one to name yet answers 503; another may know better. */
@@ -119,7 +127,7 @@ void cli_http(const struct cli *cli,
         bool has_scheme = strstr(url, "://") != NULL;
         char *full = mem_format(
                 "%s%.*s%s", has_scheme ? "" : "http://", (int)strcspn(url, " "), url, path);
-        request(method, full, body, cli->timeout_ms, true, ret);
+        request(method, full, body, cli->timeout_ms, cli->reason, true, ret);
         mem_free(full);
         if (is_final(ret)) {
             break;
