@@ -36,6 +36,15 @@ static bool accepts_tcp(const struct zk *zk, wtime now)
     return zk->tcp_accepted_at > zk->lost_at && now - zk->tcp_accepted_at < ZK_RECENT;
 }
 
+/* One does now. While some do and none takes the session, its time to live runs. */
+static void accepted(struct zk *zk, wtime now)
+{
+    if (!accepts_tcp(zk, now)) {
+        zk->accepting_since = now;
+    }
+    zk->tcp_accepted_at = now;
+}
+
 static void say_trouble(struct zk *zk)
 {
     wtime now = clock_now();
@@ -319,7 +328,7 @@ static void look_at_state(struct zk *zk)
         return;
     }
     if (state == ZOO_ASSOCIATING_STATE) {
-        zk->tcp_accepted_at = clock_now();
+        accepted(zk, clock_now());
     }
     if (state == ZOO_EXPIRED_SESSION_STATE || state == ZOO_AUTH_FAILED_STATE) {
         zk->session_is_over = true;
@@ -472,8 +481,10 @@ static void on_beat(void *ctx)
         }
         return;
     }
-    if (zk->client.client_id != 0 && now - zk->lost_at > patience && accepts_tcp(zk, now)) {
-        /* [ZK-17] Servers are there and do not take this session: after wiped data they never would. */
+    if (zk->client.client_id != 0 && accepts_tcp(zk, now) &&
+            now - zk->accepting_since > patience) {
+        /* [ZK-17] Servers are there and do not take this session: after wiped data they never would. The time without any
+         * server does not count, because a server that comes back takes up the sessions that it knew. */
         session_end(
                 zk, "not taken back for twice its timeout although a server accepts connections");
     } else if (zk->lost_at + WTIME_S(1) < now) {

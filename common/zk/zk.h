@@ -9,10 +9,10 @@
 /* A ZooKeeper session on a loop: the single-threaded C client driven by the loop, with the rules of
  * docs/design/20-zookeeper.md. All calls are asynchronous; results come on the loop, in the order of the calls.
  *
- * A *session* is one ZooKeeper session: ephemerals and watches live as long as it does. When it expires, or when it
- * stays disconnected for twice its timeout although a server accepts TCP, the handle is closed and a new session is
- * started by itself; calls under way end with ZK_UNKNOWN, watches are gone, and `on_session` tells the owner to begin
- * anew. Paths given here are below the chroot of the connect string. Thread: owner of the loop. */
+ * A *session* is one ZooKeeper session: ephemerals and watches live as long as it does. When it expires, or when no
+ * server takes it for twice its timeout although one accepts TCP, the handle is closed and a new session is started by
+ * itself; calls under way end with ZK_UNKNOWN, watches are gone, and `on_session` tells the owner to begin anew.
+ * Paths given here are below the chroot of the connect string. Thread: owner of the loop. */
 struct zk;
 
 enum zk_rc {

@@ -478,6 +478,24 @@ static void wiped_servers_lead_to_a_new_session(void)
     zkserver_free(own);
 }
 
+/* [ZK-17] Only the time in which a server is there and does not take the session counts. */
+static void a_session_outlives_the_absence_of_every_server(void)
+{
+    struct zkserver *own = zkserver_new(1, 0);
+    struct client c;
+
+    client_start(&c, zkserver_connect(own), 1500);
+    CHECK(loop_until(c.loop, 10000, is_connected, &c));
+    zkserver_kill(own, 0);
+    loop_for(c.loop, 3500);
+    zkserver_start(own, 0);
+    CHECK(loop_until(c.loop, 30000, is_connected, &c));
+    CHECK_EQ(c.n_sessions, 1);
+    CHECK_EQ(c.n_lost, 0);
+    client_stop(&c);
+    zkserver_free(own);
+}
+
 /* [ZK-2] [ZK-10] The server is given by name, and its port refuses at first. */
 static void it_keeps_trying_until_a_server_comes(void)
 {
@@ -568,6 +586,7 @@ static const struct check_case cases[] = {
         CASE(a_multi_without_an_answer_is_resolved_by_reading),
         CASE(silence_shows_in_last_heard),
         CASE(wiped_servers_lead_to_a_new_session),
+        CASE(a_session_outlives_the_absence_of_every_server),
         CASE(it_keeps_trying_until_a_server_comes),
         CASE(an_unknown_name_is_told),
         CASE(the_second_of_two_servers_is_found),
