@@ -64,7 +64,7 @@ struct replica_event {
     union {
         struct {
             const struct partition_state *record;
-            bool may_lead;   /* the image has this broker with its present epoch, not fenced */
+            bool may_lead;   /* the image has this process, not fenced */
             bool fsync_acks; /* weir.ack.durability=fsync: only what is on the disk counts */
         } become;
 

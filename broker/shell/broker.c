@@ -38,8 +38,8 @@ bool broker_may_lead(const struct broker *b) /* [REP-20] */
 {
     const struct image_broker *me = image_broker(b->image, b->id);
 
-    return me != NULL && me->epoch == broker_epoch(b) && me->state != BROKER_FENCED &&
-           ctl_link_trouble(b->ctl)[0] == '\0';
+    return me != NULL && b->registration != NULL && registration_was(b->registration, me->epoch) &&
+           me->state != BROKER_FENCED && ctl_link_trouble(b->ctl)[0] == '\0';
 }
 
 void broker_give_up(struct broker *b, int exit_code)

@@ -68,7 +68,7 @@ int broker_run(const struct conf *conf);
 
 /* Ends the process's work in order, with that exit code. Thread: control. */
 void broker_give_up(struct broker *b, int exit_code);
-/* The broker's own entry in the image has its present epoch and is not fenced. Thread: control. */
+/* The broker's own entry in the image is an incarnation of this process and is not fenced. Thread: control. */
 bool broker_may_lead(const struct broker *b);
 /* Latest incarnation, -1 = never registered. Thread: control. */
 int64_t broker_epoch(const struct broker *b);

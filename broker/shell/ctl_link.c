@@ -104,6 +104,7 @@ static void consider_ready(struct ctl_link *l)
         l->settled_epoch = epoch;
         log_info("ctl_link", "unfenced", KV_I64("broker_epoch", epoch));
         keeper_settled(l->b->keeper);
+        registration_settled(l->b->registration);
     }
 }
 
@@ -117,8 +118,7 @@ static void on_ready_timer(void *ctx)
 
 void ctl_link_registration_changed(struct ctl_link *l)
 {
-    roles_all(
-            l->b); /* [REP-20] What the former incarnation led waits for the new one's unfencing. */
+    roles_all(l->b); /* [REP-20] The image may have been ahead of this registration. */
     if (l->c != NULL) {
         /* Its Hello was answered with the former incarnation: it dials again and hears the new one. */
         rpc_conn_close(l->c);

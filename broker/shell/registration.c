@@ -32,6 +32,8 @@ struct registration {
     char path[64];
     struct timer retry;
     int64_t epoch;
+    int64_t epochs[REGISTRATION_KEPT]; /* incarnations of this process, a ring */
+    size_t n_epochs;
     const char *trouble;
     wtime foreign_since; /* when a node that is not ours was first seen; 0 = none */
     wtime said_at;       /* when `trouble` was last logged; 0 = not */
@@ -91,6 +93,7 @@ static void registered(struct registration *r, int64_t czxid)
 {
     r->state = REG_REGISTERED;
     r->epoch = czxid;
+    r->epochs[r->n_epochs++ % REGISTRATION_KEPT] = czxid;
     r->trouble = "";
     r->said_at = r->foreign_since = 0;
     log_info("registration", "registered", KV_I64("broker_epoch", czxid),
@@ -268,7 +271,6 @@ void registration_lost(struct registration *r)
     timer_cancel(&r->retry);
     r->trouble = "no ZooKeeper session";
     if (was_registered) {
-        r->o.reg.crash_kind = CRASH_CLEAN; /* the process lives: nothing is lost */
         r->o.reg.prev_epoch = r->epoch;
         log_warn("registration", "lost", KV_I64("broker_epoch", r->epoch),
                 KV_STR("reason", "the ZooKeeper session ended; a new incarnation follows"));
@@ -278,6 +280,23 @@ void registration_lost(struct registration *r)
 bool registration_stands(const struct registration *r)
 {
     return r->state == REG_REGISTERED;
+}
+
+/* [BRK-16] The process lives, so what it was admitted with is not lost. An incarnation that no controller admitted may have
+ * told of a loss that nobody heard: the next one tells it again. */
+void registration_settled(struct registration *r)
+{
+    r->o.reg.crash_kind = CRASH_CLEAN;
+}
+
+bool registration_was(const struct registration *r, int64_t epoch)
+{
+    bool is_found = false;
+
+    for (size_t i = 0; i < r->n_epochs && i < REGISTRATION_KEPT; i++) {
+        is_found = is_found || r->epochs[i] == epoch;
+    }
+    return is_found;
 }
 
 void registration_set_cluster(struct registration *r, const struct uuid *cluster_id)

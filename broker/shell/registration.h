@@ -20,9 +20,13 @@ struct zk;
  *        └──────────────────────────── session lost ──────┘
  *
  * A folder's lock proves that whoever registered with its id is dead. A new session is a new incarnation; a process
- * that lives on has lost nothing, so it registers as CLEAN. Until it is registered anew it goes on as what it was: a
- * lost session alone stops nobody, the controller's decisions and the next registration do ([BRK-11]). */
+ * that lives on has lost nothing, so it registers as CLEAN. Until a controller has seen the new one it goes on as what it
+ * was: neither a lost session nor a new node stops anybody, the controller's decisions do ([BRK-11], [REP-20]). */
 struct registration;
+
+enum {
+    REGISTRATION_KEPT = 16
+};
 
 struct registration_options {
     struct msg_broker_reg
@@ -43,10 +47,14 @@ struct registration *registration_free(
 void registration_begin(struct registration *r, struct zk *zk);
 /* The session is gone. */
 void registration_lost(struct registration *r);
+/* The controller has admitted the present incarnation: what came before it is dealt with. */
+void registration_settled(struct registration *r);
 /* The folders' cluster became known: later incarnations name it. */
 void registration_set_cluster(struct registration *r, const struct uuid *cluster_id);
 /* The latest incarnation of this process, also while its session is lost; -1 = none yet. */
 int64_t registration_epoch(const struct registration *r);
 bool registration_stands(const struct registration *r); /* its node is there, as far as is known */
+/* Whether `epoch` is or was an incarnation of this process (of the last REGISTRATION_KEPT). */
+bool registration_was(const struct registration *r, int64_t epoch);
 /* What it waits for, for people; "" = registered. */
 const char *registration_trouble(const struct registration *r);

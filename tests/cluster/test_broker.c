@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/domain/errcode.h"
+#include "common/zk/zk.h"
 #include "tests/cluster/broker_world.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/run.h"
@@ -651,6 +652,89 @@ static void a_replication_factor_above_one_is_refused_clearly(void) /* [REP-26] 
     world_free(w);
 }
 
+struct node {
+    bool is_known;
+    int64_t epoch; /* -1 = none */
+    enum crash_kind kind;
+};
+
+static void on_node(void *ctx, enum zk_rc rc, struct bytes data, const struct zk_stat *stat)
+{
+    struct node *n = ctx;
+    struct msg_broker_reg reg;
+    struct arena arena;
+
+    n->is_known = true;
+    n->epoch = -1;
+    if (rc == ZK_OK) {
+        arena_init(&arena, wire_arena_ceiling(data.size));
+        n->epoch = stat->czxid;
+        n->kind = wire_decode_broker_reg(data, &arena, &reg) == 0 ? reg.crash_kind : 0;
+        arena_deinit(&arena);
+    }
+}
+
+static struct node registered(struct world *w)
+{
+    struct node n = {0};
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/weir/brokers/%d", BROKER_ID);
+    zk_get(w->zk, path, NULL, on_node, &n);
+    CHECK(run_until(w, &n.is_known, ANSWER_MS));
+    return n;
+}
+
+/* Stops the broker until its session is over, lets it go on, and waits for its next node. */
+static struct node lose_the_session(struct world *w)
+{
+    struct node old = {.epoch = -1}, next;
+
+    CHECK_WITHIN(ANSWER_MS, (old = registered(w)).epoch >= 0);
+    CHECK_EQ(kill(w->pid, SIGSTOP), 0);
+    CHECK_WITHIN(ANSWER_MS, registered(w).epoch < 0);
+    CHECK_EQ(kill(w->pid, SIGCONT), 0);
+    CHECK_WITHIN(ANSWER_MS, (next = registered(w)).epoch > old.epoch);
+    return next;
+}
+
+static void how_the_last_run_ended_is_told_until_it_is_admitted(void) /* [BRK-16] */
+{
+    struct world *w = world_new(true);
+
+    start_broker_as(w, BROKER_ID, w->log, "zookeeper.session.timeout.ms=1000");
+    CHECK_EQ(lose_the_session(w).kind, CRASH_HOST); /* a new folder */
+    connect_controller(w);
+    admit_broker(w);
+    CHECK_WITHIN(ANSWER_MS, file_has(w->log, "event=unfenced"));
+    CHECK_EQ(lose_the_session(w).kind, CRASH_CLEAN);
+    world_free(w);
+}
+
+static void a_new_node_stops_nobody_before_the_image_has_it(void) /* [REP-20] [BRK-16] */
+{
+    struct world *w = world_new(true);
+    int64_t old;
+
+    start_broker_as(w, BROKER_ID, w->log, "zookeeper.session.timeout.ms=1000");
+    connect_controller(w);
+    admit_broker(w);
+    create_topic(w, 1, "orders", 1, NULL, NULL);
+    old = w->broker_epoch;
+    (void)lose_the_session(w);
+    CHECK_WITHIN(ANSWER_MS, file_has(w->log, "reason=\"this broker's registration changed\""));
+    connect_client(w);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+    connect_controller(w);
+    CHECK(w->broker_epoch > old);
+    connect_client(w);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+    admit_broker(w);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+    CHECK_EQ(consume(w, 0, "x"), 3);
+    world_free(w);
+}
+
 static const struct check_case cases[] = {
         CASE(what_is_produced_is_fetched),
         CASE(a_long_poll_is_answered_by_the_next_produce),
@@ -681,6 +765,8 @@ static const struct check_case cases[] = {
         CASE(a_frame_that_is_not_ours_closes_with_the_reason_in_the_log),
         CASE(connections_over_the_limit_are_refused_and_a_controller_is_not),
         CASE(a_replication_factor_above_one_is_refused_clearly),
+        CASE(how_the_last_run_ended_is_told_until_it_is_admitted),
+        CASE(a_new_node_stops_nobody_before_the_image_has_it),
         CASE(stop_zookeeper),
 };
 CHECK_MAIN("broker", cases)
