@@ -22,6 +22,8 @@ static int status(struct cli *cli, int argc, char **argv)
     }
     const json_t *counts = json_object_get(cluster, "counts");
     bool healthy = json_is_object(json_object_get(cluster, "controller")) &&
+                   strcmp(jstr(json_object_get(cluster, "zookeeper"), "state", ""), "connected") ==
+                           0 &&
                    jint(counts, "offline", 0) == 0 &&
                    jint(counts, "brokers", 0) == jint(counts, "brokers_up", 0);
     if (!cli_print_json(cli, cluster, "cluster_id")) {
@@ -107,8 +109,9 @@ const struct cli_command cli_status = {
         .noun = "status",
         .summary = "the cluster on one screen",
         .usage = "",
-        .details = "Exit code 10 when a broker is down, a partition is offline or no controller is "
-                   "active.\n",
+        .details = "Exit code 10 when a broker is down, a partition is offline, no controller is "
+                   "active or ZooKeeper\n"
+                   "is away.\n",
         .examples = "  weir status\n"
                     "  weir status -O json | jq .counts\n",
         .run = status,

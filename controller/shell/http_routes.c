@@ -177,7 +177,14 @@ static char *url_with_path(const char *url, const struct http_call *c)
 static void send_to_active(
         const struct http_view *v, const struct http_call *c, struct http_answer *a)
 {
-    if (!v->has_active || v->active.id == v->self_id) {
+    bool is_known = v->has_active && v->active.id != v->self_id;
+    if (!is_known && !v->zookeeper.is_connected) {
+        http_problem_of(a, c, ERRCODE_NOT_CONTROLLER, NULL,
+                "Look whether a majority of the ZooKeeper servers runs; brokers serve meanwhile.",
+                "without ZooKeeper nothing can be decided: %s", v->zookeeper.trouble);
+        return;
+    }
+    if (!is_known) {
         http_problem_of(a, c, ERRCODE_NOT_CONTROLLER, NULL, "Try again in a second.",
                 "controller %" PRId32 " stands by and knows of no active controller", v->self_id);
         return;

@@ -419,6 +419,10 @@ static void standby_that_knows_of_no_active_one_is_503(void)
     CHECK_EQ(POST(&w, "/v1/topics", "{}"), 503);
     CHECK_STR(world_text(&w, "code"), "NOT_CONTROLLER");
     CHECK(json_is_true(world_at(&w, "retriable")));
+    w.view.zookeeper.is_connected = false;
+    w.view.zookeeper.trouble = "no server of a:1 accepts a connection";
+    CHECK_EQ(POST(&w, "/v1/topics", "{}"), 503);
+    CHECK(strstr(world_text(&w, "detail"), "no server of a:1 accepts a connection") != NULL);
 }
 
 static const struct check_case cases[] = {
