@@ -36,7 +36,7 @@ static bool accepts_tcp(const struct zk *zk, wtime now)
     return zk->tcp_accepted_at > zk->lost_at && now - zk->tcp_accepted_at < ZK_RECENT;
 }
 
-/* One does now. While some do and none takes the session, its time to live runs. */
+/* One does now; how long already without taking the session is remembered. */
 static void accepted(struct zk *zk, wtime now)
 {
     if (!accepts_tcp(zk, now)) {
@@ -301,8 +301,8 @@ static void session_end(struct zk *zk, const char *why)
     connect_begin(zk);
 }
 
-/* [ZK-6] The library closed the socket inside a call and kept half a request: the rest of it would go out first on the
- * next connection. The handle is replaced, the session goes on. */
+/* The session goes on with a new handle. [ZK-6] Of the old one's half-sent request the rest would go out first on the next
+ * connection. */
 static void handle_replace(struct zk *zk)
 {
     zk->handle_is_dirty = false;
@@ -483,10 +483,11 @@ static void on_beat(void *ctx)
     }
     if (zk->client.client_id != 0 && accepts_tcp(zk, now) &&
             now - zk->accepting_since > patience) {
-        /* [ZK-17] Servers are there and do not take this session: after wiped data they never would. The time without any
-         * server does not count, because a server that comes back takes up the sessions that it knew. */
-        session_end(
-                zk, "not taken back for twice its timeout although a server accepts connections");
+        /* [ZK-17] Servers are there and do not take this session. Without a quorum none would; after wiped data none takes
+         * a handle that has seen more than they have. A new handle has seen nothing: it is answered. */
+        zk->accepting_since = now;
+        log_debug("zk", "handle_replaced", KV_STR("reason", "servers do not take the session"));
+        handle_replace(zk);
     } else if (zk->lost_at + WTIME_S(1) < now) {
         say_trouble(zk);
     }

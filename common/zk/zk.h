@@ -9,9 +9,10 @@
 /* A ZooKeeper session on a loop: the single-threaded C client driven by the loop, with the rules of
  * docs/design/20-zookeeper.md. All calls are asynchronous; results come on the loop, in the order of the calls.
  *
- * A *session* is one ZooKeeper session: ephemerals and watches live as long as it does. When it expires, or when no
- * server takes it for twice its timeout although one accepts TCP, the handle is closed and a new session is started by
- * itself; calls under way end with ZK_UNKNOWN, watches are gone, and `on_session` tells the owner to begin anew.
+ * A *session* is one ZooKeeper session: ephemerals and watches live as long as it does. When a server says that it is over
+ * (expired, or not known after its data was wiped), a new session is started by itself; calls under way end with
+ * ZK_UNKNOWN, watches are gone, and `on_session` tells the owner to begin anew. Servers that are away, however long, end
+ * no session.
  * Paths given here are below the chroot of the connect string. Thread: owner of the loop. */
 struct zk;
 
@@ -36,7 +37,7 @@ struct zk_options {
     void (*on_session)(void *ctx);
     /* Connected ↔ not connected within the same session; its first connection is told by on_session alone. */
     void (*on_connection)(void *ctx, bool connected);
-    /* The session ended (expired or abandoned); on_session follows when a new one stands. */
+    /* The session ended; on_session follows when a new one stands. */
     void (*on_session_lost)(void *ctx);
     void *ctx;
 };

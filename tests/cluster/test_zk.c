@@ -478,7 +478,7 @@ static void wiped_servers_lead_to_a_new_session(void)
     zkserver_free(own);
 }
 
-/* [ZK-17] Only the time in which a server is there and does not take the session counts. */
+/* [ZK-17] Only a server's word ends a session. */
 static void a_session_outlives_the_absence_of_every_server(void)
 {
     struct zkserver *own = zkserver_new(1, 0);
@@ -489,6 +489,29 @@ static void a_session_outlives_the_absence_of_every_server(void)
     zkserver_kill(own, 0);
     loop_for(c.loop, 3500);
     zkserver_start(own, 0);
+    CHECK(loop_until(c.loop, 30000, is_connected, &c));
+    CHECK_EQ(c.n_sessions, 1);
+    CHECK_EQ(c.n_lost, 0);
+    client_stop(&c);
+    zkserver_free(own);
+}
+
+/* [ZK-17] Two servers of three are away: the third accepts connections and takes no session, for longer than the patience
+ * after which the handle is replaced. */
+static void a_session_outlives_the_loss_of_the_quorum(void)
+{
+    struct zkserver *own = zkserver_new(3, 0);
+    struct client c;
+
+    client_start(&c, zkserver_connect(own), 2000);
+    CHECK(loop_until(c.loop, 10000, is_connected, &c));
+    zkserver_kill(own, 0);
+    zkserver_kill(own, 1);
+    CHECK(loop_until(c.loop, 10000, is_disconnected, &c));
+    loop_for(c.loop, 5000);
+    CHECK(strstr(zk_trouble(c.zk), "no quorum?") != NULL);
+    zkserver_start(own, 0);
+    zkserver_start(own, 1);
     CHECK(loop_until(c.loop, 30000, is_connected, &c));
     CHECK_EQ(c.n_sessions, 1);
     CHECK_EQ(c.n_lost, 0);
@@ -587,6 +610,7 @@ static const struct check_case cases[] = {
         CASE(silence_shows_in_last_heard),
         CASE(wiped_servers_lead_to_a_new_session),
         CASE(a_session_outlives_the_absence_of_every_server),
+        CASE(a_session_outlives_the_loss_of_the_quorum),
         CASE(it_keeps_trying_until_a_server_comes),
         CASE(an_unknown_name_is_told),
         CASE(the_second_of_two_servers_is_found),
