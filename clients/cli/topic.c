@@ -281,6 +281,25 @@ static int delete_confirmed(const struct cli *cli, const char *escaped)
     return r;
 }
 
+/* What is deleted is told before the question. */
+static int delete_asked(const struct cli *cli, const char *name, const char *escaped)
+{
+    int r = EXIT_DONE;
+    char *path = mem_format("/v1/topics/%s", escaped);
+    json_t *topic = cli_get(cli, path, &r);
+
+    if (topic != NULL) {
+        char *what = mem_format("Deleting topic %s removes its %" PRId64
+                                " partitions and all records in them.",
+                name, jint(topic, "partitions", 0));
+        r = cli_confirm(cli, what, name) ? delete_confirmed(cli, escaped) : EXIT_USAGE;
+        mem_free(what);
+    }
+    json_decref(topic);
+    mem_free(path);
+    return r;
+}
+
 static int topic_delete(struct cli *cli, int argc, char **argv)
 {
     const char *name = NULL;
@@ -290,18 +309,9 @@ static int topic_delete(struct cli *cli, int argc, char **argv)
         return r;
     }
     char *escaped = url_escape(name);
-    char *path = mem_format("/v1/topics/%s", escaped);
-    json_t *topic = cli_get(cli, path, &r);
-    if (topic != NULL) {
-        char *what = mem_format("Deleting topic %s removes its %" PRId64
-                                " partitions and all records in them.",
-                name, jint(topic, "partitions", 0));
-        bool go_on = cli->dry_run || cli_confirm(cli, what, name);
-        r = go_on ? delete_confirmed(cli, escaped) : EXIT_USAGE;
-        mem_free(what);
-    }
-    json_decref(topic);
-    mem_free(path);
+    /* Without a question nothing is looked up first: a standby may not know yet what was created a moment ago. */
+    r = cli->yes || cli->dry_run ? delete_confirmed(cli, escaped)
+                                 : delete_asked(cli, name, escaped);
     mem_free(escaped);
     return r;
 }
