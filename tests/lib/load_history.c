@@ -18,7 +18,7 @@ static void *must_have(void *memory)
     return memory;
 }
 
-/* --- Values ------------------------------------------------------------------------------------------------------- */
+/* --- Values ----------------------------------------------------------------------------------- */
 
 void load_value_format(char ret[static LOAD_VALUE_SIZE], const char *id, uint64_t counter)
 {
@@ -52,7 +52,7 @@ bool load_value_parse(
     return true;
 }
 
-/* --- The list ----------------------------------------------------------------------------------------------------- */
+/* --- The list --------------------------------------------------------------------------------- */
 
 void load_history_deinit(struct load_history *h)
 {
@@ -79,8 +79,8 @@ uint32_t load_history_producer(struct load_history *h, const char *id)
     if (find_producer(h, id, &i)) {
         return i;
     }
-    h->producers = must_have(
-            realloc(h->producers, ((size_t)h->n_producers + 1) * sizeof(*h->producers)));
+    h->producers =
+            must_have(realloc(h->producers, ((size_t)h->n_producers + 1) * sizeof(*h->producers)));
     (void)snprintf(h->producers[h->n_producers], LOAD_ID_SIZE, "%s", id);
     return h->n_producers++;
 }
@@ -111,7 +111,7 @@ static int compare(const void *a, const void *b)
     return x->counter < y->counter ? -1 : x->counter > y->counter ? 1 : 0;
 }
 
-/* --- The file ----------------------------------------------------------------------------------------------------- */
+/* --- The file --------------------------------------------------------------------------------- */
 
 void load_history_write_line(
         FILE *f, const char *id, uint64_t counter, int32_t partition, int64_t offset)
@@ -157,7 +157,7 @@ bool load_history_read(struct load_history *h, const char *path, size_t *ret_lin
     return is_right;
 }
 
-/* --- Against the topic -------------------------------------------------------------------------------------------- */
+/* --- Against the topic ------------------------------------------------------------------------ */
 
 struct reading {
     struct load_history *history;
@@ -240,7 +240,8 @@ static bool is_at_ends(const struct reading *r, const char *topic)
     return true;
 }
 
-/* Reads until every partition has come to its end; the deadline starts anew with each batch that comes. */
+/* Reads until every partition has come to its end; the deadline starts anew with each batch that
+ * comes. */
 static bool read_all(struct reading *r, const char *topic, int wait_ms)
 {
     int64_t deadline = now_ms() + wait_ms;

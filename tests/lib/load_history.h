@@ -9,8 +9,8 @@
 struct weir_client;
 struct weir_metadata;
 
-/* What a load generator was told is written, and whether a topic still holds it. A value is "<producer>-<counter>"; its
- * record is unique but for retries. Thread: one. */
+/* What a load generator was told is written, and whether a topic still holds it. A value is
+ * "<producer>-<counter>"; its record is unique but for retries. Thread: one. */
 enum {
     LOAD_ID_SIZE = 32,
     LOAD_VALUE_SIZE = LOAD_ID_SIZE + 24
@@ -53,8 +53,8 @@ void load_history_add(struct load_history *h,
 /* "<producer>-<counter> <partition> <offset>", a line a record. */
 void load_history_write_line(
         FILE *f, const char *id, uint64_t counter, int32_t partition, int64_t offset);
-/* Appends what a file holds. A last line without newline was being written when its writer was killed: left out.
- * False: it cannot be read, or is not a history; `*ret_line` = 0 or the line. */
+/* Appends what a file holds. A last line without newline was being written when its writer was
+ * killed: left out. False: it cannot be read, or is not a history; `*ret_line` = 0 or the line. */
 bool load_history_read(struct load_history *h, const char *path, size_t *ret_line);
 
 /* Splits "<producer>-<counter>"; false = not of this form. */
@@ -62,8 +62,8 @@ bool load_value_parse(
         const void *value, size_t size, char ret_id[static LOAD_ID_SIZE], uint64_t *ret_counter);
 void load_value_format(char ret[static LOAD_VALUE_SIZE], const char *id, uint64_t counter);
 
-/* Reads the topic from its beginning to the ends that it has now and compares. False: it could not be read; `error` has the
- * sentence. */
+/* Reads the topic from its beginning to the ends that it has now and compares. False: it could not
+ * be read; `error` has the sentence. */
 bool load_history_verify(struct load_history *h,
         struct weir_client *client,
         const char *topic,

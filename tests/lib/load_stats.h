@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a load generator measures: how long records took, how long a partition acknowledged nothing, which errors came.
- * Times are microseconds of one monotonic clock. Pure. Thread: one. */
+/* What a load generator measures: how long records took, how long a partition acknowledged nothing,
+ * which errors came. Times are microseconds of one monotonic clock. Pure. Thread: one. */
 enum {
     LOAD_N_BUCKETS = 64 * 32,
     LOAD_N_ERRORS = 16
@@ -19,13 +19,15 @@ struct load_latency {
 };
 
 void load_latency_add(struct load_latency *l, uint64_t us);
-/* The upper end of the bucket that the quantile (in thousandths) falls into, at most the maximum; 0 = nothing came. */
+/* The upper end of the bucket that the quantile (in thousandths) falls into, at most the maximum; 0
+ * = nothing came. */
 uint64_t load_latency_quantile(const struct load_latency *l, unsigned thousandths);
 
-/* One partition's stream of acknowledgements. Time counts as a gap only while records wait for one. */
+/* One partition's stream of acknowledgements. Time counts as a gap only while records wait for one.
+ * */
 struct load_stream {
     uint64_t n_waiting;
-    int64_t since; /* when the present wait began: the first record of it, or the acknowledgement before */
+    int64_t since; /* the present wait's first record, or the acknowledgement before it */
 };
 
 struct load_gap {
@@ -36,15 +38,13 @@ struct load_gap {
 void load_stream_sent(struct load_stream *s, int64_t now);
 void load_stream_acked(
         struct load_stream *s, int32_t partition, int64_t now, struct load_gap *longest);
-/* A record that failed ends no wait: the partition has still acknowledged nothing. With it the last waiting record is gone,
- * the wait is counted and over. */
+/* A record that failed ends no wait: the partition has still acknowledged nothing. With it the last
+ * waiting record is gone, the wait is counted and over. */
 void load_stream_failed(
         struct load_stream *s, int32_t partition, int64_t now, struct load_gap *longest);
 /* The wait that goes on counts too. */
-void load_stream_look(const struct load_stream *s,
-        int32_t partition,
-        int64_t now,
-        struct load_gap *longest);
+void load_stream_look(
+        const struct load_stream *s, int32_t partition, int64_t now, struct load_gap *longest);
 
 struct load_errors {
     struct {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A load generator that judges: it produces numbered records, measures how long acknowledgements stay away, consumes them
- * if asked, and in the end reads the topic back and says what is missing. docs/dev/testing.md shows its use. */
+/* A load generator that judges: it produces numbered records, measures how long acknowledgements
+ * stay away, consumes them if asked, and in the end reads the topic back and says what is missing.
+ * docs/dev/testing.md shows its use. */
 #include "tests/lib/load_history.h"
 #include "tests/lib/load_stats.h"
 
@@ -88,10 +89,11 @@ static int64_t now(void)
     return now_us(CLOCK_MONOTONIC);
 }
 
-/* --- Words -------------------------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
 static const char usage_text[] =
-        "usage: weir_load TOPIC [OPTION…]           produce numbered records, then check that none is "
+        "usage: weir_load TOPIC [OPTION…]           produce numbered records, then check that none "
+        "is "
         "missing\n"
         "       weir_load verify TOPIC --history F   check the records of an earlier run\n"
         "\n"
@@ -100,16 +102,19 @@ static const char usage_text[] =
         "  --rate N          records a second (100), spread over all partitions in turn\n"
         "  --for TIME        90s, 5m, 500ms; without it until SIGINT or SIGTERM\n"
         "  --consume         consume at the same time\n"
-        "  --history FILE    append each acknowledged value with partition and offset; for verify: may "
+        "  --history FILE    append each acknowledged value with partition and offset; for verify: "
+        "may "
         "be repeated\n"
         "  --id NAME         the producer's name in the values (default: random)\n"
         "  --conf K=V        a property of libweir\n"
         "  --progress        a JSON line a second on stderr, also when it is no terminal\n"
         "  --no-verify       do not read the topic back at the end\n"
         "\n"
-        "At the end one JSON object on stdout. Exit code 0: nothing acknowledged is missing; 1: something "
+        "At the end one JSON object on stdout. Exit code 0: nothing acknowledged is missing; 1: "
+        "something "
         "is; 2: wrong\n"
-        "use; 3: it could not be judged (no cluster, no topic). A second signal gives up waiting for "
+        "use; 3: it could not be judged (no cluster, no topic). A second signal gives up waiting "
+        "for "
         "acknowledgements.\n";
 
 static int wrong_use(const char *what, const char *value)
@@ -128,10 +133,10 @@ static bool parse_time(const char *text, int64_t *ret_ms)
 {
     char *end = NULL;
     long long n = strtoll(text, &end, 10);
-    int64_t unit = strcmp(end, "ms") == 0                    ? 1
-                   : strcmp(end, "s") == 0 || *end == '\0'   ? 1000
-                   : strcmp(end, "m") == 0                   ? 60000
-                                                             : 0;
+    int64_t unit = strcmp(end, "ms") == 0                  ? 1
+                   : strcmp(end, "s") == 0 || *end == '\0' ? 1000
+                   : strcmp(end, "m") == 0                 ? 60000
+                                                           : 0;
 
     if (end == text || n <= 0 || n > 1000000 || unit == 0) {
         return false;
@@ -209,7 +214,7 @@ static int parse_options(struct options *o, int argc, char **argv)
     return -1;
 }
 
-/* --- The client --------------------------------------------------------------------------------------------------- */
+/* --- The client ------------------------------------------------------------------------------- */
 
 static int open_client(struct load *l)
 {
@@ -246,7 +251,7 @@ static int find_topic(struct load *l)
     return l->topic != NULL ? -1 : not_run(l->o.topic, error.text);
 }
 
-/* --- Consuming ---------------------------------------------------------------------------------------------------- */
+/* --- Consuming -------------------------------------------------------------------------------- */
 
 static void on_batch(void *ctx, struct weir_consumer *consumer, struct weir_batch *batch)
 {
@@ -262,8 +267,7 @@ static void on_batch(void *ctx, struct weir_consumer *consumer, struct weir_batc
         const struct weir_message *m = &weir_batch_messages(batch)[i];
         char id[LOAD_ID_SIZE];
         uint64_t counter = 0;
-        if (load_value_parse(m->value.at, m->value.size, id, &counter) &&
-                strcmp(id, l->id) == 0) {
+        if (load_value_parse(m->value.at, m->value.size, id, &counter) && strcmp(id, l->id) == 0) {
             l->n_consumed++;
             load_latency_add(&l->delay,
                     wall_ms > m->timestamp ? (uint64_t)(wall_ms - m->timestamp) * 1000 : 0);
@@ -272,7 +276,8 @@ static void on_batch(void *ctx, struct weir_consumer *consumer, struct weir_batc
     weir_batch_free(batch);
 }
 
-/* Begins at the ends of now, which are asked for first, so that nothing that this run produces is passed over. */
+/* Begins at the ends of now, which are asked for first, so that nothing that this run produces is
+ * passed over. */
 static int open_consumer(struct load *l)
 {
     struct weir_error error = {0};
@@ -295,7 +300,7 @@ static int open_consumer(struct load *l)
     return r == 0 ? -1 : not_run("no consumer", error.text);
 }
 
-/* --- Producing ---------------------------------------------------------------------------------------------------- */
+/* --- Producing -------------------------------------------------------------------------------- */
 
 static void on_report(void *ctx, const struct weir_report *report)
 {
@@ -384,7 +389,8 @@ static void show_progress(struct load *l)
     }
 }
 
-/* Record n is due at start + n / rate, whatever became of those before it: a stall is followed by what it held up. */
+/* Record n is due at start + n / rate, whatever became of those before it: a stall is followed by
+ * what it held up. */
 static void produce_all(struct load *l)
 {
     int64_t end = l->o.for_ms > 0 ? l->start + l->o.for_ms * 1000 : INT64_MAX;
@@ -400,15 +406,21 @@ static void produce_all(struct load *l)
     }
 }
 
-/* Waits for the reports that are left, then until the consumer has had them; a second signal ends either wait. */
+/* Waits for the reports that are left, then until the consumer has had them; a second signal ends
+ * either wait. */
 static void finish(struct load *l)
 {
     while (n_signals < 2 && weir_flush(l->client, 200) == WEIR_E_TIMED_OUT) {
         show_progress(l);
     }
-    int64_t patience = now() + 10 * 1000000;
-    while (l->consumer != NULL && n_signals < 2 && l->n_consumed < l->n_acked && now() < patience) {
+    int64_t silence = strcmp(l->o.acks, "0") == 0 ? 2 * 1000000 : 10 * 1000000;
+    int64_t patience = now() + silence;
+    for (uint64_t seen = l->n_consumed; l->consumer != NULL && n_signals < 2 &&
+                                        l->n_consumed < l->n_acked && now() < patience;) {
         (void)weir_poll(l->client, 100);
+        /* With acks 0 some may never come: then silence is the end. */
+        patience = l->n_consumed == seen ? patience : now() + silence;
+        seen = l->n_consumed;
         show_progress(l);
     }
     look_at_gaps(l);
@@ -416,7 +428,7 @@ static void finish(struct load *l)
     l->consumer = NULL;
 }
 
-/* --- The result --------------------------------------------------------------------------------------------------- */
+/* --- The result ------------------------------------------------------------------------------- */
 
 static void print_latency(const char *name, const struct load_latency *l)
 {
@@ -436,8 +448,8 @@ static void print_run(const struct load *l)
         size_t n = strftime(began, sizeof(began), "%Y-%m-%dT%H:%M:%S", &tm);
         (void)snprintf(began + n, sizeof(began) - n, ".%03dZ", (int)(gap_wall_ms % 1000));
     }
-    printf("{\"topic\": \"%s\", \"producer\": \"%s\", \"acks\": \"%s\", \"seconds\": %.1f", l->o.topic,
-            l->id, l->o.acks, (double)(now() - l->start) / 1e6);
+    printf("{\"topic\": \"%s\", \"producer\": \"%s\", \"acks\": \"%s\", \"seconds\": %.1f",
+            l->o.topic, l->id, l->o.acks, (double)(now() - l->start) / 1e6);
     printf(", \"sent\": %" PRIu64 ", \"acked\": %" PRIu64 ", \"failed\": %" PRIu64
            ", \"perhaps_written\": %" PRIu64 ", \"errors\": {",
             l->n_sent, l->n_acked, l->n_failed, l->n_unknown);
@@ -464,14 +476,14 @@ static void print_verdict(const struct load_history *h, const struct load_verdic
     }
 }
 
-/* Reads back and prints the end of the object. With acks=0 nothing was promised: what is missing is told, no error. */
+/* Reads back and prints the end of the object. With acks=0 nothing was promised: what is missing is
+ * told, no error. */
 static int judge(struct load *l)
 {
     struct load_verdict v;
     char why[512];
 
-    if (!load_history_verify(
-                &l->history, l->client, l->o.topic, 30000, &v, why, sizeof(why))) {
+    if (!load_history_verify(&l->history, l->client, l->o.topic, 30000, &v, why, sizeof(why))) {
         printf("%s\"verified\": null}\n", l->o.is_verify ? "{" : ", ");
         return not_run("not verified", why);
     }
@@ -482,7 +494,7 @@ static int judge(struct load *l)
     return is_promised && (v.n_missing > 0 || v.n_displaced > 0) ? EXIT_MISSING : EXIT_KEPT;
 }
 
-/* --- Modes -------------------------------------------------------------------------------------------------------- */
+/* --- Modes ------------------------------------------------------------------------------------ */
 
 static int verify(struct load *l)
 {
@@ -490,8 +502,8 @@ static int verify(struct load *l)
         size_t line = 0;
         if (!load_history_read(&l->history, l->o.histories[i], &line)) {
             char why[64];
-            (void)snprintf(why, sizeof(why), "line %zu is not a value, a partition and an offset",
-                    line);
+            (void)snprintf(
+                    why, sizeof(why), "line %zu is not a value, a partition and an offset", line);
             return not_run(l->o.histories[i], line > 0 ? why : strerror(errno));
         }
     }
