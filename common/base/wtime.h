@@ -31,6 +31,11 @@ static inline wtime wtime_min(wtime a, wtime b)
     return a < b ? a : b;
 }
 
+static inline wtime wtime_max(wtime a, wtime b)
+{
+    return a > b ? a : b;
+}
+
 /* Whether the moment `deadline` has come at `now`; WTIME_NEVER never comes. */
 static inline int wtime_due(wtime deadline, wtime now)
 {

@@ -218,6 +218,7 @@ static void connection_won(struct zk *zk)
     zk->next_complaint = 0;
     zk->client = *zoo_client_id(zk->handle);
     zk->resume = false;
+    zk->last_heard = wtime_max(zk->last_heard, zk->tcp_accepted_at);
     snprintf(peer, sizeof(peer), "?");
     if (zookeeper_get_connected_host(zk->handle, (void *)&addr, &addr_len) != NULL) {
         sockaddr_text(&addr, peer, sizeof(peer));
@@ -375,15 +376,11 @@ static void arm(struct zk *zk)
 static void process(struct zk *zk, int events)
 {
     for (int i = 0; i < ZK_BUDGET; i++) {
-        bool is_answer = zoo_state(zk->handle) != ZOO_CONNECTING_STATE;
         int rc = 0;
 
         zk->in_library++;
         rc = zookeeper_process(zk->handle, events);
         zk->in_library--;
-        if (rc == ZOK && is_answer && (events & ZOOKEEPER_READ) != 0) {
-            zk->last_heard = clock_now();
-        }
         if (rc != ZOK || (events & ZOOKEEPER_READ) == 0) {
             break;
         }
@@ -465,6 +462,9 @@ static void on_beat_answer(void *ctx, enum zk_rc rc, const struct zk_stat *stat)
     struct zk *zk = ctx;
 
     zk->beat_under_way = false;
+    if (rc != ZK_UNKNOWN) { /* [ZK-4] It proves the session at the time of the question, not of the answer. */
+        zk->last_heard = wtime_max(zk->last_heard, zk->beat_sent);
+    }
 }
 
 static void on_beat(void *ctx)
@@ -477,6 +477,7 @@ static void on_beat(void *ctx)
     if (zk->is_connected) {
         if (!zk->beat_under_way) { /* [ZK-4] Keeps last_heard fresh. */
             zk->beat_under_way = true;
+            zk->beat_sent = now;
             zk_exists(zk, "/weir", NULL, on_beat_answer, zk);
         }
         return;

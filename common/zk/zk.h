@@ -61,8 +61,9 @@ struct zk *zk_free(struct zk *zk);
 bool zk_is_connected(const struct zk *zk);
 int64_t zk_session_id(const struct zk *zk);     /* 0 = none */
 int zk_session_timeout_ms(const struct zk *zk); /* negotiated */
-/* When the last packet of any kind came from a server on this session, by our own monotonic clock: the client never
- * expires a session by itself. A read is sent every third of a second while connected to keep it fresh. */
+/* A time, by our own monotonic clock, at which a server certainly still held this session: when the last read that it
+ * answered was sent (one goes out every third of a second while connected), or the connection was made. The client never
+ * expires a session by itself. What lay in the socket while this process was stopped does not make it younger. */
 wtime zk_last_heard(const struct zk *zk);
 /* Why it is not connected, for people: "no server of 127.0.0.1:2181 accepts a connection"; "" when connected. */
 const char *zk_trouble(const struct zk *zk);

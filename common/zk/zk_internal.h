@@ -95,7 +95,7 @@ struct zk {
     size_t n_found;
     wtime next_lookup;
 
-    wtime last_heard, lost_at, next_complaint;
+    wtime last_heard, beat_sent, lost_at, next_complaint;
     wtime tcp_accepted_at, accepting_since; /* by a server that did not take the session */
     bool beat_under_way;
     char trouble[512];

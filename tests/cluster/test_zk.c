@@ -456,6 +456,33 @@ static void silence_shows_in_last_heard(void)
     client_stop(&c);
 }
 
+static void on_late_get(void *ctx, enum zk_rc rc, struct bytes data, const struct zk_stat *stat)
+{
+    bool *is_answered = ctx;
+
+    *is_answered = true;
+}
+
+/* [ZK-4] An answer that lay in the socket while nobody turned the loop is no word of now. */
+static void late_answer_is_counted_from_its_question(void)
+{
+    struct client c;
+    bool is_answered = false;
+
+    client_connect(&c, "late", 20000);
+    zkserver_pause(the_server(), 0);
+    zk_get(c.zk, "/weir", NULL, on_late_get, &is_answered);
+    loop_for(c.loop, 50);
+    zkserver_resume(the_server(), 0);
+    check_pause_ms(400);
+    zkserver_pause(the_server(), 0);
+    loop_for(c.loop, 50);
+    CHECK(is_answered);
+    CHECK(clock_now() - zk_last_heard(c.zk) >= WTIME_MS(450));
+    zkserver_resume(the_server(), 0);
+    client_stop(&c);
+}
+
 /* [ZK-17] After its data was wiped, a server refuses the old handle for ever. */
 static void wiped_servers_lead_to_a_new_session(void)
 {
@@ -608,6 +635,7 @@ static const struct check_case cases[] = {
         CASE(a_restarted_server_keeps_the_session_and_its_watches),
         CASE(a_multi_without_an_answer_is_resolved_by_reading),
         CASE(silence_shows_in_last_heard),
+        CASE(late_answer_is_counted_from_its_question),
         CASE(wiped_servers_lead_to_a_new_session),
         CASE(a_session_outlives_the_absence_of_every_server),
         CASE(a_session_outlives_the_loss_of_the_quorum),
