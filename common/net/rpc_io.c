@@ -3,6 +3,7 @@
 
 #include "common/base/must.h"
 #include "common/base/obj.h"
+#include "common/net/dial.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -195,18 +196,6 @@ static void run_turn(struct rpc_conn *c)
     conn_leave(c);
 }
 
-static bool is_connected_to_itself(int fd)
-{
-    struct sockaddr_storage here = {0};
-    struct sockaddr_storage there = {0};
-    socklen_t here_len = sizeof(here);
-    socklen_t there_len = sizeof(there);
-
-    return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 &&
-           getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 && here_len == there_len &&
-           memcmp(&here, &there, here_len) == 0;
-}
-
 static void finish_connect(struct rpc_conn *c)
 {
     int error = c->connect_error;
@@ -219,8 +208,7 @@ static void finish_connect(struct rpc_conn *c)
         conn_fail(c, "connecting failed: %s", strerror(error));
         return;
     }
-    /* A port of the ephemeral range that nobody listens on can be our own source port. */
-    if (is_connected_to_itself(c->transport->fd)) {
+    if (dial_reached_itself(c->transport->fd)) {
         conn_fail(c, "connecting failed: nobody listens there");
         return;
     }
