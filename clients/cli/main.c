@@ -19,6 +19,8 @@ const struct cli_command *const cli_commands[] = {
         &cli_broker_config_list,
         &cli_broker_config_set,
         &cli_broker_config_unset,
+        &cli_controller_list,
+        &cli_controller_transfer,
         &cli_topic_create,
         &cli_topic_list,
         &cli_topic_describe,

@@ -365,6 +365,8 @@ struct msg_active {
     struct uuid nonce;
     const char *http;
     wall_ms since;
+    bool has_successor; /* it hands over to that controller */
+    int32_t successor;
 };
 
 struct msg_candidate {

@@ -58,6 +58,8 @@ void wire_encode_active(const struct msg_active *m, struct buf *out)
     pb.nonce = enc_uuid(&m->nonce);
     pb.http = enc_borrow(m->http);
     pb.since_ms = m->since;
+    pb.has_successor = m->has_successor;
+    pb.successor = m->successor;
     enc_finish(&pb.base, out);
 }
 
@@ -68,6 +70,8 @@ static void from_active(struct dec *d, const Weir__V1__Active *pb, struct msg_ac
     m->nonce = dec_uuid(d, &pb->nonce);
     m->http = dec_text(d, pb->http);
     m->since = pb->since_ms;
+    m->has_successor = pb->has_successor;
+    m->successor = pb->successor;
 }
 
 DEFINE_DECODE(active, Weir__V1__Active, weir__v1__active__descriptor)

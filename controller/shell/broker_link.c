@@ -113,7 +113,7 @@ static void on_beat(void *ctx)
     }
     timer_set(&l->beat, wtime_add(clock_now(), LINK_BEAT));
     link_push(l); /* one that found no place for its snapshot */
-    if (l->state != LINK_UP || l->beat_under_way) {
+    if (l->state != LINK_UP || l->beat_under_way || !link_may_act(l)) { /* [ZK-25] */
         return;
     }
     out = rpc_out_new();
@@ -263,6 +263,9 @@ static void on_request(void *owner, struct rpc_conn *conn, struct rpc_request *r
 
     if (l->state != LINK_UP) {
         rpc_answer(conn, &r->header, ERRCODE_NOT_CONTROLLER, "greet first", NULL);
+    } else if (!link_may_act(l)) { /* [ZK-25] */
+        rpc_answer(conn, &r->header, ERRCODE_NOT_CONTROLLER,
+                "ZooKeeper was silent for too long: another controller may be active", NULL);
     } else if (r->body.size > WIRE_BODY_MAX) {
         rpc_answer(conn, &r->header, ERRCODE_INVALID_REQUEST, "the body is too large", NULL);
     } else if (r->header.api == API_BROKER_READY) {
@@ -334,16 +337,28 @@ static void on_redial(void *ctx)
 
     must(l->conn == NULL);
     must(l->lookup == NULL);
+    if (!link_may_act(l)) { /* [ZK-25] */
+        timer_set(&l->redial, wtime_add(clock_now(), LINK_REDIAL));
+        return;
+    }
     l->state = LINK_LOOKING_UP;
     l->lookup = resolver_start(
             l->set->options.resolver, l->set->options.loop, l->host, l->port, on_found, l);
 }
 
+static wtime last_heard(const struct broker_link *l)
+{
+    return wtime_max(l->last_heartbeat, l->since);
+}
+
 bool link_is_silent(const struct broker_link *l, wtime now)
 {
-    wtime heard = l->last_heartbeat > l->since ? l->last_heartbeat : l->since;
+    return now - last_heard(l) > l->set->options.broker_timeout;
+}
 
-    return now - heard > l->set->options.broker_timeout;
+bool link_is_quiet(const struct broker_link *l, wtime now)
+{
+    return now - last_heard(l) > l->set->options.broker_timeout / 2;
 }
 
 /* --- Life -------------------------------------------------------------------------------------- */

@@ -72,6 +72,13 @@ struct broker_link *link_free(struct broker_link *l);
 /* Closes what is open and dials again after `delay`. */
 void link_redial(struct broker_link *l, wtime delay, const char *trouble);
 bool link_is_silent(const struct broker_link *l, wtime now);
+/* Not heard for half the time after which it is silent: several heartbeats are missing. */
+bool link_is_quiet(const struct broker_link *l, wtime now);
+
+static inline bool link_may_act(const struct broker_link *l)
+{
+    return l->set->options.may_act(l->set->options.ctx);
+}
 
 /* link_configs.c: the link is up; `fn` runs once, not inside. */
 void link_describe_configs(struct broker_link *l, broker_configs_fn *fn, void *ctx);

@@ -3,6 +3,7 @@
 
 #include "common/domain/errcode.h"
 #include "common/obs/log.h"
+#include "controller/core/succession.h"
 #include "controller/shell/broker_link.h"
 
 #define LINKS_CHECK WTIME_MS(100)
@@ -24,26 +25,41 @@ static struct broker_link *find(const struct broker_links *l, broker_id id)
     return i < l->links.n && l->links.items[i]->id == id ? l->links.items[i] : NULL;
 }
 
+static void tell_majority(struct broker_links *l, bool is_own_problem, size_t n_quiet)
+{
+    if (is_own_problem != l->majority_told) {
+        l->majority_told = is_own_problem;
+        if (is_own_problem) {
+            log_warn("broker_link", "most_brokers_silent", KV_U64("quiet", n_quiet),
+                    KV_U64("brokers", l->links.n),
+                    KV_STR("action", "none is fenced for its silence: it may be our network"));
+        } else {
+            log_info("broker_link", "most_brokers_heard", KV_U64("brokers", l->links.n));
+        }
+    }
+}
+
 /* [ZK-42] Silence of more than half of the brokers is this controller's own problem: it fences none of them. */
 static void on_check(void *ctx)
 {
     struct broker_links *l = ctx;
     wtime now = clock_now();
-    size_t n_silent = 0;
+    size_t n_quiet = 0, n_silent = 0;
     bool is_own_problem = false;
 
     timer_set(&l->check, wtime_add(now, LINKS_CHECK));
+    if (!l->options.may_act(l->options.ctx)) { /* [ZK-25] */
+        return;
+    }
     ARRAY_FOREACH (it, &l->links) {
+        n_quiet += link_is_quiet(*it, now);
         n_silent += link_is_silent(*it, now);
     }
-    is_own_problem = 2 * n_silent > l->links.n;
-    if (is_own_problem != l->majority_told) {
-        l->majority_told = is_own_problem;
-        if (is_own_problem) {
-            log_warn("broker_link", "most_brokers_silent", KV_U64("silent", n_silent),
-                    KV_U64("brokers", l->links.n),
-                    KV_STR("action", "none is fenced for its silence: it may be our network"));
-        }
+    is_own_problem = succession_is_own_problem(l->links.n, n_quiet); /* [CTL-20] */
+    tell_majority(l, is_own_problem, n_quiet);
+    if (succession_is_own_problem(l->links.n, n_silent)) {
+        l->options.on_most_silent(l->options.ctx, n_silent, l->links.n);
+        return;
     }
     for (size_t i = 0; i < l->links.n && !is_own_problem; i++) {
         struct broker_link *link = l->links.items[i];

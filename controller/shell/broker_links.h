@@ -30,6 +30,10 @@ struct broker_links_options {
     void (*on_refused)(void *ctx, broker_id id, int64_t epoch);
     /* No heartbeat for broker_timeout, while more than half of the others do answer. Once an outage. */
     void (*on_silent)(void *ctx, broker_id id, int64_t epoch);
+    /* More than half of the brokers are silent: nobody is fenced for it. Ten times a second while it is so. */
+    void (*on_most_silent)(void *ctx, size_t n_silent, size_t n_brokers);
+    /* [ZK-25] Whether this controller may still dial, push and answer; asked right before it does. */
+    bool (*may_act)(void *ctx);
     void (*on_ready)(void *ctx, broker_id id, const struct msg_broker_ready_request *m);
     /* To be answered with broker_links_answer(). */
     void (*on_shutdown)(void *ctx, broker_id id, int64_t epoch, struct link_request *request);

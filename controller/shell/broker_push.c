@@ -85,7 +85,7 @@ void link_push(struct broker_link *l)
 {
     struct image_position at = image_position(meta_log_image(l->set->options.log));
 
-    if (l->state != LINK_UP || l->push_under_way) {
+    if (l->state != LINK_UP || l->push_under_way || !link_may_act(l)) { /* [ZK-25] */
         return;
     }
     if (l->snapshot != NULL) {

@@ -34,6 +34,7 @@ struct claim {
 
     struct uuid nonce;
     uint64_t epoch, tried_epoch; /* won; being tried */
+    bool is_taking_over;         /* what is tried follows one whose node stands */
     int32_t fence;
     bool watch_is_set;
 
@@ -45,6 +46,11 @@ struct claim {
     char *active_http;
     struct msg_active active;
     bool is_active_known;
+
+    uint64_t dead_epoch; /* the term whose controller is dead by evidence; 0 = none */
+    wtime turn;          /* when ours to follow it has come */
+    bool is_overdue; /* may not act any more, though nobody was told yet */
+    bool has_successor, is_successor_unwritten; /* while won: `active` names it */
 
     struct timer check, retry, register_again;
     bool candidate_told;
@@ -121,6 +127,7 @@ static void remember_active(struct claim *c, struct bytes data)
 static void won(struct claim *c, int32_t fence)
 {
     go(c, CLAIM_WON);
+    c->has_successor = c->is_successor_unwritten = c->is_overdue = false;
     c->epoch = c->tried_epoch;
     c->fence = fence;
     watch(c);
@@ -140,18 +147,31 @@ static void lost(struct claim *c, const char *why)
     c->options.on_lost(c->options.ctx, why);
 }
 
-/* [ZK-21] No word from ZooKeeper for two thirds of the session timeout, by our own clock: another may soon be active. */
-static void on_check(void *ctx)
+bool claim_may_act(struct claim *c)
 {
-    struct claim *c = ctx;
-    wtime now = clock_now();
     wtime patience = WTIME_MS(zk_session_timeout_ms(c->zk)) * 2 / 3;
 
-    timer_set(&c->check, wtime_add(now, CLAIM_CHECK));
-    if (c->state == CLAIM_WON && now - zk_last_heard(c->zk) > patience) {
+    if (clock_now() - zk_last_heard(c->zk) > patience) { /* [ZK-25] */
+        c->is_overdue = true;
+    }
+    return c->state == CLAIM_WON && !c->is_overdue;
+}
+
+/* [ZK-21] No word from ZooKeeper for two thirds of the session timeout, by our own clock: another may soon be active. */
+void claim_check(struct claim *c)
+{
+    if (c->state == CLAIM_WON && !claim_may_act(c)) {
         lost(c, "ZooKeeper was silent for two thirds of the session timeout");
         look_later(c, 0);
     }
+}
+
+static void on_check(void *ctx)
+{
+    struct claim *c = ctx;
+
+    timer_set(&c->check, wtime_add(clock_now(), CLAIM_CHECK));
+    claim_check(c);
 }
 
 /* --- Trying ------------------------------------------------------------------------------------ */
@@ -228,6 +248,10 @@ static void on_tried(void *ctx, enum zk_rc rc, int failed)
     if (!ask_end(ctx, &c)) {
         return;
     }
+    if (rc == ZK_NO_NODE && c->is_taking_over && failed == 0) {
+        look(c); /* the dead one's node went with its session meanwhile */
+        return;
+    }
     switch (rc) {
     case ZK_OK: won(c, c->fence + 1); break; /* a set adds exactly one */
     case ZK_UNKNOWN: judge(c); break;
@@ -244,37 +268,52 @@ static void on_tried(void *ctx, enum zk_rc rc, int failed)
     }
 }
 
-/* A take-over on evidence deletes the dead one's node in front of these two operations; the guard is the same. */
-static void try(struct claim *c, uint64_t epoch, int32_t version)
+/* What we are as the active controller of the next term. */
+static void become_active(struct claim *c, uint64_t epoch)
 {
-    struct msg_epoch next = {.ctl_epoch = epoch + 1, .controller_id = c->options.controller_id};
-    struct buf epoch_value = {0}, active_value = {0};
-    struct zk_op ops[2] = {{0}};
-
     must(getrandom(&c->nonce, sizeof(c->nonce), 0) == (ssize_t)sizeof(c->nonce));
-    next.nonce = c->nonce;
-    c->tried_epoch = next.ctl_epoch;
-    c->fence = version;
+    c->tried_epoch = epoch + 1;
     forget_active(c);
     c->active_http = mem_strdup(c->options.http);
-    c->active = (struct msg_active){.ctl_epoch = next.ctl_epoch,
-            .controller_id = next.controller_id,
+    c->active = (struct msg_active){.ctl_epoch = c->tried_epoch,
+            .controller_id = c->options.controller_id,
             .nonce = c->nonce,
             .http = c->active_http,
             .since = clock_wall()};
     c->is_active_known = true;
+}
+
+/* [ZK-23] A take-over deletes the node of the one that is followed in front of the two operations of an election. A
+ * fresh ephemeral always has version 0, so that version proves little: the guard is the set of the epoch. */
+static void try(struct claim *c, const int32_t *version_of_dead)
+{
+    struct msg_epoch next = {.controller_id = c->options.controller_id};
+    struct buf epoch_value = {0}, active_value = {0};
+    struct zk_op ops[3] = {{0}};
+    int n = 0;
+
+    become_active(c, c->seen_epoch);
+    next.ctl_epoch = c->tried_epoch;
+    next.nonce = c->nonce;
+    c->fence = c->seen_version;
+    c->is_taking_over = version_of_dead != NULL;
     wire_encode_epoch(&next, &epoch_value);
     wire_encode_active(&c->active, &active_value);
-    ops[0] = (struct zk_op){.kind = ZK_OP_CREATE,
+    if (version_of_dead != NULL) {
+        ops[n++] = (struct zk_op){.kind = ZK_OP_DELETE,
+                .path = ZK_PATH_CONTROLLER,
+                .version = *version_of_dead};
+    }
+    ops[n++] = (struct zk_op){.kind = ZK_OP_CREATE,
             .path = ZK_PATH_CONTROLLER,
             .data = {.at = active_value.data, .size = active_value.size},
             .flags = ZK_EPHEMERAL};
-    ops[1] = (struct zk_op){.kind = ZK_OP_SET,
+    ops[n++] = (struct zk_op){.kind = ZK_OP_SET,
             .path = ZK_PATH_EPOCH,
             .data = {.at = epoch_value.data, .size = epoch_value.size},
-            .version = version};
+            .version = c->seen_version};
     go(c, CLAIM_TRYING);
-    zk_multi(c->zk, ops, 2, on_tried, ask_new(c));
+    zk_multi(c->zk, ops, n, on_tried, ask_new(c));
     buf_deinit(&epoch_value);
     buf_deinit(&active_value);
 }
@@ -325,16 +364,50 @@ static void delete_own(struct claim *c)
     zk_multi(c->zk, ops, 2, on_own_deleted, ask_new(c));
 }
 
+/* Looks again when it is ours to follow; a little later when that was tried just now. */
+static void look_at_turn(struct claim *c)
+{
+    wtime now = clock_now();
+    wtime at = wtime_max(c->turn, c->not_before);
+
+    timer_set(&c->retry, at > now ? at : wtime_add(now, CLAIM_CHECK));
+}
+
 static void stand_by(struct claim *c)
 {
     bool is_news = c->active.ctl_epoch != c->told_epoch;
 
     go(c, CLAIM_WATCHING);
+    if (c->dead_epoch == c->active.ctl_epoch && c->eligible) {
+        look_at_turn(c);
+    }
     if (is_news) {
         c->told_epoch = c->active.ctl_epoch;
         log_info("claim", "standing_by", KV_I64("active", c->active.controller_id),
                 KV_U64("ctl_epoch", c->active.ctl_epoch));
     }
+    c->options.on_other(c->options.ctx, &c->active);
+}
+
+/* Whether the one that is active is to be followed now, although its node stands. */
+static bool may_take_over(const struct claim *c)
+{
+    wtime now = clock_now();
+    bool is_named =
+            c->active.has_successor && c->active.successor == c->options.controller_id; /* [ZK-24] */
+    bool is_dead = c->dead_epoch == c->active.ctl_epoch && now >= c->turn;              /* [ZK-23] */
+
+    return (is_named || is_dead) && c->eligible && c->seen_is_valid && now >= c->not_before &&
+           c->is_active_known && c->seen_epoch == c->active.ctl_epoch;
+}
+
+static void take_over(struct claim *c, int32_t version)
+{
+    log_warn("claim", "taking_over", KV_I64("active", c->active.controller_id),
+            KV_U64("ctl_epoch", c->active.ctl_epoch),
+            KV_STR("reason", c->active.has_successor ? "it named this controller its successor"
+                                                     : "its process is dead"));
+    try(c, &version);
 }
 
 static void on_controller(void *ctx, enum zk_rc rc, struct bytes data, const struct zk_stat *stat)
@@ -346,7 +419,11 @@ static void on_controller(void *ctx, enum zk_rc rc, struct bytes data, const str
     }
     if (rc == ZK_OK && stat->ephemeral_owner != zk_session_id(c->zk)) { /* [ZK-13] */
         remember_active(c, data);
-        stand_by(c);
+        if (may_take_over(c)) {
+            take_over(c, stat->version);
+        } else {
+            stand_by(c);
+        }
         return;
     }
     forget_active(c);
@@ -361,7 +438,7 @@ static void on_controller(void *ctx, enum zk_rc rc, struct bytes data, const str
         go(c, CLAIM_WATCHING);
         timer_set(&c->retry, c->not_before);
     } else {
-        try(c, c->seen_epoch, c->seen_version);
+        try(c, NULL);
     }
 }
 
@@ -373,7 +450,9 @@ static void on_own_seen(void *ctx, enum zk_rc rc, struct bytes data, const struc
         return;
     }
     if (rc != ZK_OK || stat->ephemeral_owner != zk_session_id(c->zk)) {
-        lost(c, "another took the node of the active controller, or a person deleted it");
+        lost(c, c->has_successor
+                        ? "it was handed over to the successor that this controller named"
+                        : "another took the node of the active controller, or a person deleted it");
         look_later(c, 0);
     }
 }
@@ -426,6 +505,56 @@ static void on_retry(void *ctx)
     if (c->state == CLAIM_WATCHING || c->state == CLAIM_LOOKING) {
         look(c);
     }
+}
+
+/* --- Followed by whom -------------------------------------------------------------------------- */
+
+void claim_set_evidence(struct claim *c, uint64_t ctl_epoch, bool is_dead, wtime turn)
+{
+    if (!is_dead) {
+        c->dead_epoch = c->dead_epoch == ctl_epoch ? 0 : c->dead_epoch;
+        return;
+    }
+    c->dead_epoch = ctl_epoch;
+    c->turn = turn;
+    if (c->state == CLAIM_WATCHING) {
+        timer_set(&c->retry, wtime_max(turn, c->not_before));
+    }
+}
+
+static void on_successor_written(void *ctx, enum zk_rc rc, int failed)
+{
+    struct claim *c = NULL;
+
+    if (ask_end(ctx, &c) && rc == ZK_UNKNOWN) {
+        c->is_successor_unwritten = true; /* on_connection() writes again */
+    }
+}
+
+/* Under the fence: in a term that is over it changes nobody's node. */
+static void write_successor(struct claim *c)
+{
+    struct buf value = {0};
+    struct zk_op ops[2] = {
+            {.kind = ZK_OP_CHECK, .path = ZK_PATH_EPOCH, .version = c->fence},
+            {.kind = ZK_OP_SET, .path = ZK_PATH_CONTROLLER, .version = -1},
+    };
+
+    c->is_successor_unwritten = false;
+    wire_encode_active(&c->active, &value);
+    ops[1].data = (struct bytes){.at = value.data, .size = value.size};
+    zk_multi(c->zk, ops, 2, on_successor_written, ask_new(c));
+    buf_deinit(&value);
+}
+
+void claim_name_successor(struct claim *c, const int32_t *id)
+{
+    if (c->state != CLAIM_WON || (id == NULL && !c->has_successor)) {
+        return;
+    }
+    c->has_successor = c->active.has_successor = id != NULL;
+    c->active.successor = id != NULL ? *id : 0;
+    write_successor(c);
 }
 
 /* --- Candidates -------------------------------------------------------------------------------- */
@@ -541,6 +670,8 @@ void claim_on_connection(struct claim *c, bool connected)
     on_register_again(c);
     if (c->state == CLAIM_JUDGING) {
         judge(c);
+    } else if (c->state == CLAIM_WON && c->is_successor_unwritten) {
+        write_successor(c);
     } else if (c->state == CLAIM_LOOKING || c->state == CLAIM_WATCHING) {
         look(c);
     }
@@ -622,6 +753,12 @@ void claim_retire(struct claim *c, void (*done)(void *ctx), void *ctx)
 bool claim_is_won(const struct claim *c)
 {
     return c->state == CLAIM_WON;
+}
+
+bool claim_is_candidate(const struct claim *c)
+{
+    return c->eligible && zk_is_connected(c->zk) &&
+           (c->state == CLAIM_WATCHING || c->state == CLAIM_LOOKING);
 }
 
 uint64_t claim_epoch(const struct claim *c)

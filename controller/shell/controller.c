@@ -4,6 +4,7 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/zk/zk_paths.h"
+#include "controller/core/succession.h"
 #include "controller/shell/controller_internal.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #define BOOTSTRAP_AGAIN WTIME_S(5)
 #define GAUGES_EVERY    WTIME_S(1)
+#define TURN_STEP       WTIME_MS(100) /* [ZK-23] enough for a take-over of those before us to be seen */
 
 /* --- Becoming and ceasing to be active --------------------------------------------------------- */
 
@@ -19,6 +21,7 @@ static void on_claim_won(void *ctx, uint64_t ctl_epoch, int32_t fence_version)
 {
     struct controller *c = ctx;
 
+    peer_watch_stop(c->peer);
     meta_log_take_over(c->log, ctl_epoch, fence_version);
 }
 
@@ -33,6 +36,7 @@ static void on_log_taken(void *ctx)
     metric_add(METRIC_CONTROLLER_ELECTIONS_WON, 1);
     log_info("controller", "controller_active", KV_U64("ctl_epoch", c->log_epoch),
             KV_U64("index", image_position(meta_log_image(c->log)).index));
+    controller_handover_begin_term(c);
     controller_push_event(c, &ev);
     broker_links_start(c->links, &c->cluster_id, c->log_epoch);
     broker_watch_start(c->brokers, &c->cluster_id);
@@ -53,8 +57,38 @@ static void on_claim_lost(void *ctx, const char *why)
     broker_watch_stop(c->brokers);
     broker_links_stop(c->links);
     controller_push_event(c, &ev);
+    controller_handover_on_lost(c);
     controller_fail_held(c);
     controller_on_acked(c);
+}
+
+/* [ZK-22] A standby watches the process of whoever is active. */
+static void on_other_active(void *ctx, const struct msg_active *active)
+{
+    struct controller *c = ctx;
+
+    if (active->controller_id != c->options.id) { /* else: what a former run of ours left */
+        peer_watch_set(c->peer, active->ctl_epoch, active->http);
+    }
+    controller_handover_on_other(c, active);
+}
+
+static void on_evidence(void *ctx, uint64_t term, bool is_dead)
+{
+    struct controller *c = ctx;
+    const struct msg_active *active = claim_active(c->claim);
+    int32_t *ids = mem_new_n(int32_t, c->candidates.n + 1);
+    size_t rank = 0;
+
+    for (size_t i = 0; i < c->candidates.n; i++) {
+        ids[i] = c->candidates.items[i].value.controller_id;
+    }
+    if (active != NULL) { /* [CTL-22] */
+        rank = succession_rank(ids, c->candidates.n, c->options.id, active->controller_id);
+    }
+    mem_free(ids);
+    claim_set_evidence(
+            c->claim, term, is_dead, wtime_add(clock_now(), TURN_STEP * (wtime)rank));
 }
 
 /* --- The log ----------------------------------------------------------------------------------- */
@@ -151,6 +185,18 @@ static void on_broker_silent(void *ctx, broker_id id, int64_t epoch)
 {
     log_warn("controller", "broker_silent", KV_I64("broker", id), KV_I64("broker_epoch", epoch));
     push_broker_event(ctx, CTL_EV_BROKER_SILENT, id, epoch);
+}
+
+static void on_most_silent(void *ctx, size_t n_silent, size_t n_brokers)
+{
+    controller_consider_handover(ctx, n_silent, n_brokers);
+}
+
+static bool may_act(void *ctx)
+{
+    struct controller *c = ctx;
+
+    return claim_may_act(c->claim);
 }
 
 static void on_broker_ready(void *ctx, broker_id id, const struct msg_broker_ready_request *m)
@@ -310,6 +356,7 @@ static void on_session_lost(void *ctx)
     timer_cancel(&c->bootstrap_again);
     claim_set_eligible(c->claim, false);
     claim_on_session_lost(c->claim);
+    peer_watch_stop(c->peer);
     meta_log_close(c->log);
     child_watch_stop(c->candidate_watch);
     candidates_clear(c);
@@ -378,7 +425,10 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .http = c->http,
             .on_won = on_claim_won,
             .on_lost = on_claim_lost,
+            .on_other = on_other_active,
             .ctx = c};
+    const struct peer_watch_options peer = {
+            .loop = c->loop, .resolver = resolver, .on_evidence = on_evidence, .ctx = c};
     const struct meta_log_options log = {.snapshot_entries = c->options.snapshot_entries,
             .on_read = on_log_read,
             .on_taken = on_log_taken,
@@ -400,6 +450,8 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .broker_timeout = c->options.broker_timeout,
             .on_refused = on_broker_refused,
             .on_silent = on_broker_silent,
+            .on_most_silent = on_most_silent,
+            .may_act = may_act,
             .on_ready = on_broker_ready,
             .on_shutdown = on_broker_shutdown,
             .on_acked = on_acked,
@@ -407,6 +459,7 @@ static void make_parts(struct controller *c, struct resolver *resolver)
 
     c->bootstrap = bootstrap_new(c->zk, on_bootstrapped, c);
     c->claim = claim_new(c->loop, c->zk, &claim);
+    c->peer = peer_watch_new(&peer);
     c->log = meta_log_new(c->loop, c->zk, &log);
     c->brokers = broker_watch_new(c->zk, &brokers);
     links.log = c->log;
@@ -435,6 +488,7 @@ int controller_new(struct loop *loop,
         return r > 0 ? CONTROLLER_E_OPTIONS : err_forward(r);
     }
     c->loop = loop;
+    c->resolver = resolver;
     c->options = *options;
     c->http = mem_strdup(options->http);
     c->listener = mem_strdup(options->listener);
@@ -467,6 +521,7 @@ struct controller *controller_free(struct controller *c)
     broker_watch_stop(c->brokers);
     broker_links_stop(c->links);
     c->zk = zk_free(c->zk); /* First: calls under way end in the parts that made them. */
+    controller_handover_deinit(c);
     controller_requests_deinit(c);
     timer_deinit(&c->bootstrap_again);
     timer_deinit(&c->gauges);
@@ -474,6 +529,7 @@ struct controller *controller_free(struct controller *c)
     broker_watch_free(c->brokers);
     broker_links_free(c->links);
     bootstrap_free(c->bootstrap);
+    peer_watch_free(c->peer);
     claim_free(c->claim);
     meta_log_free(c->log);
     candidates_clear(c);

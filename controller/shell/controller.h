@@ -44,6 +44,51 @@ void controller_stop(struct controller *c, void (*done)(void *ctx), void *ctx);
 /* Closes the ZooKeeper session (may block up to 5 s) and frees everything. Takes NULL. Not inside its callbacks. */
 struct controller *controller_free(struct controller *c);
 
+/* --- Handing over ------------------------------------------------------------------------------------------------ */
+
+enum controller_transfer_end {
+    TRANSFER_DONE,
+    TRANSFER_NOT_ACTIVE, /* this controller stands by */
+    TRANSFER_ALREADY,    /* the one that is named is active */
+    TRANSFER_UNKNOWN,    /* no controller of that id is registered */
+    TRANSFER_NO_STANDBY, /* there is no other controller */
+    TRANSFER_NOT_READY,  /* the one that is named, or every standby, may not take over; `detail` says why */
+    TRANSFER_BUSY,       /* another transfer is under way */
+    TRANSFER_TIMED_OUT,  /* the successor did not take over in time; this one goes on */
+    TRANSFER_OTHER,      /* another than the one that was named took over */
+};
+
+struct controller_transfer {
+    enum controller_transfer_end end;
+    int32_t from, to;   /* `to`: SUCCESSION_NONE = nobody was chosen */
+    uint64_t epoch;     /* the new one's; DONE and OTHER */
+    const char *detail; /* a sentence; "" = none */
+};
+
+/* Runs once, never inside controller_transfer(), and in controller_free() at the latest. */
+typedef void controller_transfer_fn(void *ctx, const struct controller_transfer *t);
+/* [ZK-24] Hands over to controller `to`, or (SUCCESSION_NONE) to a standby that is ready and reaches most brokers.
+ * `actor` and `reason` are for the log. */
+void controller_transfer(struct controller *c,
+        int32_t to,
+        const char *actor,
+        const char *reason,
+        controller_transfer_fn *fn,
+        void *ctx);
+
+/* [ZK-26] Whether this controller could take over, and which registered brokers accept a connection from it within half
+ * a second. */
+struct controller_reach {
+    bool is_ready;
+    const char *detail; /* why not; "" = it is */
+    const broker_id *reached, *missed;
+    size_t n_reached, n_missed;
+};
+
+/* Runs once, never inside controller_reach(), and in controller_free() at the latest. */
+typedef void controller_reach_fn(void *ctx, const struct controller_reach *r);
+void controller_reach(struct controller *c, controller_reach_fn *fn, void *ctx);
+
 /* --- For the admin endpoint -------------------------------------------------------------------------------------- */
 
 /* Runs once, never inside controller_submit(): when the reply's records are committed (`committed_index` is the index

@@ -12,6 +12,8 @@
 #include "controller/shell/controller.h"
 #include "controller/shell/event_queue.h"
 #include "controller/shell/meta_log.h"
+#include "controller/shell/peer_watch.h"
+#include "controller/shell/reach.h"
 
 /* The controller taken apart: controller.c (life, and what its parts tell it), controller_requests.c (events, effects,
  * answers), controller_view.c (what the admin endpoint sees). Nobody else includes this. */
@@ -34,6 +36,15 @@ struct waiting_acks {
     ARRAY(broker_id) brokers;
     wtime deadline;
     controller_acks_fn *fn;
+    void *ctx;
+};
+
+/* Somebody who wants to know whom we reach. */
+struct reach_request {
+    LIST_ENTRY(reach_request) entry;
+    struct controller *c;
+    struct reach *reach;
+    controller_reach_fn *fn;
     void *ctx;
 };
 
@@ -71,10 +82,19 @@ struct controller {
      * event and its turn in the queue; records pass only when they agree. */
     uint64_t log_epoch, core_epoch;
     uint64_t committed_seq;
+    uint64_t appended_seq; /* of this term */
     uint64_t last_request;
     STAILQ_HEAD(waiting_replies, waiting_reply) replies;
     STAILQ_HEAD(waiting_ack_list, waiting_acks) ack_waiters;
     uint64_t gauges_index; /* the image that the gauges were made of */
+
+    struct resolver *resolver; /* borrowed */
+    struct peer_watch *peer;   /* standby: the active one's process */
+    struct handover *handover; /* under way; NULL = none */
+    LIST_HEAD(handovers, handover) handovers; /* that one, and those that are to be told their end */
+    bool is_holding;           /* [ZK-24] events wait until the successor is there or does not come */
+    wtime next_survey;         /* when the standbys may be asked again because of silence */
+    LIST_HEAD(reach_requests, reach_request) reaches;
 };
 
 /* controller_requests.c */
@@ -87,4 +107,16 @@ void controller_on_committed(struct controller *c, uint64_t index, uint64_t last
 /* We are not active any more: what was to be committed is not known to be. */
 void controller_fail_held(struct controller *c);
 void controller_on_acked(struct controller *c);
+/* Goes on with the events that were held. */
+void controller_release(struct controller *c);
+
+/* controller_handover.c */
+/* [ZK-26] More than half of the brokers are silent: asks the standbys, not more often than every three broker timeouts. */
+void controller_consider_handover(struct controller *c, size_t n_silent, size_t n_brokers);
+/* A term of ours begins, or ends; a commit was done; another controller is active. */
+void controller_handover_begin_term(struct controller *c);
+void controller_handover_on_lost(struct controller *c);
+void controller_handover_on_committed(struct controller *c);
+void controller_handover_on_other(struct controller *c, const struct msg_active *active);
+void controller_handover_deinit(struct controller *c);
 void controller_update_gauges(struct controller *c);

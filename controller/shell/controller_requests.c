@@ -86,6 +86,7 @@ void controller_on_committed(struct controller *c, uint64_t index, uint64_t last
             reply_end(c, w, &w->reply, index);
         }
     }
+    controller_handover_on_committed(c);
 }
 
 #define FX_FOREACH(it, fx)                                                                         \
@@ -101,6 +102,7 @@ static void execute(struct controller *c)
         switch (fx->kind) {
         case CTL_FX_APPEND:
             if (may_append) {
+                c->appended_seq = fx->append.records[fx->append.n - 1].seq;
                 meta_log_append(c->log, fx->append.records, fx->append.n);
             }
             break;
@@ -120,7 +122,7 @@ static void step(struct controller *c, struct ctl_event *ev)
         ev->elected.image = meta_log_image(c->log);
         ev->elected.last_seq = image_position(ev->elected.image).last_seq;
         c->core_epoch = ev->elected.ctl_epoch;
-        c->committed_seq = ev->elected.last_seq;
+        c->committed_seq = c->appended_seq = ev->elected.last_seq;
     }
     ctl_step(c->core, ev, &c->fx);
     execute(c);
@@ -134,7 +136,8 @@ static void drain(void *ctx)
     struct controller *c = ctx;
     struct queued_event *e = NULL;
 
-    while ((e = event_queue_pop(&c->events)) != NULL) {
+    claim_check(c->claim); /* [ZK-25] What was queued before a stop of the process is decided by nobody. */
+    while (!c->is_holding && (e = event_queue_pop(&c->events)) != NULL) {
         step(c, &e->ev);
         queued_event_free(e);
     }
@@ -146,6 +149,12 @@ static void on_tick(void *ctx)
     struct ctl_event ev = {.kind = CTL_EV_TICK};
 
     controller_push_event(ctx, &ev);
+}
+
+void controller_release(struct controller *c)
+{
+    c->is_holding = false;
+    timer_set(&c->kick, 0);
 }
 
 void controller_push_event(struct controller *c, struct ctl_event *ev)

@@ -20,7 +20,7 @@ const char *controller_metadata_trouble(const struct controller *c)
 
 bool controller_is_active(const struct controller *c)
 {
-    return c->core_epoch != 0 && c->core_epoch == c->log_epoch;
+    return c->core_epoch != 0 && c->core_epoch == c->log_epoch && claim_may_act(c->claim);
 }
 
 const struct msg_active *controller_active(const struct controller *c)

@@ -127,6 +127,9 @@ static const struct problem_row problem_rows[] = {
         [HTTP_PROBLEM_TOO_LARGE] = {413, "body-too-large", "Body too large", "BODY_TOO_LARGE"},
         [HTTP_PROBLEM_NOT_JSON] = {415, "not-json", "Not JSON", "NOT_JSON"},
         [HTTP_PROBLEM_NOT_CONFIRMED] = {422, "not-confirmed", "Not confirmed", "NOT_CONFIRMED"},
+        [HTTP_PROBLEM_NO_CONTROLLER] = {422, "unknown-controller", "Unknown controller",
+                "UNKNOWN_CONTROLLER"},
+        [HTTP_PROBLEM_TRANSFER] = {409, "transfer-refused", "Transfer refused", "TRANSFER_REFUSED"},
         [HTTP_PROBLEM_ELSEWHERE] = {307, "not-controller", "Not the active controller", NULL},
 };
 

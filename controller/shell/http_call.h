@@ -84,6 +84,8 @@ enum http_problem {
     HTTP_PROBLEM_TOO_LARGE,
     HTTP_PROBLEM_NOT_JSON,
     HTTP_PROBLEM_NOT_CONFIRMED,
+    HTTP_PROBLEM_NO_CONTROLLER,
+    HTTP_PROBLEM_TRANSFER,
     HTTP_PROBLEM_ELSEWHERE, /* the caller sets Location; code and kafka_code are NOT_CONTROLLER */
 };
 

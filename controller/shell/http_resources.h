@@ -180,5 +180,7 @@ http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
         http_patch_topic_configs, http_patch_broker_configs;
 http_later_fn http_get_broker_configs; /* http_broker_configs.c */
 
+http_later_fn http_post_transfer, http_get_reach; /* http_controllers.c, which knows the controller */
+
 /* 404 for a topic that is not there. */
 void http_no_topic(struct http_answer *a, const struct http_call *c, const char *name);

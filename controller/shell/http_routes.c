@@ -33,6 +33,8 @@ static const struct route routes[] = {
         {"GET", "/v1/topics/{}/configs", "", http_get_topic_configs, NULL, true, NULL, false},
         {"PATCH", "/v1/topics/{}/configs", "dry_run ", NULL, http_patch_topic_configs, true, NULL,
                 false},
+        {"POST", "/v1/controllers:transfer", "", NULL, NULL, false, http_post_transfer, true},
+        {"GET", "/v1/brokers:reach", "", NULL, NULL, false, http_get_reach, false},
         {"GET", "/v1/brokers", PAGE, http_get_brokers, NULL, true, NULL, false},
         {"GET", "/v1/brokers/{}", "", http_get_broker, NULL, true, NULL, false},
         {"GET", "/v1/topics", PAGE "filter include ", http_get_topics, NULL, true, NULL, false},

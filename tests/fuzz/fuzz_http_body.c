@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/conf/conf.h"
 #include "controller/shell/http_resources.h"
+#include "controller/shell/survey.h"
 #include "tests/fuzz/fuzz.h"
 
 /* What the core may rely on: whatever the body was, a spec without faults is within all limits. */
@@ -98,8 +99,19 @@ static void fuzz_call(uint8_t kind, struct bytes body)
     mem_free(text);
 }
 
+/* What another controller answers when it is asked whom it reaches. */
+static void fuzz_survey(struct bytes body)
+{
+    struct survey_answer answer;
+
+    survey_read(body, &answer);
+    must(answer.standby.is_ready || answer.standby.n_reached == 0);
+    must(memchr(answer.detail, '\0', sizeof(answer.detail)) != NULL);
+}
+
 /* The first byte says where the rest arrives: 'Q' page_token, 'R' Weir-Reason and body, 'C' a
- * change of configuration, 'M' its If-Match, others only the body. */
+ * change of configuration, 'M' its If-Match, 'S' an answer to /v1/brokers:reach, others only the
+ * body. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0) {
@@ -108,6 +120,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes body = {.at = data + 1, .size = size - 1};
     if (data[0] == 'B') {
         fuzz_spec(body);
+    } else if (data[0] == 'S') {
+        fuzz_survey(body);
     } else {
         fuzz_call(data[0], body);
     }

@@ -96,6 +96,13 @@ static FILE *open_file(const struct zkserver *s, int i, const char *name)
     return f;
 }
 
+static bool listens_everywhere;
+
+void zkserver_listen_everywhere(void)
+{
+    listens_everywhere = true;
+}
+
 static void write_config(const struct zkserver *s, int i)
 {
     char *path = mem_format("%s/%d", s->dir, i);
@@ -106,11 +113,12 @@ static void write_config(const struct zkserver *s, int i)
     f = open_file(s, i, "zoo.cfg");
     fprintf(f,
             "tickTime=%d\ninitLimit=%d\nsyncLimit=%d\ndataDir=%s/%d\nclientPort=%u\n"
-            "clientPortAddress=127.0.0.1\nminSessionTimeout=%d\nmaxSessionTimeout=300000\n"
+            "clientPortAddress=%s\nminSessionTimeout=%d\nmaxSessionTimeout=300000\n"
             "maxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=ruok,srvr\n"
             "snapCount=100000\n",
             s->tick_ms, 20000 / s->tick_ms, 10000 / s->tick_ms, s->dir, i,
-            (unsigned)s->at[i].client_port, 2 * s->tick_ms);
+            (unsigned)s->at[i].client_port, listens_everywhere ? "0.0.0.0" : "127.0.0.1",
+            2 * s->tick_ms);
     for (int k = 0; k < s->n && s->n > 1; k++) {
         fprintf(f, "server.%d=127.0.0.1:%u:%u\n", k + 1, (unsigned)s->at[k].peer_port,
                 (unsigned)s->at[k].election_port);

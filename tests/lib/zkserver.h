@@ -19,6 +19,9 @@ enum {
 struct zkserver *zkserver_new(int n, int tick_ms);
 struct zkserver *zkserver_free(struct zkserver *s); /* takes NULL */
 
+/* Servers that are made from now on listen on every address of this machine, for tests in network namespaces. */
+void zkserver_listen_everywhere(void);
+
 /* "127.0.0.1:40001,127.0.0.1:40002,…" */
 const char *zkserver_connect(const struct zkserver *s);
 uint16_t zkserver_port(const struct zkserver *s, int i);

@@ -11,3 +11,5 @@
     }
 
 NEVER(http_get_broker_configs)
+NEVER(http_post_transfer)
+NEVER(http_get_reach)

@@ -31,7 +31,34 @@ struct controller {
     controller_configs_fn *configs_fn; /* of the broker that was asked */
     void *configs_ctx;
     broker_id configs_id;
+    controller_transfer_fn *transfer_fn;
+    void *transfer_ctx;
+    int32_t transfer_to;
+    char *transfer_reason;
+    controller_reach_fn *reach_fn;
+    void *reach_ctx;
 };
+
+void controller_transfer(struct controller *c,
+        int32_t to,
+        const char *actor,
+        const char *reason,
+        controller_transfer_fn *fn,
+        void *ctx)
+{
+    CHECK_STR(actor, "http 127.0.0.1");
+    c->transfer_to = to;
+    mem_free(c->transfer_reason);
+    c->transfer_reason = mem_strdup(reason);
+    c->transfer_fn = fn;
+    c->transfer_ctx = ctx;
+}
+
+void controller_reach(struct controller *c, controller_reach_fn *fn, void *ctx)
+{
+    c->reach_fn = fn;
+    c->reach_ctx = ctx;
+}
 
 void controller_submit(
         struct controller *c, const struct ctl_event *ev, controller_reply_fn *fn, void *ctx)
@@ -175,6 +202,7 @@ static struct controller *play(wtime idle_timeout)
 
 static void play_end(struct controller *c)
 {
+    mem_free(c->transfer_reason);
     http_admin_free(c->admin);
     loop_free(c->loop);
     world_deinit(&c->world);
@@ -435,7 +463,135 @@ static void port_that_is_taken_is_an_error(void)
     play_end(c);
 }
 
+/* --- Transfer and reach --------------------------------------------------------------------------------------------- */
+
+#define POST_TRANSFER(body, size)                                                                  \
+    "POST /v1/controllers:transfer HTTP/1.1\r\nHost: a\r\nConnection: close\r\nWeir-Reason: new "   \
+    "kernel\r\nContent-Type: application/json\r\nContent-Length: " size "\r\n\r\n" body
+
+/* [ZK-24] */
+static void transfer_is_answered_when_the_controller_says_how_it_ended(void)
+{
+    static const struct {
+        struct controller_transfer t;
+        const char *status, *text;
+    } ends[] = {
+            {{TRANSFER_DONE, 1, 2, 5, ""}, "HTTP/1.1 200 ", "{\"from\": 1, \"to\": 2, \"epoch\": 5}"},
+            {{TRANSFER_NOT_ACTIVE, 1, 2, 0, "it is over"}, "HTTP/1.1 503 ", "it is over"},
+            {{TRANSFER_ALREADY, 1, 1, 0, ""}, "HTTP/1.1 409 ", "controller 1 is the active one already"},
+            {{TRANSFER_UNKNOWN, 1, 7, 0, ""}, "HTTP/1.1 422 ", "no controller 7 is registered"},
+            {{TRANSFER_NO_STANDBY, 1, -1, 0, ""}, "HTTP/1.1 409 ", "there is no standby"},
+            {{TRANSFER_NOT_READY, 1, 2, 0, "why"}, "HTTP/1.1 409 ", "\"detail\": \"why\""},
+            {{TRANSFER_BUSY, 1, 2, 0, ""}, "HTTP/1.1 409 ", "another transfer is under way"},
+            {{TRANSFER_TIMED_OUT, 1, 2, 0, "too slow"}, "HTTP/1.1 504 ", "too slow"},
+            {{TRANSFER_OTHER, 1, 3, 9, ""}, "HTTP/1.1 409 ", "controller 3 became the active one"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        struct controller *c = play(0);
+        struct buf b = {0};
+        int fd = say(c, POST_TRANSFER("{\"to\": 2}", "9"));
+        TURN_UNTIL(c->loop, c->transfer_fn != NULL);
+        CHECK_EQ(c->transfer_to, 2);
+        CHECK_STR(c->transfer_reason, "new kernel");
+        c->transfer_fn(c->transfer_ctx, &ends[i].t);
+        hear_all(c, fd, &b);
+        CHECK(has(&b, ends[i].status));
+        CHECK(has(&b, ends[i].text));
+        buf_deinit(&b);
+        play_end(c);
+    }
+}
+
+static void transfer_bodies_that_are_wrong_are_refused(void)
+{
+    static const struct {
+        const char *request, *status, *text;
+    } wrong[] = {
+            {POST_TRANSFER("", "0"), "HTTP/1.1 400 ", "the body is empty"},
+            {POST_TRANSFER("[]", "2"), "HTTP/1.1 400 ", "must be an object"},
+            {POST_TRANSFER("{\"to\":", "6"), "HTTP/1.1 400 ", "line 1"},
+            {POST_TRANSFER("{\"to\": -1}", "10"), "HTTP/1.1 400 ", "/to: must be a controller"},
+            {POST_TRANSFER("{\"to\": \"2\"}", "11"), "HTTP/1.1 400 ", "/to: must be a controller"},
+            {POST_TRANSFER("{\"too\": 2}", "10"), "HTTP/1.1 400 ", "unknown member"},
+            {"POST /v1/controllers:transfer HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+             "Content-Length: 2\r\n\r\n{}",
+                    "HTTP/1.1 415 ", "must be JSON"},
+            {"GET /v1/controllers:transfer HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+                    "HTTP/1.1 405 ", "no method GET"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct controller *c = play(0);
+        struct buf b = {0};
+        int fd = say(c, wrong[i].request);
+        hear_all(c, fd, &b);
+        CHECK(has(&b, wrong[i].status));
+        CHECK(has(&b, wrong[i].text));
+        CHECK(c->transfer_fn == NULL);
+        buf_deinit(&b);
+        play_end(c);
+    }
+}
+
+static void transfer_without_a_name_is_to_any(void)
+{
+    struct controller *c = play(0);
+    int fd = say(c, POST_TRANSFER("{}", "2"));
+    const struct controller_transfer done = {TRANSFER_DONE, 1, 2, 5, ""};
+
+    TURN_UNTIL(c->loop, c->transfer_fn != NULL);
+    CHECK_EQ(c->transfer_to, -1);
+    (void)close(fd); /* nobody waits any more */
+    turn_once(c->loop);
+    c->transfer_fn(c->transfer_ctx, &done);
+    play_end(c);
+}
+
+/* [ZK-26] */
+static void reach_is_told_by_every_controller(void)
+{
+    static const broker_id reached[] = {1, 3}, missed[] = {2};
+    const struct controller_reach r = {.is_ready = true,
+            .detail = "",
+            .reached = reached,
+            .n_reached = 2,
+            .missed = missed,
+            .n_missed = 1};
+    struct controller *c = play(0);
+    struct buf b = {0};
+
+    c->world.view.is_active = false;
+    int fd = say(c, "GET /v1/brokers:reach HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    TURN_UNTIL(c->loop, c->reach_fn != NULL);
+    c->reach_fn(c->reach_ctx, &r);
+    hear_all(c, fd, &b);
+    CHECK(has(&b, "HTTP/1.1 200 "));
+    CHECK(has(&b, "{\"ready\": true, \"detail\": \"\", \"reached\": [1, 3], \"not_reached\": [2]}"));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void endpoint_may_end_before_a_transfer_does(void)
+{
+    struct controller *c = play(0);
+    const struct controller_transfer gone = {TRANSFER_NOT_ACTIVE, 1, 2, 0, ""};
+    int fd = say(c, POST_TRANSFER("{}", "2"));
+
+    TURN_UNTIL(c->loop, c->transfer_fn != NULL);
+    controller_transfer_fn *fn = c->transfer_fn;
+    void *ctx = c->transfer_ctx;
+    play_end(c);
+    fn(ctx, &gone);
+    CHECK_EQ(close(fd), 0);
+}
+
 static const struct check_case cases[] = {
+        CASE(transfer_is_answered_when_the_controller_says_how_it_ended),
+        CASE(transfer_bodies_that_are_wrong_are_refused),
+        CASE(transfer_without_a_name_is_to_any),
+        CASE(reach_is_told_by_every_controller),
+        CASE(endpoint_may_end_before_a_transfer_does),
         CASE(reads_come_from_the_controller),
         CASE(creation_is_answered_after_commit_and_acks),
         CASE(leaders_that_are_slow_make_it_not_ready),
