@@ -61,6 +61,10 @@ static int controller_transfer(struct cli *cli, int argc, char **argv)
     if (r >= 0) {
         return r;
     }
+    if (cli->dry_run) {
+        return cli_fail(EXIT_USAGE, "`weir controller list` shows who stands by.",
+                "a transfer has no dry run");
+    }
     char *body = to >= 0 ? mem_format("{\"to\": %" PRId64 "}", to) : mem_strdup("{}");
     cli_http(cli, "POST", "/v1/controllers:transfer", body, &a);
     mem_free(body);

@@ -154,6 +154,9 @@ static int take_globals(struct cli *cli, const struct global_values *g)
     if (g->timeout != NULL && !cli_parse_duration_ms(g->timeout, &cli->timeout_ms)) {
         return usage_error(cli, "--timeout takes a duration such as 30s or 500ms");
     }
+    if (strpbrk(cli->reason, "\r\n") != NULL) {
+        return usage_error(cli, "--reason takes one line");
+    }
     for (size_t i = 0; g->format != NULL && i <= COUNT_OF(formats); i++) {
         if (i == COUNT_OF(formats)) {
             return usage_error(cli, "--output takes table, wide, json, jsonl or name");

@@ -657,6 +657,7 @@ void claim_on_session_lost(struct claim *c)
 {
     lost(c, "the ZooKeeper session ended");
     forget_active(c);
+    c->dead_epoch = 0; /* the watch that found it ends with the session, and cannot withdraw it any more */
     if (c->state != CLAIM_RETIRED) {
         go(c, CLAIM_IDLE);
     }

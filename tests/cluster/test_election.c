@@ -269,7 +269,8 @@ static void expect_transfer(int from, int to, uint64_t epoch, bool is_named)
     (void)snprintf(id, sizeof(id), "%d", to);
     (void)snprintf(line, sizeof(line), "{\"from\":%d,\"to\":%d,\"epoch\":%" PRIu64 "}\n", from, to,
             epoch);
-    CHECK_STR(is_named ? WEIR_OK("controller", "transfer", "--to", id, "-O", "jsonl")
+    CHECK_STR(is_named ? WEIR_OK("controller", "transfer", "--to", id, "-O", "jsonl", "--reason",
+                                 "new kernel")
                        : WEIR_OK("controller", "transfer", "-O", "jsonl"),
             line);
 }
@@ -292,6 +293,7 @@ static void expect_refusal(int from, const char *to, int code, const char *text)
 static void transfer_goes_to_the_one_that_is_named_or_to_any(void)
 {
     uint64_t epoch = 0;
+    struct run_result r = {0};
     char self[16];
 
     need_cluster();
@@ -307,10 +309,17 @@ static void transfer_goes_to_the_one_that_is_named_or_to_any(void)
         await_calm();
     }
     end_load();
+    CHECK(node_log_has("controller-1", "event=transfer_asked") &&
+            node_log_has("controller-1", "reason=\"new kernel\""));
     int last = await_acting(&epoch);
     (void)snprintf(self, sizeof(self), "%d", last);
     expect_refusal(last, self, 4, "is the active one already");
     expect_refusal(last % N_CONTROLLERS + 1, "9", 2, "no controller 9 is registered");
+    WEIR(&r, "controller", "transfer", "--dry-run");
+    CHECK_EQ(r.code, 2);
+    WEIR(&r, "controller", "transfer", "--reason", "two\nlines");
+    CHECK_EQ(r.code, 2);
+    run_result_deinit(&r);
     CHECK(strstr(WEIR_OK("controller", "list"), "active") != NULL);
     CHECK_EQ(await_acting(&epoch), last);
 }
