@@ -275,15 +275,25 @@ void controller_transfer(struct controller *c,
     ask(h);
 }
 
+static bool has_standby(const struct controller *c)
+{
+    for (size_t i = 0; i < c->candidates.n; i++) {
+        if (c->candidates.items[i].value.controller_id != c->options.id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void controller_consider_handover(struct controller *c, size_t n_silent, size_t n_brokers)
 {
     wtime now = clock_now();
     struct handover *h = NULL;
 
-    if (c->handover != NULL || now < c->next_survey) { /* [ZK-26] not in a hurry */
+    if (c->handover != NULL || now < c->next_survey || !has_standby(c)) {
         return;
     }
-    c->next_survey = wtime_add(now, 3 * c->options.broker_timeout);
+    c->next_survey = wtime_add(now, 3 * c->options.broker_timeout); /* [ZK-26] not in a hurry */
     h = handover_new(c, SUCCESSION_NONE);
     log_warn("handover", "standbys_asked", KV_U64("silent", n_silent), KV_U64("brokers", n_brokers),
             KV_STR("reason", "most brokers are silent: a standby may reach more of them"));

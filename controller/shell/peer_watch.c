@@ -136,13 +136,13 @@ void peer_watch_set(struct peer_watch *w, uint64_t term, const char *url)
     w->term = term;
     w->was_accepted = w->is_dead = false;
     w->n_refused = w->n_short = 0;
+    w->url = mem_strdup(url);
     if (http_url_parse(url, w->host, &w->port) != 0) {
         log_warn("peer_watch", "active_not_watched", KV_STR("url", url),
                 KV_STR("reason", "its http.advertised is not an http URL; it is followed when its "
                                  "session ends"));
         return;
     }
-    w->url = mem_strdup(url);
     timer_set(&w->redial, 0);
 }
 

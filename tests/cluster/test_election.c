@@ -29,7 +29,8 @@ static void need_cluster(void)
 {
     if (!cluster_is_up()) {
         cluster_up((const char *const[]){"--zookeepers", "1", "--controllers", "3", "--brokers",
-                "1", "--set", "zookeeper.session.timeout.ms=3000", NULL});
+                "1", "--set", "zookeeper.session.timeout.ms=3000", "--set",
+                "weir.broker.timeout.ms=1000", NULL});
         (void)WEIR_OK("topic", "create", "load", "-p", "1");
     }
 }
@@ -367,6 +368,24 @@ static void standby_that_does_not_answer_is_not_ready(void)
     await_calm();
 }
 
+/* [ZK-26] A broker that hangs accepts connections from everybody: no standby reaches more. */
+static void brokers_that_hang_are_no_reason_to_hand_over(void)
+{
+    uint64_t epoch = 0, after = 0;
+
+    need_cluster();
+    await_calm();
+    int id = await_acting(&epoch);
+    CHECK_EQ(kill(node_pid("broker-1"), SIGSTOP), 0);
+    CHECK_WITHIN(SETTLE_MS, node_log_has(node(id), "no standby that is ready reaches more brokers"));
+    CHECK_EQ(kill(node_pid("broker-1"), SIGCONT), 0);
+    CHECK_EQ(await_acting(&after), id);
+    CHECK_EQ(after, epoch);
+    CHECK(!node_log_has(node(id), "silent -> fenced"));
+    node_wait_ready("broker-1");
+    (void)WEIR_OK("topic", "create", "after-hang", "-p", "1");
+}
+
 /* --- A candidate that this program plays ---------------------------------------------------------------------------- */
 
 static struct {
@@ -645,6 +664,7 @@ static const struct check_case cases[] = {
         CASE(transfer_goes_to_the_one_that_is_named_or_to_any),
         CASE(transfer_leaves_no_decision_unknown),
         CASE(standby_that_does_not_answer_is_not_ready),
+        CASE(brokers_that_hang_are_no_reason_to_hand_over),
         CASE(successor_that_does_not_come_is_not_waited_for),
         CASE(wrong_advertised_address_starts_no_duel),
         CASE(closed_connections_are_no_evidence_and_false_evidence_costs_one_change),
