@@ -209,8 +209,12 @@ static void on_connected(void *owner, struct rpc_conn *conn)
             .feature_level = META_FEATURE_LEVEL,
             .ctl_epoch = l->set->ctl_epoch,
             .controller_id = l->set->options.controller_id};
-    struct rpc_out *out = rpc_out_new();
+    struct rpc_out *out = NULL;
 
+    if (!link_may_act(l)) { /* [ZK-25] */
+        return;
+    }
+    out = rpc_out_new();
     snprintf(client_id, sizeof(client_id), "controller-%d", (int)l->set->options.controller_id);
     wire_encode_hello_request(&m, rpc_out_buf(out));
     l->state = LINK_GREETING;
@@ -326,6 +330,10 @@ static void on_found(void *ctx, const struct resolved *result)
         link_redial(l, LINK_REDIAL_SLOW, text);
         return;
     }
+    if (!link_may_act(l)) { /* [ZK-25] The claim will be lost, and this link goes with it. */
+        l->state = LINK_WAITING;
+        return;
+    }
     l->state = LINK_CONNECTING;
     l->conn = rpc_conn_connect(l->set->options.loop, &result->addr[0], result->addr_len[0],
             LINK_CONNECT_MAX, &limits, &callbacks, l);
@@ -337,10 +345,6 @@ static void on_redial(void *ctx)
 
     must(l->conn == NULL);
     must(l->lookup == NULL);
-    if (!link_may_act(l)) { /* [ZK-25] */
-        timer_set(&l->redial, wtime_add(clock_now(), LINK_REDIAL));
-        return;
-    }
     l->state = LINK_LOOKING_UP;
     l->lookup = resolver_start(
             l->set->options.resolver, l->set->options.loop, l->host, l->port, on_found, l);

@@ -393,9 +393,10 @@ static void stand_by(struct claim *c)
 static bool may_take_over(const struct claim *c)
 {
     wtime now = clock_now();
-    bool is_named =
-            c->active.has_successor && c->active.successor == c->options.controller_id; /* [ZK-24] */
-    bool is_dead = c->dead_epoch == c->active.ctl_epoch && now >= c->turn;              /* [ZK-23] */
+    /* [ZK-24] */
+    bool is_named = c->active.has_successor && c->active.successor == c->options.controller_id;
+    /* [ZK-23] */
+    bool is_dead = c->dead_epoch == c->active.ctl_epoch && now >= c->turn;
 
     return (is_named || is_dead) && c->eligible && c->seen_is_valid && now >= c->not_before &&
            c->is_active_known && c->seen_epoch == c->active.ctl_epoch;
@@ -657,7 +658,7 @@ void claim_on_session_lost(struct claim *c)
 {
     lost(c, "the ZooKeeper session ended");
     forget_active(c);
-    c->dead_epoch = 0; /* the watch that found it ends with the session, and cannot withdraw it any more */
+    c->dead_epoch = 0; /* the watch that found it ends, and could not withdraw it any more */
     if (c->state != CLAIM_RETIRED) {
         go(c, CLAIM_IDLE);
     }

@@ -13,7 +13,7 @@
 
 #define BOOTSTRAP_AGAIN WTIME_S(5)
 #define GAUGES_EVERY    WTIME_S(1)
-#define TURN_STEP       WTIME_MS(100) /* [ZK-23] enough for a take-over of those before us to be seen */
+#define TURN_STEP       WTIME_MS(100) /* [ZK-23] enough to see a take-over of those before us */
 
 /* --- Becoming and ceasing to be active --------------------------------------------------------- */
 

@@ -141,8 +141,8 @@ static void log_answers(const struct handover *h)
     for (size_t i = 0; i < h->n_answers; i++) {
         const struct survey_answer *a = &h->answers[i];
         log_info("handover", "standby_asked", KV_I64("standby", a->standby.id),
-                KV_STR("ready", a->standby.is_ready ? "yes" : "no"), KV_U64("reached", a->standby.n_reached),
-                KV_STR("detail", a->detail));
+                KV_STR("ready", a->standby.is_ready ? "yes" : "no"),
+                KV_U64("reached", a->standby.n_reached), KV_STR("detail", a->detail));
     }
 }
 
@@ -171,7 +171,7 @@ static void decide(struct handover *h)
     for (size_t i = 0; i < h->n_answers; i++) {
         standbys[i] = h->answers[i].standby;
     }
-    /* [ZK-26] Only to one that reaches more than this one: two that reach the same do not take turns. */
+    /* [ZK-26] Only to one that reaches more: two that reach the same do not take turns. */
     to = succession_choose(standbys, h->n_answers, is_for_silence ? h->n_own_reached + 1 : 0);
     mem_free(standbys);
     if (to != SUCCESSION_NONE) {
@@ -308,7 +308,7 @@ void controller_consider_handover(struct controller *c, size_t n_silent, size_t 
 
 void controller_handover_begin_term(struct controller *c)
 {
-    /* [ZK-26] Who has just taken over gives its own connections time before it would hand over again. */
+    /* [ZK-26] Who has just taken over gives its own connections time first. */
     c->next_survey = wtime_add(clock_now(), 3 * c->options.broker_timeout);
 }
 
@@ -367,7 +367,8 @@ static void reach_told(struct reach_request *r, const struct reach_result *resul
     if (controller_is_active(c)) {
         told.detail = "it is the active controller";
     } else if (!claim_is_candidate(c->claim)) {
-        told.detail = "it is not connected to ZooKeeper, or its copy of the metadata log is not whole";
+        told.detail =
+                "it is not connected to ZooKeeper, or its copy of the metadata log is not whole";
     }
     told.is_ready = told.detail[0] == '\0';
     LIST_REMOVE(r, entry);

@@ -148,7 +148,8 @@ static bool read_transfer(const struct http_call *c, struct http_answer *a, int3
         refuse_member(c, a, "", "the body is empty");
         return false;
     }
-    json_t *json = json_loadb((const char *)c->body.at, c->body.size, JSON_REJECT_DUPLICATES, &error);
+    json_t *json =
+            json_loadb((const char *)c->body.at, c->body.size, JSON_REJECT_DUPLICATES, &error);
     if (json == NULL) {
         char *text = mem_format("line %d, column %d: %s", error.line, error.column, error.text);
         refuse_member(c, a, "", text);

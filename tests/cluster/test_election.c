@@ -377,7 +377,8 @@ static void brokers_that_hang_are_no_reason_to_hand_over(void)
     await_calm();
     int id = await_acting(&epoch);
     CHECK_EQ(kill(node_pid("broker-1"), SIGSTOP), 0);
-    CHECK_WITHIN(SETTLE_MS, node_log_has(node(id), "no standby that is ready reaches more brokers"));
+    CHECK_WITHIN(
+            SETTLE_MS, node_log_has(node(id), "no standby that is ready reaches more brokers"));
     CHECK_EQ(kill(node_pid("broker-1"), SIGCONT), 0);
     CHECK_EQ(await_acting(&after), id);
     CHECK_EQ(after, epoch);
@@ -436,16 +437,19 @@ static void play_candidate(int32_t id)
     (void)snprintf(connect, sizeof(connect), "127.0.0.1:%d", zookeeper_port(1));
     played.loop = loop_new("played");
     played.resolver = resolver_new();
-    CHECK_EQ(http_server_new(played.loop, "127.0.0.1", 0, &limits, on_request, NULL, &played.server),
+    CHECK_EQ(http_server_new(
+                     played.loop, "127.0.0.1", 0, &limits, on_request, NULL, &played.server),
             0);
     options.connect = connect;
     CHECK_EQ(zk_new(played.loop, played.resolver, &options, &played.zk, error, sizeof(error)), 0);
     CHECK(loop_until(played.loop, 10000, is_connected, NULL));
-    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", (unsigned)http_server_port(played.server));
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u",
+            (unsigned)http_server_port(played.server));
     (void)snprintf(path, sizeof(path), "%s/%d", ZK_PATH_CONTROLLERS, (int)id);
     m.http = url;
     wire_encode_candidate(&m, &value);
-    zk_create(played.zk, path, (struct bytes){value.data, value.size}, ZK_EPHEMERAL, on_created, NULL);
+    zk_create(played.zk, path, (struct bytes){value.data, value.size}, ZK_EPHEMERAL, on_created,
+            NULL);
     CHECK(loop_until(played.loop, 10000, is_created, NULL));
     buf_deinit(&value);
 }
@@ -523,8 +527,8 @@ static void start_one(int i, const char *chroot, const char *advertised)
 
     pair.logs[i] = mem_format("%s%s-%d.log", test_folder(), chroot, i);
     pair.pids[i] = run_background(
-            (const char *const[]){program, "--set", id, "--set", zookeeper, "--set", listen, "--set",
-                    address, "--set", "zookeeper.session.timeout.ms=2000", NULL},
+            (const char *const[]){program, "--set", id, "--set", zookeeper, "--set", listen,
+                    "--set", address, "--set", "zookeeper.session.timeout.ms=2000", NULL},
             NULL, pair.logs[i]);
     mem_free(program);
     mem_free(id);

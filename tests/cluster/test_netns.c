@@ -96,8 +96,8 @@ static void connect_namespace(pid_t pid, int subnet)
 {
     run("ip link add v%d type veth peer name eth0 netns %d", subnet, (int)pid);
     run("ip addr add 10.77.%d.1/24 dev v%d && ip link set v%d up", subnet, subnet, subnet);
-    run("nsenter -t %d -n sh -c 'ip link set lo up && ip addr add 10.77.%d.2/24 dev eth0 && ip link "
-        "set eth0 up && ip route add default via 10.77.%d.1'",
+    run("nsenter -t %d -n sh -c 'ip link set lo up && ip addr add 10.77.%d.2/24 dev eth0 && "
+        "ip link set eth0 up && ip route add default via 10.77.%d.1'",
             (int)pid, subnet, subnet);
 }
 
@@ -146,7 +146,8 @@ static pid_t start(pid_t holder, const char *program, const char *name, const ch
 
 static void start_controller(int id, pid_t holder, const char *address)
 {
-    char *conf = mem_format("controller.id = %d\nhttp.listen = %s:%d\nweir.broker.timeout.ms = 1500\n",
+    char *conf = mem_format("controller.id = %d\nhttp.listen = %s:%d\n"
+                            "weir.broker.timeout.ms = 1500\n",
             id, address, 9180 + id);
     char name[32];
 
@@ -177,7 +178,8 @@ static const char *get(const char *address, int port, const char *path)
     char url[256];
 
     (void)snprintf(url, sizeof(url), "http://%s:%d%s", address, port, path);
-    run_program((const char *const[]){"curl", "-s", "--noproxy", "*", "-m", "3", url, NULL}, NULL, &r);
+    run_program(
+            (const char *const[]){"curl", "-s", "--noproxy", "*", "-m", "3", url, NULL}, NULL, &r);
     return buf_str(&r.out);
 }
 
@@ -310,7 +312,8 @@ static void begin(void)
     for (int id = 1; id <= N_BROKERS; id++) {
         start_broker(id);
     }
-    CHECK_WITHIN(SETTLE_MS, count(get(A_ADDRESS, 9181, "/v1/brokers"), "\"state\": \"up\"") == N_BROKERS);
+    CHECK_WITHIN(SETTLE_MS,
+            count(get(A_ADDRESS, 9181, "/v1/brokers"), "\"state\": \"up\"") == N_BROKERS);
     CHECK_WITHIN(SETTLE_MS, strstr(get(H_ADDRESS, 9182, "/readyz"), "\"status\": \"ok\"") != NULL);
     CHECK_EQ(setenv("WEIR_BROKERS", B_ADDRESS ":9191," B_ADDRESS ":9192", 1), 0);
     CHECK_EQ(setenv("WEIR_CONTROLLER", "http://" H_ADDRESS ":9182", 1), 0);

@@ -466,8 +466,8 @@ static void port_that_is_taken_is_an_error(void)
 /* --- Transfer and reach --------------------------------------------------------------------------------------------- */
 
 #define POST_TRANSFER(body, size)                                                                  \
-    "POST /v1/controllers:transfer HTTP/1.1\r\nHost: a\r\nConnection: close\r\nWeir-Reason: new "   \
-    "kernel\r\nContent-Type: application/json\r\nContent-Length: " size "\r\n\r\n" body
+    "POST /v1/controllers:transfer HTTP/1.1\r\n" END "Weir-Reason: new kernel\r\n"                \
+    "Content-Type: application/json\r\nContent-Length: " size "\r\n\r\n" body
 
 /* [ZK-24] */
 static void transfer_is_answered_when_the_controller_says_how_it_ended(void)
@@ -476,9 +476,11 @@ static void transfer_is_answered_when_the_controller_says_how_it_ended(void)
         struct controller_transfer t;
         const char *status, *text;
     } ends[] = {
-            {{TRANSFER_DONE, 1, 2, 5, ""}, "HTTP/1.1 200 ", "{\"from\": 1, \"to\": 2, \"epoch\": 5}"},
+            {{TRANSFER_DONE, 1, 2, 5, ""}, "HTTP/1.1 200 ",
+                    "{\"from\": 1, \"to\": 2, \"epoch\": 5}"},
             {{TRANSFER_NOT_ACTIVE, 1, 2, 0, "it is over"}, "HTTP/1.1 503 ", "it is over"},
-            {{TRANSFER_ALREADY, 1, 1, 0, ""}, "HTTP/1.1 409 ", "controller 1 is the active one already"},
+            {{TRANSFER_ALREADY, 1, 1, 0, ""}, "HTTP/1.1 409 ",
+                    "controller 1 is the active one already"},
             {{TRANSFER_UNKNOWN, 1, 7, 0, ""}, "HTTP/1.1 422 ", "no controller 7 is registered"},
             {{TRANSFER_NO_STANDBY, 1, -1, 0, ""}, "HTTP/1.1 409 ", "there is no standby"},
             {{TRANSFER_NOT_READY, 1, 2, 0, "why"}, "HTTP/1.1 409 ", "\"detail\": \"why\""},
@@ -567,7 +569,8 @@ static void reach_is_told_by_every_controller(void)
     c->reach_fn(c->reach_ctx, &r);
     hear_all(c, fd, &b);
     CHECK(has(&b, "HTTP/1.1 200 "));
-    CHECK(has(&b, "{\"ready\": true, \"detail\": \"\", \"reached\": [1, 3], \"not_reached\": [2]}"));
+    CHECK(has(&b, "{\"ready\": true, \"detail\": \"\", \"reached\": [1, 3], "
+                  "\"not_reached\": [2]}"));
     buf_deinit(&b);
     play_end(c);
 }

@@ -203,7 +203,8 @@ static void get(struct web *w, const char *before, const char *behind, const cha
     char url[64];
 
     w->n_got = 0;
-    (void)snprintf(url, sizeof(url), "%s:%u%s", before, (unsigned)http_server_port(w->server), behind);
+    (void)snprintf(
+            url, sizeof(url), "%s:%u%s", before, (unsigned)http_server_port(w->server), behind);
     (void)http_get_start(w->loop, w->resolver, url, path, WTIME_MS(500), 50000, note_got, w);
     CHECK_EQ(w->n_got, 0);
     TURN_UNTIL(w->loop, w->n_got == 1);

@@ -454,7 +454,8 @@ static void make_epoch(struct msg_epoch *m)
 static void make_active(struct msg_active *m)
 {
     *m = (struct msg_active){
-            sample_u64(1), sample_i32(2), sample_uuid(3), sample_text(4), sample_i64(5), true, sample_i32(7)};
+            sample_u64(1), sample_i32(2), sample_uuid(3), sample_text(4), sample_i64(5), true,
+            sample_i32(7)};
 }
 
 static void make_candidate(struct msg_candidate *m)
