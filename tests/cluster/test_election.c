@@ -333,7 +333,7 @@ static void transfer_leaves_no_decision_unknown(void)
 
     need_cluster();
     await_calm();
-    char *script = mem_format("for i in $(seq 1 60); do %s/clients/cli/weir topic create t-$i -p 1 "
+    char *script = mem_format("for i in $(seq 1 30); do %s/clients/cli/weir topic create t-$i -p 1 "
                               "--timeout 10s; echo \"exit $?\"; done",
             test_build_root());
     pid_t pid = run_background((const char *const[]){"sh", "-c", script, NULL}, NULL, log);
