@@ -12,6 +12,7 @@
 struct round {
     struct broker *b;
     struct loop_tasks *tasks; /* one list a data loop */
+    bool is_catalog_old;      /* partitions came or went */
 };
 
 static void round_begin(struct round *r, struct broker *b)
@@ -28,6 +29,9 @@ static void round_end(struct round *r)
         loop_post_all(r->b->data.items[i].loop, &r->tasks[i]);
     }
     r->tasks = mem_free(r->tasks);
+    if (r->is_catalog_old) {
+        keeper_catalog_changed(r->b->keeper);
+    }
 }
 
 static void order(struct round *r, struct partition *p, const struct partition_order *o)
@@ -69,9 +73,7 @@ static void follow(struct round *r,
         return;
     }
     order(r, p, &o);
-    if (b->partitions.n != n_before) {
-        keeper_catalog_changed(b->keeper);
-    }
+    r->is_catalog_old = r->is_catalog_old || b->partitions.n != n_before;
 }
 
 static void follow_topic(struct round *r, const struct image_topic *topic)
@@ -97,7 +99,7 @@ void roles_remove_topic(struct broker *b, const struct image_topic *topic)
         if (p != NULL) {
             order(&r, p, &(struct partition_order){.kind = PARTITION_DELETE});
             keeper_trash(b->keeper, p); /* takes the reference */
-            keeper_catalog_changed(b->keeper);
+            r.is_catalog_old = true;
         }
     }
     round_end(&r);

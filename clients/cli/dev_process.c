@@ -118,7 +118,8 @@ static void make_command(const struct dev_node *n, struct command *c)
     switch (n->kind) {
     case DEV_ZOOKEEPER:
         command_add(c, mem_strdup("java"));
-        command_add(c, mem_strdup("-Xmx256m"));
+        /* It keeps the last 500 commits in memory, in a burst of metadata 256 KiB each: 128 MiB. */
+        command_add(c, mem_strdup("-Xmx512m"));
         command_add(c, mem_strdup("-XX:+UseSerialGC"));
         command_add(c, mem_strdup("-Dzookeeper.admin.enableServer=false"));
         command_add(c, mem_strdup("-Djava.net.preferIPv4Stack=true"));
