@@ -357,6 +357,31 @@ static void dry_run_decides_and_writes_nothing(void)
     CHECK_EQ(w.n_appended, 0);
 }
 
+/* [ZK-34] What would make a record too large is refused before anything is decided. */
+static void configurations_that_no_record_holds_are_refused(void)
+{
+    WORLD(w, 1);
+    static char value[META_CONFIGS_MAX + 1];
+    struct meta_config_pair pair = {.key = "k", .value = value};
+    struct ctl_event ev = {.kind = CTL_EV_CREATE_TOPIC};
+
+    world_start(&w, 1);
+    memset(value, 'v', META_CONFIGS_MAX);
+    ev.create = (struct ctl_create_topic){.name = "t",
+            .n_partitions = 1,
+            .replication_factor = 1,
+            .configs = &pair,
+            .n_configs = 1};
+    world_step(&w, ev);
+    CHECK_EQ(w.reply.error, ERRCODE_INVALID_CONFIG);
+    CHECK(strstr(w.reply.detail, "a topic takes at most 32768") != NULL);
+    CHECK_EQ(w.n_appended, 0);
+    value[META_CONFIGS_MAX - 200] = '\0';
+    world_step(&w, ev);
+    CHECK_EQ(w.reply.error, ERRCODE_NONE);
+    CHECK_EQ(w.n_appended, 2);
+}
+
 static void assignments_are_checked_and_kept(void) /* [CTL-10] */
 {
     WORLD(w, 3);
@@ -448,6 +473,7 @@ static const struct check_case cases[] = {
         CASE(without_brokers_the_client_may_try_again),
         CASE(topic_is_spread_and_says_why),
         CASE(dry_run_decides_and_writes_nothing),
+        CASE(configurations_that_no_record_holds_are_refused),
         CASE(assignments_are_checked_and_kept),
         CASE(topic_is_deleted_once_and_internal_ones_are_not),
         CASE(many_partitions_are_told_in_short),

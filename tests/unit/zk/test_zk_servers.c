@@ -36,6 +36,23 @@ static void a_lone_slash_is_no_chroot(void)
     zk_servers_deinit(&s);
 }
 
+/* [ZK-34] */
+static void a_chroot_has_a_bounded_length(void)
+{
+    struct zk_servers s = {0};
+    char error[512] = "", text[8 + ZK_CHROOT_MAX] = "h:1/";
+
+    memset(text + 4, 'c', ZK_CHROOT_MAX - 1);
+    CHECK_EQ(zk_servers_parse(text, &s, error, sizeof(error)), 0);
+    CHECK_EQ(strlen(s.chroot), ZK_CHROOT_MAX);
+    zk_servers_deinit(&s);
+    s = (struct zk_servers){0};
+    text[3 + ZK_CHROOT_MAX] = 'c';
+    text[4 + ZK_CHROOT_MAX] = '\0';
+    CHECK_EQ(zk_servers_parse(text, &s, error, sizeof(error)), ZK_SERVERS_E_FORM);
+    CHECK(strstr(error, "it may have 255") != NULL);
+}
+
 static void malformed_strings_are_refused_with_a_sentence(void)
 {
     static const char *const bad[] = {"", ",", "a:1,,b:2", "a:", "a:0", "a:65536", "a:12x", ":2181",
@@ -67,6 +84,7 @@ static void paths_are_judged_as_zookeeper_does(void)
 static const struct check_case cases[] = {
         CASE(servers_and_chroot_are_taken_apart),
         CASE(a_lone_slash_is_no_chroot),
+        CASE(a_chroot_has_a_bounded_length),
         CASE(malformed_strings_are_refused_with_a_sentence),
         CASE(paths_are_judged_as_zookeeper_does),
 };
