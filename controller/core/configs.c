@@ -54,6 +54,21 @@ static int find_target(struct ctl *c, struct config_target *t, const char **ret_
     must_not_reach("a scope that is none");
 }
 
+int ctl_check_configs_fit(struct ctl *c,
+        const struct meta_config_pair *pairs,
+        size_t n,
+        const char **ret_detail)
+{
+    size_t size = record_configs_max(pairs, n);
+
+    if (size <= META_CONFIGS_MAX) {
+        return ERRCODE_NONE;
+    }
+    return refuse(ret_detail, ERRCODE_INVALID_CONFIG,
+            ctl_format(c, "the configurations take %zu bytes; one request may have %d", size,
+                    META_CONFIGS_MAX));
+}
+
 /* [CFG-4] A default that every creation would be refused for is no default. */
 static int check_replication(
         struct ctl *c, const struct ctl_set_configs *asked, const char **ret_detail)
@@ -140,6 +155,7 @@ void ctl_on_set_configs(struct ctl *c, const struct ctl_set_configs *s)
                 "the metadata has moved on since it was read");
     }
     error = error == ERRCODE_NONE ? check_replication(c, s, &detail) : error;
+    error = error == ERRCODE_NONE ? ctl_check_configs_fit(c, s->pairs, s->n_pairs, &detail) : error;
     if (error != ERRCODE_NONE) {
         trace_emit(c->trace, "ctl  configuration refused, %s: %s", errcode_name(error), detail);
         (void)ctl_answer(c, error, detail);

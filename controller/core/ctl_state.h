@@ -97,4 +97,9 @@ void ctl_finish_topics(struct ctl *c);
 int32_t ctl_number_of(const char *text, int32_t fallback);
 
 /* --- configs.c -------------------------------------------------------------------------------- */
+/* [ZK-34] Whether one record holds them: an error code, with the sentence. */
+int ctl_check_configs_fit(struct ctl *c,
+        const struct meta_config_pair *pairs,
+        size_t n,
+        const char **ret_detail);
 void ctl_on_set_configs(struct ctl *c, const struct ctl_set_configs *s);

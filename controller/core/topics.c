@@ -93,19 +93,6 @@ static int check_partitions(struct ctl *c, struct plan *plan, const char **ret_d
     return ERRCODE_NONE;
 }
 
-/* [ZK-34] The record that creates a topic has its configurations in it. */
-static int check_configs(struct ctl *c, const struct plan *plan, const char **ret_detail)
-{
-    size_t size = record_configs_max(plan->asked->configs, plan->asked->n_configs);
-
-    if (size > META_CONFIGS_MAX) {
-        return refuse(ret_detail, ERRCODE_INVALID_CONFIG,
-                ctl_format(c, "the configurations take %zu bytes; a topic takes at most %d", size,
-                        META_CONFIGS_MAX));
-    }
-    return ERRCODE_NONE;
-}
-
 /* [CTL-10] */
 static int check_replication(struct ctl *c, struct plan *plan, const char **ret_detail)
 {
@@ -322,7 +309,8 @@ static int make_plan(struct ctl *c, struct plan *plan, const char **ret_detail)
         error = check_replication(c, plan, ret_detail);
     }
     if (error == ERRCODE_NONE) {
-        error = check_configs(c, plan, ret_detail);
+        error = ctl_check_configs_fit(
+                c, plan->asked->configs, plan->asked->n_configs, ret_detail);
     }
     if (error != ERRCODE_NONE) {
         return error;
