@@ -57,6 +57,7 @@ enum meta_cause {
     CAUSE_ADMIN = 8,
     CAUSE_ISR_PROPOSED = 9,
     CAUSE_REPLICA_FAILED = 10,
+    CAUSE_INTERNAL_TOPIC = 11, /* the cluster needs the topic for its own state */
 };
 
 struct meta_why {

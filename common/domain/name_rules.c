@@ -32,3 +32,8 @@ const char *topic_name_refusal(const char *name)
     }
     return NULL;
 }
+
+bool topic_name_is_internal(const char *name)
+{
+    return strncmp(name, "__", 2) == 0;
+}

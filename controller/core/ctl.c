@@ -11,6 +11,7 @@ struct ctl *ctl_new(const struct ctl_options *options)
     must(options->replication_factor_max <= REPLICAS_MAX);
     c->trace = options->trace;
     c->replication_factor_max = options->replication_factor_max;
+    c->has_journal = options->has_journal;
     prng_init(&c->prng, options->seed);
     return c;
 }

@@ -144,6 +144,7 @@ struct ctl_options {
     uint64_t seed;               /* topic ids come from it: the shell gives real randomness */
     const struct trace *trace;   /* or NULL */
     int32_t replication_factor_max; /* greater ones are refused with a sentence: 1 until replication serves */
+    bool has_journal;            /* the topic TOPIC_DECISIONS is made as soon as a broker can hold it */
 };
 
 struct ctl *ctl_new(const struct ctl_options *options);

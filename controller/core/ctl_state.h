@@ -12,6 +12,7 @@ enum {
     CTL_PARTITIONS_DEFAULT =
             1, /* num.partitions and default.replication.factor, when the cluster sets none */
     CTL_REPLICATION_DEFAULT = 1,
+    CTL_JOURNAL_REPLICAS = 3,   /* of the decision journal, where so many brokers are up */
     CTL_TRACED_PARTITIONS = 20, /* partition lines of one step; the rest is counted */
 };
 
@@ -28,6 +29,7 @@ struct ctl {
     const struct trace *trace;
     struct prng prng;
     int32_t replication_factor_max;
+    bool has_journal;
 
     struct image *next; /* NULL = standby */
     uint64_t last_seq, committed_seq;
@@ -93,6 +95,8 @@ void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);
 void ctl_on_delete_topic(struct ctl *c);
 /* Places the partitions that an earlier controller announced and did not get to. */
 void ctl_finish_topics(struct ctl *c);
+/* Makes the topic of the decision journal when it is not there and a broker can hold it. */
+void ctl_make_journal(struct ctl *c);
 /* A number of at least 1; `fallback` for NULL and for what is none. */
 int32_t ctl_number_of(const char *text, int32_t fallback);
 

@@ -153,6 +153,7 @@ void ctl_on_brokers_listed(struct ctl *c)
     }
     ctl_settle(c, BROKER_NONE, false, "takeover");
     ctl_finish_topics(c);
+    ctl_make_journal(c);
 }
 
 /* --- Suspicion -------------------------------------------------------------------------------- */
@@ -257,6 +258,7 @@ void ctl_on_broker_ready(struct ctl *c)
     ctl_settle(c, id, false, ctl_format(c, "ready=%d", id));
     if (c->is_listed) {
         ctl_finish_topics(c);
+        ctl_make_journal(c);
     }
 }
 

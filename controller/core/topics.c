@@ -10,6 +10,7 @@
 /* A topic that is being decided. */
 struct plan {
     const struct ctl_create_topic *asked;
+    bool is_internal;
     int32_t n_partitions, replication_factor, min_isr;
     struct assign_broker *brokers; /* the active ones */
     size_t n_brokers;
@@ -57,6 +58,9 @@ static int check_name(struct ctl *c, const struct plan *plan, const char **ret_d
 {
     const char *wrong = topic_name_refusal(plan->asked->name);
 
+    if (wrong == NULL && topic_name_is_internal(plan->asked->name)) { /* [DEC-2] */
+        wrong = "names that begin with '__' are kept for the cluster's own topics; choose another";
+    }
     if (wrong != NULL) {
         return refuse(ret_detail, ERRCODE_INVALID_TOPIC_EXCEPTION, wrong);
     }
@@ -204,6 +208,9 @@ static void gather_brokers(struct ctl *c, struct plan *plan)
     }
     for (size_t i = 0; i < image_n_topics(c->next); i++) {
         const struct image_topic *t = image_topic_at(c->next, i);
+        if (t->internal != plan->is_internal) {
+            continue; /* [DEC-3] */
+        }
         for (int32_t p = 0; p < t->n_partitions; p++) {
             assign_count(plan->brokers, plan->n_brokers, &t->partitions[p].replicas,
                     t->partitions[p].leader);
@@ -285,6 +292,7 @@ static struct uuid append_topic(struct ctl *c, const struct plan *plan)
 
     r.create_topic.id = id;
     r.create_topic.name = ctl_strdup(c, t->name);
+    r.create_topic.internal = plan->is_internal;
     r.create_topic.n_partitions = plan->n_partitions;
     r.create_topic.replication_factor = plan->replication_factor;
     r.create_topic.configs = configs_copy(c, t);
@@ -320,6 +328,15 @@ static int make_plan(struct ctl *c, struct plan *plan, const char **ret_detail)
     return error != ERRCODE_NONE ? error : check_assignments(c, plan, ret_detail);
 }
 
+static void place_all(struct ctl *c, struct plan *plan)
+{
+    plan->placement = arena_alloc(c->fx->arena, (size_t)plan->n_partitions * sizeof(*plan->placement));
+    must(plan->placement != NULL);
+    for (int32_t p = 0; p < plan->n_partitions; p++) {
+        plan->placement[p] = place(c, plan, p);
+    }
+}
+
 void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t)
 {
     struct plan plan = {.asked = t};
@@ -332,14 +349,8 @@ void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t)
         (void)ctl_answer(c, error, detail);
         return;
     }
-    size_t n = (size_t)plan.n_partitions;
-
     plan.min_isr = min_isr_of(c, own_config(t, "min.insync.replicas"), plan.replication_factor);
-    plan.placement = arena_alloc(c->fx->arena, n * sizeof(*plan.placement));
-    must(plan.placement != NULL);
-    for (int32_t p = 0; p < plan.n_partitions; p++) {
-        plan.placement[p] = place(c, &plan, p);
-    }
+    place_all(c, &plan);
     if (!t->dry_run) {
         id = append_topic(c, &plan);
     }
@@ -348,8 +359,38 @@ void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t)
     if (reply != NULL) {
         reply->topic_id = id;
         reply->placement = plan.placement;
-        reply->n_placement = n;
+        reply->n_placement = (size_t)plan.n_partitions;
     }
+}
+
+static int32_t least(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* [DEC-1] Asked for by nobody, so refused to nobody: where it cannot be, the next broker that gets ready brings it up
+ * again. */
+void ctl_make_journal(struct ctl *c)
+{
+    const struct ctl_create_topic asked = {.name = TOPIC_DECISIONS};
+    struct plan plan = {.asked = &asked, .is_internal = true, .n_partitions = 1};
+    const struct meta_why why = c->why;
+
+    if (!c->has_journal || image_topic_by_name(c->next, TOPIC_DECISIONS) != NULL) {
+        return;
+    }
+    gather_brokers(c, &plan);
+    if (plan.n_brokers == 0) {
+        return;
+    }
+    plan.replication_factor = least(least(CTL_JOURNAL_REPLICAS, c->replication_factor_max),
+            plan.n_brokers < INT32_MAX ? (int32_t)plan.n_brokers : INT32_MAX);
+    plan.min_isr = min_isr_of(c, NULL, plan.replication_factor);
+    place_all(c, &plan);
+    c->why = (struct meta_why){
+            .cause = CAUSE_INTERNAL_TOPIC, .actor = "", .reason = "", .inputs = ""};
+    (void)append_topic(c, &plan);
+    c->why = why;
 }
 
 /* [CTL-2] */
@@ -362,6 +403,7 @@ void ctl_finish_topics(struct ctl *c)
         }
         struct plan plan = {.n_partitions = t->n_declared,
                 .replication_factor = t->replication_factor,
+                .is_internal = t->internal,
                 .min_isr = min_isr_of(
                         c, image_topic_config(t, "min.insync.replicas"), t->replication_factor)};
         gather_brokers(c, &plan);

@@ -13,13 +13,25 @@ static void tell(void *ctx, const char *text)
     buf_append_str(&w->story, "\n");
 }
 
-void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed)
+static void init(struct world *w, int32_t replication_factor_max, uint64_t seed, bool has_journal)
 {
     *w = (struct world){.trace = {.line = tell, .ctx = w}, .log = image_new(), .keep_n = -1};
-    struct ctl_options options = {
-            .seed = seed, .trace = &w->trace, .replication_factor_max = replication_factor_max};
+    struct ctl_options options = {.seed = seed,
+            .trace = &w->trace,
+            .replication_factor_max = replication_factor_max,
+            .has_journal = has_journal};
 
     w->ctl = ctl_new(&options);
+}
+
+void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed)
+{
+    init(w, replication_factor_max, seed, false);
+}
+
+void world_init_with_journal(struct world *w, int32_t replication_factor_max)
+{
+    init(w, replication_factor_max, 42, true);
 }
 
 void world_deinit(struct world *w)

@@ -24,6 +24,8 @@ struct world {
 };
 
 void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed);
+/* A controller that makes the topic of the decision journal. */
+void world_init_with_journal(struct world *w, int32_t replication_factor_max);
 void world_deinit(struct world *w);
 /* Feeds the event (now, wall and request are filled in) and checks everything. */
 void world_step(struct world *w, struct ctl_event ev);
