@@ -27,6 +27,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_topic_set,
         &cli_topic_unset,
         &cli_topic_delete,
+        &cli_explain,
         &cli_produce,
         &cli_consume,
         &cli_dev_up,

@@ -144,7 +144,7 @@ static void write_histogram(struct buf *out, enum metric_id id)
 /* A name that no daemon claims for itself is of all of them. */
 static bool is_of_every_daemon(const char *name)
 {
-    static const char *const own[] = {"weir_broker_", "weir_controller_"};
+    static const char *const own[] = {"weir_broker_", "weir_controller_", "weir_journal_"};
 
     for (size_t i = 0; i < COUNT_OF(own); i++) {
         if (starts_with(name, own[i])) {
@@ -174,7 +174,8 @@ void metrics_write(struct buf *out, const char *prefix)
         enum metric_id id = (enum metric_id)i;
         const char *name = table[i].name;
         must(starts_with(name, "weir_"));
-        if (!is_of_every_daemon(name) && !starts_with(name + strlen("weir_"), prefix)) {
+        if (!is_of_every_daemon(name) && !starts_with(name + strlen("weir_"), prefix) &&
+                !(strcmp(prefix, "controller") == 0 && starts_with(name, "weir_journal_"))) {
             continue;
         }
         metrics_write_family(out, name, kind_names[table[i].kind], table[i].text);

@@ -40,6 +40,7 @@ static void on_log_taken(void *ctx)
     controller_push_event(c, &ev);
     broker_links_start(c->links, &c->cluster_id, c->log_epoch);
     broker_watch_start(c->brokers, &c->cluster_id);
+    journal_start(c->journal, &c->cluster_id);
 }
 
 /* [ZK-21] Nothing is answered, pushed or dialled from here on. */
@@ -56,6 +57,7 @@ static void on_claim_lost(void *ctx, const char *why)
     metric_set(METRIC_CONTROLLER_ACTIVE, 0);
     broker_watch_stop(c->brokers);
     broker_links_stop(c->links);
+    journal_stop(c->journal);
     controller_push_event(c, &ev);
     controller_handover_on_lost(c);
     controller_fail_held(c);
@@ -105,7 +107,9 @@ static void on_log_applied(void *ctx, uint64_t index, uint64_t last_seq, bool mi
 {
     struct controller *c = ctx;
 
+    journal_on_applied(c->journal);
     if (mine) {
+        journal_on_committed(c->journal, index);
         broker_links_push(c->links);
         controller_on_committed(c, index, last_seq);
     }
@@ -413,7 +417,7 @@ static void make_core(struct controller *c)
 {
     static const struct trace trace = {.line = on_trace};
     struct ctl_options options = {
-            .trace = &trace, .replication_factor_max = c->options.replication_factor_max};
+            .trace = &trace, .replication_factor_max = c->options.replication_factor_max, .has_journal = true};
 
     must(getrandom(&options.seed, sizeof(options.seed), 0) == (ssize_t)sizeof(options.seed));
     c->core = ctl_new(&options);
@@ -464,6 +468,12 @@ static void make_parts(struct controller *c, struct resolver *resolver)
     c->brokers = broker_watch_new(c->zk, &brokers);
     links.log = c->log;
     c->links = broker_links_new(&links);
+    const struct journal_options journal = {.loop = c->loop,
+            .resolver = resolver,
+            .log = c->log,
+            .listener = c->listener,
+            .controller_id = c->options.id};
+    c->journal = journal_new(&journal);
     c->candidate_watch = child_watch_new(c->zk, ZK_PATH_CONTROLLERS, on_candidates, c);
 }
 
@@ -520,6 +530,7 @@ struct controller *controller_free(struct controller *c)
     c->is_stopping = true;
     broker_watch_stop(c->brokers);
     broker_links_stop(c->links);
+    journal_stop(c->journal);
     c->zk = zk_free(c->zk); /* First: calls under way end in the parts that made them. */
     controller_handover_deinit(c);
     controller_requests_deinit(c);
@@ -531,6 +542,7 @@ struct controller *controller_free(struct controller *c)
     bootstrap_free(c->bootstrap);
     peer_watch_free(c->peer);
     claim_free(c->claim);
+    journal_free(c->journal);
     meta_log_free(c->log);
     candidates_clear(c);
     array_deinit(&c->candidates);

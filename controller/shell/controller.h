@@ -16,6 +16,7 @@
  * What leaves the controller (answers, pushes, this header's image) rests on committed records only. Thread: control,
  * for everything here. */
 struct controller;
+struct journal;
 
 struct controller_options {
     int32_t id;
@@ -128,6 +129,9 @@ bool controller_is_active(const struct controller *c);
 const struct msg_active *controller_active(const struct controller *c);
 int32_t controller_id(const struct controller *c);
 struct uuid controller_cluster_id(const struct controller *c); /* zero = not known yet */
+
+/* The decision journal, for scans. */
+struct journal *controller_journal(struct controller *c);
 
 /* Registered controllers, by id. */
 size_t controller_n_candidates(const struct controller *c);

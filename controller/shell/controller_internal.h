@@ -11,6 +11,7 @@
 #include "controller/shell/claim.h"
 #include "controller/shell/controller.h"
 #include "controller/shell/event_queue.h"
+#include "controller/shell/journal.h"
 #include "controller/shell/meta_log.h"
 #include "controller/shell/peer_watch.h"
 #include "controller/shell/reach.h"
@@ -65,6 +66,7 @@ struct controller {
     struct meta_log *log;
     struct broker_watch *brokers;
     struct broker_links *links;
+    struct journal *journal;
     struct child_watch *candidate_watch;
     ARRAY(struct candidate) candidates;
 

@@ -38,6 +38,11 @@ struct uuid controller_cluster_id(const struct controller *c)
     return c->cluster_id;
 }
 
+struct journal *controller_journal(struct controller *c)
+{
+    return c->journal;
+}
+
 size_t controller_n_candidates(const struct controller *c)
 {
     return c->candidates.n;

@@ -122,6 +122,8 @@ static const struct problem_row problem_rows[] = {
         [HTTP_PROBLEM_NO_RESOURCE] = {404, "no-such-resource", "No such resource",
                 "NO_SUCH_RESOURCE"},
         [HTTP_PROBLEM_NO_BROKER] = {404, "unknown-broker", "Unknown broker", "UNKNOWN_BROKER"},
+        [HTTP_PROBLEM_NO_DECISION] = {404, "unknown-decision", "Unknown decision",
+                "UNKNOWN_DECISION"},
         [HTTP_PROBLEM_METHOD] = {405, "method-not-allowed", "Method not allowed",
                 "METHOD_NOT_ALLOWED"},
         [HTTP_PROBLEM_TOO_LARGE] = {413, "body-too-large", "Body too large", "BODY_TOO_LARGE"},

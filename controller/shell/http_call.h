@@ -80,6 +80,7 @@ enum http_problem {
     HTTP_PROBLEM_BAD_HEADER,
     HTTP_PROBLEM_NO_RESOURCE,
     HTTP_PROBLEM_NO_BROKER,
+    HTTP_PROBLEM_NO_DECISION,
     HTTP_PROBLEM_METHOD,
     HTTP_PROBLEM_TOO_LARGE,
     HTTP_PROBLEM_NOT_JSON,
@@ -138,7 +139,7 @@ bool http_parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret);
 
 /* One page of a list. The token is opaque: base64url of the kind's letter and the key of the last item. */
 struct http_page {
-    char kind;      /* 't' topics, 'p' partitions, 'b' brokers, 'c' controllers */
+    char kind;      /* 't' topics, 'd' decisions, 'p' partitions, 'b' brokers, 'c' controllers */
     size_t size;    /* 1 … 1000 */
     bool has_after; /* items come after `after` */
     char after[256];

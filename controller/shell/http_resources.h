@@ -171,6 +171,7 @@ http_get_fn http_get_status_text, http_get_health, http_get_ready, http_get_metr
         http_get_version, http_get_cluster, http_get_controllers, http_get_brokers, http_get_broker,
         http_get_topics, http_get_topic, http_get_partitions, http_get_cluster_configs,
         http_get_topic_configs;
+http_later_fn http_get_decisions, http_get_decision; /* http_decisions.c */
 typedef void http_write_fn(const struct http_view *v,
         const struct http_call *c,
         const char *arg,
@@ -181,6 +182,9 @@ http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
 http_later_fn http_get_broker_configs; /* http_broker_configs.c */
 
 http_later_fn http_post_transfer, http_get_reach; /* http_controllers.c, which knows the controller */
+/* A decision as the API shows it. */
+struct decision;
+json_t *http_decision_json(const struct decision *d);
 
 /* 404 for a topic that is not there. */
 void http_no_topic(struct http_answer *a, const struct http_call *c, const char *name);

@@ -41,6 +41,9 @@ static const struct route routes[] = {
         {"POST", "/v1/topics", "dry_run ", NULL, http_post_topics, true, NULL, false},
         {"GET", "/v1/topics/{}", "", http_get_topic, NULL, true, NULL, false},
         {"DELETE", "/v1/topics/{}", "confirm dry_run ", NULL, http_delete_topic, true, NULL, false},
+        {"GET", "/v1/decisions", PAGE "topic partition broker cause since_seq since ", NULL, NULL,
+                true, http_get_decisions, false},
+        {"GET", "/v1/decisions/{}", "", NULL, NULL, true, http_get_decision, false},
         {"GET", "/v1/topics/{}/partitions", PAGE, http_get_partitions, NULL, true, NULL, false},
 };
 

@@ -75,6 +75,11 @@ static void find_reasons(const struct http_view *v, struct reasons *r)
                 v->counts->n_partitions, v->counts->n_partitions == 1 ? "" : "s",
                 v->counts->n_offline == 1 ? "has" : "have");
     }
+    if (v->counts->n_internal_offline > 0) {
+        add_reason(r, "%zu partition%s of the cluster's own topics (__…) %s no leader",
+                v->counts->n_internal_offline, v->counts->n_internal_offline == 1 ? "" : "s",
+                v->counts->n_internal_offline == 1 ? "has" : "have");
+    }
     if (image_n_brokers(v->image) == 0 && v->n_refused == 0) {
         add_reason(r, "there is no broker");
     }

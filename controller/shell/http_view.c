@@ -29,7 +29,6 @@ static struct http_broker_counts *counts_slot(struct http_counts *c, broker_id i
 
 static void count_partition(struct http_counts *c, const struct partition_state *p)
 {
-    c->n_offline += p->leader == BROKER_NONE ? 1 : 0;
     for (uint8_t i = 0; i < p->replicas.n; i++) {
         counts_slot(c, p->replicas.at[i])->replicas++;
     }
@@ -48,13 +47,20 @@ void http_counts_refresh(struct http_counts *c, const struct image *image)
     array_clear(&c->brokers);
     c->image = image;
     c->at = at;
-    c->n_topics = image_n_topics(image);
-    c->n_partitions = image_n_partitions(image);
-    c->n_offline = 0;
-    for (size_t i = 0; i < c->n_topics; i++) {
+    c->n_topics = c->n_partitions = c->n_offline = c->n_internal_offline = 0;
+    for (size_t i = 0; i < image_n_topics(image); i++) {
         const struct image_topic *t = image_topic_at(image, i);
+        size_t n_offline = 0;
         for (int32_t p = 0; p < t->n_partitions; p++) {
             count_partition(c, &t->partitions[p]);
+            n_offline += t->partitions[p].leader == BROKER_NONE ? 1 : 0;
+        }
+        if (t->internal) { /* [DEC-10] */
+            c->n_internal_offline += n_offline;
+        } else {
+            c->n_topics++;
+            c->n_partitions += (size_t)t->n_partitions;
+            c->n_offline += n_offline;
         }
     }
 }

@@ -51,7 +51,8 @@ struct http_broker_counts {
 struct http_counts {
     const struct image *image; /* what was counted; only compared */
     struct image_position at;
-    size_t n_topics, n_partitions, n_offline;
+    size_t n_topics, n_partitions, n_offline; /* of users; what brokers carry counts internal ones too */
+    size_t n_internal_offline;
     ARRAY(struct http_broker_counts) brokers; /* sorted by id */
 };
 

@@ -13,3 +13,5 @@
 NEVER(http_get_broker_configs)
 NEVER(http_post_transfer)
 NEVER(http_get_reach)
+NEVER(http_get_decisions)
+NEVER(http_get_decision)

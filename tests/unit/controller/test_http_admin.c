@@ -2,6 +2,7 @@
 /* The endpoint over a real socket, with a controller that the test plays. */
 #include "controller/shell/controller.h"
 #include "controller/shell/http_admin.h"
+#include "controller/shell/journal.h"
 #include "tests/lib/check.h"
 #include "tests/unit/controller/http_world.h"
 #include "tests/unit/net/turns.h"
@@ -96,6 +97,24 @@ bool controller_describe_configs(
     c->configs_ctx = ctx;
     c->configs_id = id;
     return id < 3;
+}
+
+struct journal *controller_journal(struct controller *c)
+{
+    return NULL;
+}
+
+/* There is nothing in this journal. */
+struct journal_scan *journal_scan_start(struct journal *j,
+        const struct uuid *cluster_id,
+        const struct journal_query *query,
+        void (*fn)(void *ctx, const struct journal_page *page),
+        void *ctx)
+{
+    const struct journal_page page = {.n = 0};
+
+    fn(ctx, &page);
+    return NULL;
 }
 
 const struct image *controller_image(const struct controller *c)
