@@ -238,9 +238,10 @@ static int explain(struct cli *cli, int argc, char **argv)
 {
     struct explain_args args = {.limit = 100};
     const struct cli_opt opts[] = {
-            {'n', "limit", OPT_I64, &args.limit, "N", "at most so many, the newest (100)", 1, 1000000},
-            {0, "since", OPT_STR, &args.since, "TIME", "only what is younger: 15m, 2026-11-20T10:00:00Z",
-                    0, 0},
+            {'n', "limit", OPT_I64, &args.limit, "N", "at most so many, the newest (100)", 1,
+                    1000000},
+            {0, "since", OPT_STR, &args.since, "TIME",
+                    "only what is younger: 15m, 2026-11-20T10:00:00Z", 0, 0},
     };
     const char *words[2] = {NULL, NULL};
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, words, 1, 2);
@@ -259,9 +260,10 @@ const struct cli_command cli_explain = {
         .noun = "explain",
         .summary = "why a topic, a partition or a broker is as it is",
         .usage = "T[/P] | broker ID",
-        .details = "Every decision of the controllers about it, the newest last: what, because of "
-                   "what, and what the decision saw.\n-O json and jsonl give the API's objects, the "
-                   "newest first.\n",
+        .details =
+                "Every decision of the controllers about it, the newest last: what, because of "
+                "what, and what the decision saw.\n-O json and jsonl give the API's objects, the "
+                "newest first.\n",
         .examples = "  weir explain orders\n"
                     "  weir explain orders/3 --limit 5\n"
                     "  weir explain broker 2 --since 1h\n",

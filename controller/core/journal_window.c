@@ -51,6 +51,19 @@ void journal_window_add(struct journal_window *w, uint64_t index, size_t size)
     }
 }
 
+bool journal_window_extend(struct journal_window *w, size_t size)
+{
+    must(w->first > 1);
+    must(size <= UINT32_MAX);
+    if (journal_window_n(w) >= JOURNAL_WAITING_MAX || w->bytes + size > JOURNAL_WAITING_BYTES) {
+        return false; /* [DEC-5] */
+    }
+    *array_insert(&w->sizes, w->head) = (uint32_t)size;
+    w->bytes += size;
+    w->first--;
+    return true;
+}
+
 void journal_window_ack(struct journal_window *w, uint64_t index)
 {
     uint64_t end = w->first + journal_window_n(w);
@@ -70,8 +83,10 @@ void journal_window_meet(struct journal_window *w, uint64_t written)
     journal_window_ack(w, written);
 }
 
-bool journal_window_next(
-        const struct journal_window *w, uint64_t n_max, uint64_t bytes_max, struct journal_work *ret)
+bool journal_window_next(const struct journal_window *w,
+        uint64_t n_max,
+        uint64_t bytes_max,
+        struct journal_work *ret)
 {
     uint64_t n = 0, bytes = 0;
 

@@ -368,8 +368,8 @@ static int32_t least(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* [DEC-1] Asked for by nobody, so refused to nobody: where it cannot be, the next broker that gets ready brings it up
- * again. */
+/* [DEC-1] Asked for by nobody, so refused to nobody: where it cannot be, the next broker that gets
+ * ready brings it up again. */
 void ctl_make_journal(struct ctl *c)
 {
     const struct ctl_create_topic asked = {.name = TOPIC_DECISIONS};

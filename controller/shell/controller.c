@@ -115,6 +115,13 @@ static void on_log_applied(void *ctx, uint64_t index, uint64_t last_seq, bool mi
     }
 }
 
+static uint64_t journal_lacks(void *ctx)
+{
+    const struct controller *c = ctx;
+
+    return c->journal != NULL ? journal_needs_from(c->journal) : 0;
+}
+
 static void on_log_failed(void *ctx, const char *why)
 {
     struct controller *c = ctx;
@@ -439,6 +446,7 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .on_applied = on_log_applied,
             .on_append_failed = on_log_failed,
             .on_broken = on_log_broken,
+            .needs_from = journal_lacks,
             .ctx = c};
     const struct broker_watch_options brokers = {.listener = c->listener,
             .boot_id = c->boot_id,
@@ -470,6 +478,7 @@ static void make_parts(struct controller *c, struct resolver *resolver)
     c->links = broker_links_new(&links);
     const struct journal_options journal = {.loop = c->loop,
             .resolver = resolver,
+            .zk = c->zk,
             .log = c->log,
             .listener = c->listener,
             .controller_id = c->options.id};

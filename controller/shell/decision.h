@@ -4,18 +4,19 @@
 #include "common/base/bytes.h"
 #include "common/domain/meta_record.h"
 
-/* A decision as people see it: a record of the metadata log and what was known around it, or a gap of the journal. Pure.
- * Thread: owner. */
+/* A decision as people see it: a record of the metadata log and what was known around it, or a gap
+ * of the journal. Pure. Thread: owner. */
 struct decision {
     bool is_gap;
-    uint64_t index;             /* of its batch; of a gap, the first that is missing */
-    uint64_t gap_to;            /* a gap: the last that is missing */
-    const char *why;            /* a gap: a sentence */
+    uint64_t index;  /* of its batch; of a gap, the first that is missing */
+    uint64_t gap_to; /* a gap: the last that is missing */
+    const char *why; /* a gap: a sentence */
     uint64_t ctl_epoch;
-    int32_t controller;         /* that decided; -1 = not known */
+    int32_t controller;               /* that decided; -1 = not known */
     const struct meta_record *record; /* NULL = a gap */
-    const char *topic;          /* its name then; NULL = not about a topic, or not known any more */
-    const struct partition_state *old; /* PARTITION_STATE: before; NULL = not known, or there was none */
+    const char *topic; /* its name then; NULL = not about a topic, or not known any more */
+    const struct partition_state
+            *old; /* PARTITION_STATE: before; NULL = not known, or there was none */
 };
 
 /* "partition_state", "admin"; "unknown" for a number of a newer version. */

@@ -62,8 +62,7 @@ static json_t *new_json(const struct meta_record *r)
     case META_BROKER_PURGED:
     case META_FENCE_BROKER:
     case META_UNFENCE_BROKER:
-    case META_BROKER_SHUTDOWN:
-        return json_pack("{s:I}", "epoch", (json_int_t)r->broker.epoch);
+    case META_BROKER_SHUTDOWN: return json_pack("{s:I}", "epoch", (json_int_t)r->broker.epoch);
     case META_CREATE_TOPIC:
         return json_pack("{s:o, s:b, s:i, s:i, s:o}", "topic_id",
                 http_json_uuid(&r->create_topic.id), "internal", r->create_topic.internal ? 1 : 0,
@@ -74,8 +73,8 @@ static json_t *new_json(const struct meta_record *r)
         return json_pack("{s:o}", "topic_id", http_json_uuid(&r->remove_topic.id));
     case META_PARTITION_STATE: return partition_json(&r->partition);
     case META_CONFIG_SET:
-        return json_pack("{s:o}", "configs",
-                configs_json(r->config_set.configs, r->config_set.n_configs));
+        return json_pack(
+                "{s:o}", "configs", configs_json(r->config_set.configs, r->config_set.n_configs));
     case META_PRODUCER_ID_BLOCK:
         return json_pack("{s:I, s:i}", "first", (json_int_t)r->producer_ids.first, "count",
                 (int)r->producer_ids.count);
@@ -121,8 +120,8 @@ json_t *http_decision_json(const struct decision *d)
     failed |= json_object_set_new(json, "partition",
             id_json(r->kind == META_PARTITION_STATE ? r->partition.partition : -1));
     failed |= json_object_set_new(json, "broker", id_json(decision_broker(r)));
-    failed |= json_object_set_new(
-            json, "old", d->old != NULL ? partition_json(d->old) : json_null());
+    failed |=
+            json_object_set_new(json, "old", d->old != NULL ? partition_json(d->old) : json_null());
     failed |= json_object_set_new(json, "new", new_json(r));
     failed |= json_object_set_new(json, "text", text_json(d));
     must(failed == 0);

@@ -73,9 +73,7 @@ bool decision_topic_id(const struct meta_record *r, struct uuid *ret)
     case META_CREATE_TOPIC: *ret = r->create_topic.id; return true;
     case META_REMOVE_TOPIC: *ret = r->remove_topic.id; return true;
     case META_PARTITION_STATE: *ret = r->partition.topic_id; return true;
-    case META_CONFIG_SET:
-        *ret = r->config_set.topic_id;
-        return r->config_set.scope == CONFIG_TOPIC;
+    case META_CONFIG_SET: *ret = r->config_set.topic_id; return r->config_set.scope == CONFIG_TOPIC;
     case META_NEW_CONTROLLER:
     case META_REGISTER_BROKER:
     case META_BROKER_PURGED:
@@ -196,8 +194,8 @@ static void put_config_set(const struct decision *d, struct buf *out)
     switch (r->config_set.scope) {
     case CONFIG_CLUSTER: buf_append_str(out, "cluster configuration: "); break;
     case CONFIG_TOPIC:
-        buf_append_format(out, "configuration of topic %s: ",
-                d->topic != NULL ? d->topic : "(that is gone)");
+        buf_append_format(
+                out, "configuration of topic %s: ", d->topic != NULL ? d->topic : "(that is gone)");
         break;
     case CONFIG_BROKER:
         buf_append_format(out, "configuration of broker %" PRId32 ": ", r->config_set.broker);

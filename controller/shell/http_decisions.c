@@ -139,8 +139,7 @@ static void answer(struct asked *k, struct http_answer *a)
 {
     struct http_later *later = k->later;
     struct controller *c = http_later_controller(later);
-    const struct http_view v = {
-            .image = controller_image(c), .is_active = controller_is_active(c)};
+    const struct http_view v = {.image = controller_image(c), .is_active = controller_is_active(c)};
 
     if (a->status != 0) {
         http_answer_metadata(a, &v);
@@ -152,7 +151,8 @@ static void answer(struct asked *k, struct http_answer *a)
 static void refuse_unread(struct asked *k, const char *trouble, struct http_answer *a)
 {
     http_problem_of(a, http_later_call(k->later), ERRCODE_LEADER_NOT_AVAILABLE, NULL,
-            "What the controllers have in memory is answered without the topic; for older ones start "
+            "What the controllers have in memory is answered without the topic; for older ones "
+            "start "
             "the broker that holds it.",
             "these decisions are older than what this controller has in memory, and %s", trouble);
 }
@@ -210,8 +210,7 @@ void http_get_decisions(const struct http_view *v,
 
     (void)v;
     (void)arg;
-    if (!http_page_begin(&k->page, 'd', c, &a) || !read_place(c, k, &a) ||
-            !read_filter(c, k, &a)) {
+    if (!http_page_begin(&k->page, 'd', c, &a) || !read_place(c, k, &a) || !read_filter(c, k, &a)) {
         answer(k, &a);
         return;
     }

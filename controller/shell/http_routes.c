@@ -107,7 +107,8 @@ static void refuse_path(const struct http_call *c, struct http_answer *a)
     http_problem(a, c, HTTP_PROBLEM_NO_RESOURCE, NULL,
             has_slash
                     ? "Paths have no slash at their end."
-                    : "The resources are /v1/cluster, /v1/controllers, /v1/brokers and /v1/topics.",
+                    : "The resources are /v1/cluster, /v1/controllers, /v1/brokers, /v1/topics and "
+                      "/v1/decisions.",
             "there is nothing at %s", http_shown(c->path, shown));
 }
 

@@ -12,13 +12,14 @@
 
 #include <sys/queue.h>
 
-/* The journal taken apart: journal_write.c (the active controller's side) and journal_read.c (scans). Nobody else
- * includes this. */
+/* The journal taken apart: journal_write.c (the active controller's side) and journal_read.c
+ * (scans). Nobody else includes this. */
 
 enum journal_state {
     JOURNAL_OFF,
     JOURNAL_DIALLING,
-    JOURNAL_ENDING, /* reading where it ends */
+    JOURNAL_ENDING,  /* reading where it ends */
+    JOURNAL_FILLING, /* reading what it lacks from ZooKeeper */
     JOURNAL_WRITING,
 };
 
@@ -46,13 +47,19 @@ struct journal {
     struct journal_link *link;
     struct timer again;
     struct journal_window window;
-    bool is_asking;        /* a produce is under way */
-    uint64_t asked_to;     /* the last index in it */
+    bool is_asking;    /* a produce is under way */
+    uint64_t asked_to; /* the last index in it */
     bool asked_gap;
-    offset64 end_at;       /* the record that is being looked at for the end */
-    uint64_t end_index;    /* the greatest index seen there */
+    offset64 end_at;    /* the record that is being looked at for the end */
+    uint64_t end_index; /* the greatest index seen there */
     struct batch_builder builder;
     char trouble[256];
+
+    /* What was read from ZooKeeper because the ring did not have it; by falling index. */
+    ARRAY(struct ring_batch) older;
+    bool is_filling;
+    uint64_t fill_round, fill_index, fill_crc;
+    void (*on_filled)(struct journal *j);
 
     /* Reading. */
     LIST_HEAD(, journal_scan) scans;
@@ -61,6 +68,13 @@ struct journal {
     uint64_t names_from, names_to;
     ARRAY(struct journal_term) terms; /* by epoch */
 };
+
+/* journal_fill.c */
+/* Looks for what the journal lacks in ZooKeeper; `on_filled` runs once, perhaps inside this. */
+void journal_fill(struct journal *j, void (*on_filled)(struct journal *j));
+void journal_fill_stop(struct journal *j); /* and forgets what was read */
+/* A batch that waits, or NULL. */
+const struct ring_batch *journal_batch(const struct journal *j, uint64_t index);
 
 /* journal_read.c */
 void journal_read_deinit(struct journal *j);

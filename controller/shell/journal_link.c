@@ -54,9 +54,9 @@ const char *journal_link_trouble(const struct journal_link *l)
     if (p->leader == BROKER_NONE) {
         return "the topic " TOPIC_DECISIONS " has no leader: the broker that holds it is away";
     }
-    return endpoint_of(l, p) == NULL
-                   ? "the leader of " TOPIC_DECISIONS " has no listener that controllers dial"
-                   : NULL;
+    return endpoint_of(l, p) == NULL ? "the leader of " TOPIC_DECISIONS
+                                       " has no listener that controllers dial"
+                                     : NULL;
 }
 
 /* --- The connection ---------------------------------------------------------------------------- */
@@ -130,7 +130,8 @@ static void on_closed(void *owner, struct rpc_conn *conn, const char *reason)
     fail(l, reason);
 }
 
-static const struct rpc_callbacks callbacks = {.on_connected = on_connected, .on_closed = on_closed};
+static const struct rpc_callbacks callbacks = {
+        .on_connected = on_connected, .on_closed = on_closed};
 
 static void on_found(void *ctx, const struct resolved *result)
 {
@@ -168,8 +169,7 @@ void journal_link_dial(struct journal_link *l, const struct uuid *cluster_id)
     l->cluster_id = *cluster_id;
     l->topic_id = p->topic_id;
     l->leader_epoch = p->leader_epoch;
-    l->lookup = resolver_start(
-            l->options.resolver, l->options.loop, e->host, e->port, on_found, l);
+    l->lookup = resolver_start(l->options.resolver, l->options.loop, e->host, e->port, on_found, l);
 }
 
 struct journal_link *journal_link_new(const struct journal_link_options *options)
@@ -254,9 +254,8 @@ static const char *said(struct arena *arena, int error, const char *detail)
     if (error == ERRCODE_NONE) {
         return NULL;
     }
-    copy = detail != NULL && detail[0] != '\0'
-                   ? arena_strndup(arena, detail, strlen(detail))
-                   : NULL;
+    copy = detail != NULL && detail[0] != '\0' ? arena_strndup(arena, detail, strlen(detail))
+                                               : NULL;
     return copy != NULL ? copy : errcode_text(error);
 }
 
@@ -267,8 +266,8 @@ const char *journal_reply_offset(const struct rpc_reply *reply, struct arena *ar
     struct msg_list_offsets_response m;
     const char *why = said(arena, reply->error, reply->detail);
 
-    if (why == NULL &&
-            (wire_decode_list_offsets_response(reply->body, arena, &m) != 0 || m.n_partitions != 1)) {
+    if (why == NULL && (wire_decode_list_offsets_response(reply->body, arena, &m) != 0 ||
+                               m.n_partitions != 1)) {
         why = undecodable;
     }
     if (why == NULL) {

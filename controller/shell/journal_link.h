@@ -5,8 +5,9 @@
 #include "common/net/rpc.h"
 #include "common/wire/messages.h"
 
-/* A connection to the broker that leads the decision journal, as a client of it: looked up in the committed image,
- * greeted, and then asked. One connection at a time; whoever has it decides when to dial again. Thread: control. */
+/* A connection to the broker that leads the decision journal, as a client of it: looked up in the
+ * committed image, greeted, and then asked. One connection at a time; whoever has it decides when
+ * to dial again. Thread: control. */
 struct journal_link;
 struct meta_log;
 
@@ -35,8 +36,7 @@ const char *journal_link_trouble(const struct journal_link *l);
 /* Of the partition as it was dialled. */
 struct uuid journal_link_topic(const struct journal_link *l);
 typedef void journal_reply_fn(void *ctx, struct rpc_reply *reply);
-void journal_link_list(
-        struct journal_link *l, int64_t timestamp, journal_reply_fn *fn, void *ctx);
+void journal_link_list(struct journal_link *l, int64_t timestamp, journal_reply_fn *fn, void *ctx);
 /* At most `bytes_max`, but a whole batch when there is one. Does not wait for more. */
 void journal_link_fetch(struct journal_link *l,
         offset64 offset,
@@ -48,8 +48,7 @@ void journal_link_produce(
         struct journal_link *l, struct bytes batch, journal_reply_fn *fn, void *ctx);
 
 /* The answers. NULL, or why it is none: a sentence that lives in `arena` or for ever. */
-const char *journal_reply_offset(
-        const struct rpc_reply *reply, struct arena *arena, offset64 *ret);
+const char *journal_reply_offset(const struct rpc_reply *reply, struct arena *arena, offset64 *ret);
 const char *journal_reply_records(
         const struct rpc_reply *reply, struct arena *arena, struct msg_fetch_result *ret);
 const char *journal_reply_produced(const struct rpc_reply *reply, struct arena *arena);

@@ -7,18 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A scan goes down the batches, from the newest: in the ring as far as that reaches, then in the topic. Batches are dense
- * by index, so it always knows which one comes next, and neither doubles nor late ones in the topic can mislead it. */
+/* A scan goes down the batches, from the newest: in the ring as far as that reaches, then in the
+ * topic. Batches are dense by index, so it always knows which one comes next, and neither doubles
+ * nor late ones in the topic can mislead it. */
 
 #define SCAN_TIME_MAX WTIME_S(2)
 #define SCAN_SLICE    WTIME_MS(5) /* of one turn of the loop */
 
 enum {
-    SCAN_BYTES_MAX = 8 * 1024 * 1024,     /* [DEC-8] of the topic, for one page */
-    SCAN_LOOK_BACK_MAX = 1024 * 1024,     /* of batches behind a full page, for what was before */
-    SCAN_STEP = 32,                       /* records of the topic that are looked at together */
-    SCAN_LATE_MAX = 256,                  /* as many as one write holds may stand out of order, … */
-    SCAN_LATE_BYTES = 2 * 1024 * 1024,    /* … of well below so many bytes */
+    SCAN_BYTES_MAX = 8 * 1024 * 1024,  /* [DEC-8] of the topic, for one page */
+    SCAN_LOOK_BACK_MAX = 1024 * 1024,  /* of batches behind a full page, for what was before */
+    SCAN_STEP = 32,                    /* records of the topic that are looked at together */
+    SCAN_LATE_MAX = 256,               /* as many as one write holds may stand out of order, … */
+    SCAN_LATE_BYTES = 2 * 1024 * 1024, /* … of well below so many bytes */
     SCAN_FETCH_BYTES = 1024 * 1024,
     SCAN_CLOCKS_APART_MS = 10 * 60 * 1000, /* of controllers, when a time ends a scan */
     NAMES_MAX = 4096,
@@ -28,9 +29,9 @@ enum {
 struct found {
     uint64_t index, ctl_epoch, seq, gap_to;
     bool is_gap, wants_old, has_old;
-    char *why;          /* of a gap */
-    struct buf record;  /* a RecordList of one */
-    char *topic;        /* or NULL */
+    char *why;         /* of a gap */
+    struct buf record; /* a RecordList of one */
+    char *topic;       /* or NULL */
     struct partition_state state, old;
 };
 
@@ -42,9 +43,9 @@ struct held {
 };
 
 enum scan_state {
-    SCAN_RUNNING,  /* in its turns */
+    SCAN_RUNNING, /* in its turns */
     SCAN_DIALLING,
-    SCAN_ASKING,   /* an answer of the topic is awaited */
+    SCAN_ASKING, /* an answer of the topic is awaited */
 };
 
 struct journal_scan {
@@ -59,7 +60,7 @@ struct journal_scan {
     wtime deadline;
     struct timer turn;
 
-    uint64_t cur;      /* the batch whose turn it is; 0 = all done */
+    uint64_t cur; /* the batch whose turn it is; 0 = all done */
     uint64_t below_seq;
     uint64_t names_to; /* down to here, batches are only looked at for names */
     uint64_t learnt_high, learnt_low;
@@ -70,13 +71,13 @@ struct journal_scan {
 
     struct journal_link *link;
     bool is_up, is_located;
-    offset64 start, end;      /* of the topic */
-    offset64 low, high;       /* of the search for the place */
-    offset64 top;             /* what is still to be read lies below it */
+    offset64 start, end;         /* of the topic */
+    offset64 low, high;          /* of the search for the place */
+    offset64 top;                /* what is still to be read lies below it */
     offset64 step_from, step_to; /* what is being read */
-    size_t bytes;             /* read from the topic */
+    size_t bytes;                /* read from the topic */
     ARRAY(struct held) held;
-    bool is_dry;              /* the topic's start was reached, or there is none */
+    bool is_dry; /* the topic's start was reached, or there is none */
     char trouble[256];
 };
 
@@ -96,7 +97,8 @@ static void learn_name(struct journal *j, const struct uuid *id, const char *nam
     *array_push(&j->names) = (struct journal_name){.id = *id, .name = mem_strndup(name, size)};
 }
 
-/* [DEC-9] What the topic was called then: names do not change, and the decision that removed it says it. */
+/* [DEC-9] What the topic was called then: names do not change, and the decision that removed it
+ * says it. */
 static const char *name_of(struct journal *j, const struct uuid *id)
 {
     const struct image_topic *t = image_topic_by_id(meta_log_image(j->options.log), id);
@@ -141,7 +143,8 @@ static void keep_learnt(struct journal_scan *s)
     if (s->learnt_high == 0) {
         return;
     }
-    if (j->names_to != 0 && s->learnt_low <= j->names_to + 1 && s->learnt_high + 1 >= j->names_from) {
+    if (j->names_to != 0 && s->learnt_low <= j->names_to + 1 &&
+            s->learnt_high + 1 >= j->names_from) {
         j->names_from = s->learnt_low < j->names_from ? s->learnt_low : j->names_from;
         j->names_to = s->learnt_high > j->names_to ? s->learnt_high : j->names_to;
     } else if (s->learnt_high > j->names_to) {
@@ -212,7 +215,10 @@ void journal_scan_cancel(struct journal_scan *s)
     scan_free(s);
 }
 
-static void to_decision(const struct journal_scan *s, const struct found *f, struct arena *arena, struct decision *d)
+static void to_decision(const struct journal_scan *s,
+        const struct found *f,
+        struct arena *arena,
+        struct decision *d)
 {
     struct msg_record_list list;
 
@@ -225,7 +231,8 @@ static void to_decision(const struct journal_scan *s, const struct found *f, str
             .topic = f->topic,
             .old = f->has_old ? &f->old : NULL};
     if (!f->is_gap) {
-        int r = wire_decode_record_list((struct bytes){f->record.data, f->record.size}, arena, &list);
+        int r = wire_decode_record_list(
+                (struct bytes){f->record.data, f->record.size}, arena, &list);
         must(r == 0);
         must(list.n_records == 1);
         d->record = &list.records[0];
@@ -395,7 +402,8 @@ static bool take_batch(struct journal_scan *s, uint64_t index, struct bytes byte
     return is_right;
 }
 
-static void take_gap(struct journal_scan *s, uint64_t from, uint64_t to, const char *why, size_t why_size)
+static void take_gap(
+        struct journal_scan *s, uint64_t from, uint64_t to, const char *why, size_t why_size)
 {
     struct found *f;
 
@@ -461,7 +469,8 @@ static uint64_t held_below(struct journal_scan *s, uint64_t to)
     return best;
 }
 
-/* The batch `cur`, or the gap that it lies in; false: neither is held. Of several copies the newest counts ([DEC-7]). */
+/* The batch `cur`, or the gap that it lies in; false: neither is held. Of several copies the
+ * newest counts ([DEC-7]). */
 static bool take_held(struct journal_scan *s)
 {
     const struct held *best = NULL, *gap = NULL;
@@ -490,8 +499,8 @@ static bool take_held(struct journal_scan *s)
     return true;
 }
 
-/* So much that is older was read without it that it cannot come any more: what stands out of order is at most one write
- * of a former controller. */
+/* So much that is older was read without it that it cannot come any more: what stands out of order
+ * is at most one write of a former controller. */
 static bool is_lost(struct journal_scan *s)
 {
     size_t bytes = 0;
@@ -710,7 +719,8 @@ static void read_step(struct journal_scan *s)
     journal_link_fetch(s->link, s->step_from, SCAN_FETCH_BYTES, on_step, s);
 }
 
-/* The next records below `top`; an answer may hold what stands before them too, which is passed over. */
+/* The next records below `top`; an answer may hold what stands before them too, which is passed
+ * over. */
 static void ask_more(struct journal_scan *s)
 {
     if (s->link == NULL && journal_link_trouble(s->j->link) != NULL &&
@@ -744,8 +754,8 @@ static bool is_done(struct journal_scan *s)
     return false;
 }
 
-/* Batches above where the page begins are of interest for the names of topics alone, and those that were looked at
- * before are not looked at again. */
+/* Batches above where the page begins are of interest for the names of topics alone, and those
+ * that were looked at before are not looked at again. */
 static bool skip_names(struct journal_scan *s)
 {
     const struct journal *j = s->j;
@@ -797,7 +807,8 @@ static void run(void *ctx)
     wtime now = clock_now(), end = wtime_add(now, SCAN_SLICE);
 
     if (s->state != SCAN_RUNNING) { /* the time is over, and an answer is still to come */
-        snprintf(s->trouble, sizeof(s->trouble), "the topic " TOPIC_DECISIONS " answers too slowly");
+        snprintf(
+                s->trouble, sizeof(s->trouble), "the topic " TOPIC_DECISIONS " answers too slowly");
         finish(s);
         return;
     }

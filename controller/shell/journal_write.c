@@ -2,6 +2,7 @@
 #include "controller/shell/journal_internal.h"
 
 #include "common/domain/errcode.h"
+#include "common/domain/name_rules.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 
@@ -63,14 +64,25 @@ static bool is_ours(const struct journal *j, const struct rpc_reply *reply)
 
 /* --- Where it ends ----------------------------------------------------------------------------- */
 
+static void on_filled(struct journal *j)
+{
+    if (j->state != JOURNAL_FILLING) {
+        return; /* The connection broke meanwhile; the next one comes here again. */
+    }
+    j->state = JOURNAL_WRITING;
+    j->trouble[0] = '\0';
+    log_info("journal", "journal_goes_on", KV_U64("after", j->window.written),
+            KV_U64("waiting", journal_window_n(&j->window)));
+    write_more(j);
+}
+
 static void met(struct journal *j, uint64_t index)
 {
     journal_window_meet(&j->window, index);
-    j->state = JOURNAL_WRITING;
-    j->trouble[0] = '\0';
-    log_info("journal", "journal_goes_on", KV_U64("after", index),
-            KV_U64("waiting", journal_window_n(&j->window)));
-    write_more(j);
+    j->state = JOURNAL_FILLING;
+    if (!j->is_filling) {
+        journal_fill(j, on_filled);
+    }
 }
 
 static void take_end(void *ctx, offset64 offset, const struct journal_record *r)
@@ -167,6 +179,9 @@ static void on_produced(void *ctx, struct rpc_reply *reply)
     } else {
         journal_window_ack(&j->window, j->asked_to);
         metric_add(METRIC_JOURNAL_GAPS, j->asked_gap ? 1 : 0);
+        if (j->older.n > 0 && j->older.items[0].index <= j->window.written) {
+            journal_fill_stop(j); /* All of it is written. */
+        }
         show_waiting(j);
         write_more(j);
     }
@@ -182,8 +197,8 @@ static wall_ms time_of(struct bytes batch)
     wall_ms at = clock_wall();
 
     arena_init(&a, 2 * wire_arena_ceiling(batch.size));
-    if (wire_decode_batch(batch, &a, &b) == 0 && wire_decode_record_list(b.payload, &a, &list) == 0 &&
-            list.n_records > 0) {
+    if (wire_decode_batch(batch, &a, &b) == 0 &&
+            wire_decode_record_list(b.payload, &a, &list) == 0 && list.n_records > 0) {
         at = list.records[0].at;
     }
     arena_deinit(&a);
@@ -209,7 +224,6 @@ static void add_gap(struct journal *j, const struct journal_work *work)
 
 static void write_more(struct journal *j)
 {
-    const struct batch_ring *ring = meta_log_ring(j->options.log);
     const struct batch_build_options options = {
             .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
     struct journal_work work;
@@ -224,7 +238,7 @@ static void write_more(struct journal *j)
         add_gap(j, &work);
     }
     for (uint64_t i = work.first; i < work.first + work.n; i++) {
-        const struct ring_batch *b = batch_ring_get(ring, i);
+        const struct ring_batch *b = journal_batch(j, i);
         must(b != NULL); /* The window holds less than the ring, and both end with the newest. */
         journal_record_add(&j->builder, i, b->bytes, time_of(b->bytes));
     }
@@ -279,6 +293,7 @@ void journal_stop(struct journal *j)
     j->is_asking = false;
     timer_cancel(&j->again);
     journal_link_close(j->link);
+    journal_fill_stop(j);
     show_waiting(j);
 }
 
@@ -297,7 +312,16 @@ void journal_on_committed(struct journal *j, uint64_t index)
 
 uint64_t journal_needs_from(const struct journal *j)
 {
-    return j->state != JOURNAL_OFF && journal_window_n(&j->window) > 0 ? j->window.first : 0;
+    const struct journal_window *w = &j->window;
+
+    if (j->state == JOURNAL_OFF ||
+            image_topic_by_name(meta_log_image(j->options.log), TOPIC_DECISIONS) == NULL) {
+        return 0;
+    }
+    if (w->given_up_to > 0) {
+        return w->first; /* What lies before is given up. */
+    }
+    return w->is_met ? w->written + 1 : 1;
 }
 
 struct journal *journal_new(const struct journal_options *options)

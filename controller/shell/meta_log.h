@@ -16,6 +16,10 @@
  * that this controller appends are decoded and applied from the very bytes that were stored. [ZK-30] Thread: control. */
 struct meta_log;
 
+enum {
+    META_LOG_SPARED = 4096
+};
+
 struct meta_log_options {
     int64_t snapshot_entries; /* batches after which a snapshot is written */
     /* The end of the log was reached; from now on it is followed (standby). Also after a re-read. */
@@ -28,6 +32,9 @@ struct meta_log_options {
     void (*on_append_failed)(void *ctx, const char *why);
     /* What is stored cannot be trusted; this controller must not be active. It is read again every 10 s. */
     void (*on_broken)(void *ctx, const char *why);
+    /* The oldest entry that somebody would still read; 0 = none. Trimming spares it and what follows, as far as that is
+     * within META_LOG_SPARED of the end. NULL = nobody. */
+    uint64_t (*needs_from)(void *ctx);
     void *ctx;
 };
 
@@ -49,6 +56,7 @@ void meta_log_append(struct meta_log *l, const struct meta_record *records, size
 /* Back to following; what was being appended is dropped, though it may turn out to be committed. */
 void meta_log_stand_down(struct meta_log *l);
 
+char *meta_log_path(uint64_t index); /* of an entry in ZooKeeper; to be freed */
 const struct image *meta_log_image(const struct meta_log *l);
 bool meta_log_is_read(const struct meta_log *l); /* at least once to the end */
 /* Why what is stored cannot be trusted or understood; "" = nothing is wrong. Stays while it is read again. */

@@ -106,7 +106,6 @@ struct meta_ask *meta_ask_new(struct meta_log *l, uint64_t i);
 /* Frees the ask; true when its round is still on. */
 bool meta_ask_end(struct meta_ask *a, struct meta_log **ret, uint64_t *ret_i);
 
-char *meta_log_path(uint64_t index); /* to be freed */
 /* Checks one batch against the chain and applies it to `image`; NULL, or why it cannot be trusted (l->why). */
 const char *meta_apply_batch(struct meta_log *l, struct image *image, struct bytes value);
 /* [ZK-32] What is stored cannot be trusted, or the image holds half a batch: read again later, not active until then. */

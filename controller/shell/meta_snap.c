@@ -196,6 +196,15 @@ static void on_folders(void *ctx, enum zk_rc rc, const char *const *names, size_
     }
 }
 
+/* [DEC-6] The journal lags behind: what it lacks is left to it, within bounds. It is not waited for: the next clean-up
+ * takes what this one leaves. */
+static bool is_spared(const struct meta_log *l, uint64_t index)
+{
+    uint64_t from = l->options.needs_from != NULL ? l->options.needs_from(l->options.ctx) : 0;
+
+    return from > 0 && index >= from && index + META_LOG_SPARED > l->head.value.index;
+}
+
 static void on_entries(void *ctx, enum zk_rc rc, const char *const *names, size_t n)
 {
     struct snap_job *job = ctx;
@@ -209,7 +218,8 @@ static void on_entries(void *ctx, enum zk_rc rc, const char *const *names, size_
         return;
     }
     for (size_t i = 0; i < n && l->head.exists; i++) {
-        if (strtoull(names[i], NULL, 16) + META_TRIM_KEEP <= l->head.value.index) {
+        uint64_t index = strtoull(names[i], NULL, 16);
+        if (index + META_TRIM_KEEP <= l->head.value.index && !is_spared(l, index)) {
             doom(job, mem_format("%s/%s", ZK_PATH_META_LOG, names[i]));
         }
     }

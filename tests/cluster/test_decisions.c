@@ -75,8 +75,8 @@ static int64_t leader_of(const char *topic, int partition)
 
     (void)snprintf(path, sizeof(path), "/v1/topics/%s/partitions", topic);
     if (ask(t.active, path, &json) == 200) {
-        leader = number(
-                json_array_get(json_object_get(json, "items"), (size_t)partition), "leader");
+        leader =
+                number(json_array_get(json_object_get(json, "items"), (size_t)partition), "leader");
     }
     json_decref(json);
     return leader;
@@ -96,8 +96,8 @@ static bool is_written(void)
 static void begin(void)
 {
     if (!cluster_is_up()) {
-        cluster_up((const char *const[]){"--zookeepers", "1", "--controllers", "2", "--brokers", "2",
-                "--set", "zookeeper.session.timeout.ms=2000", "--set",
+        cluster_up((const char *const[]){"--zookeepers", "1", "--controllers", "2", "--brokers",
+                "2", "--set", "zookeeper.session.timeout.ms=2000", "--set",
                 "weir.meta.snapshot.entries=16", NULL});
     }
     CHECK_WITHIN(FAILOVER_MS, has_active());
@@ -215,10 +215,12 @@ static void make_topics(int n, int broker)
         char body[128], path[128];
         (void)snprintf(
                 body, sizeof(body), "{\"name\": \"short-%d\", \"assignments\": [[%d]]}", i, broker);
-        CHECK_EQ(http_request(controller_port(t.active), "POST", "/v1/topics", body, false, &answer),
+        CHECK_EQ(
+                http_request(controller_port(t.active), "POST", "/v1/topics", body, false, &answer),
                 201);
         (void)snprintf(path, sizeof(path), "/v1/topics/short-%d?confirm=short-%d", i, i);
-        CHECK_EQ(http_request(controller_port(t.active), "DELETE", path, NULL, false, &answer), 200);
+        CHECK_EQ(
+                http_request(controller_port(t.active), "DELETE", path, NULL, false, &answer), 200);
     }
     buf_deinit(&answer);
 }
@@ -228,8 +230,8 @@ static void check_newest_cause(int partition, const char *one, const char *other
     char query[64];
     json_t *page = NULL;
 
-    (void)snprintf(query, sizeof(query), "/v1/decisions?page_size=1&topic=orders&partition=%d",
-            partition);
+    (void)snprintf(
+            query, sizeof(query), "/v1/decisions?page_size=1&topic=orders&partition=%d", partition);
     CHECK_EQ(ask(t.active, query, &page), 200);
     const char *cause = text(json_array_get(json_object_get(page, "items"), 0), "cause");
     if (strcmp(cause, one) != 0) {
@@ -265,7 +267,7 @@ static void a_write_names_the_decision_that_it_became(void)
     buf_deinit(&answer);
 }
 
-static void wrong_queries_are_refused(void)
+static void wrong_queries_are_refused(void) /* [DEC-8]: a token is a place */
 {
     static const char *const queries[] = {"partition=1", "topic=a&partition=x", "broker=-1",
             "cause=bad", "since=yesterday", "since_seq=x", "page_token=x", "page_size=0", "nope=1"};

@@ -306,7 +306,7 @@ static void page_size_outside_its_range_is_400(void)
     CHECK_EQ(GET(&w, "/v1/topics?page_size=1000"), 200);
 }
 
-static void topics_are_filtered_by_prefix_and_internal_ones_are_hidden(void)
+static void topics_are_filtered_by_prefix_and_internal_ones_are_hidden(void) /* [DEC-10] */
 {
     begin();
     world_topic(&w, "__consumer_offsets", 1, (const broker_id[]){1});
@@ -317,6 +317,9 @@ static void topics_are_filtered_by_prefix_and_internal_ones_are_hidden(void)
     CHECK_EQ(json_array_size(world_at(&w, "items")), 3);
     CHECK_EQ(GET(&w, "/v1/topics?include=internal"), 200);
     CHECK_EQ(json_array_size(world_at(&w, "items")), 4);
+    CHECK_EQ(GET(&w, "/v1/cluster"), 200);
+    CHECK_EQ(world_number(&w, "counts/topics"), 3);
+    CHECK_EQ(world_number(&w, "counts/partitions"), 3);
     CHECK_EQ(GET(&w, "/v1/topics?filter=name~orders"), 200);
     CHECK_EQ(json_array_size(world_at(&w, "items")), 2);
     CHECK_EQ(GET(&w, "/v1/topics?filter=orders"), 400);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/shell/journal_record.h"
 #include "common/base/array.h"
+#include "controller/shell/journal_record.h"
 #include "tests/lib/check.h"
 
 struct seen {

@@ -144,6 +144,25 @@ static void what_was_trimmed_before_a_takeover_is_a_gap(void) /* [DEC-6] */
     CHECK_EQ(work.n, 2);
 }
 
+static void what_the_log_still_has_closes_the_gap(void) /* [DEC-6] */
+{
+    WINDOW(w, 100);
+    struct journal_work work;
+
+    add(&w, 100, 101, 10);
+    journal_window_meet(&w, 97);
+    CHECK(journal_window_extend(&w, 20));
+    CHECK(journal_window_extend(&w, 30));
+    CHECK(journal_window_next(&w, 100, 10000, &work));
+    CHECK(!work.has_gap);
+    CHECK_EQ(work.first, 98);
+    CHECK_EQ(work.n, 4);
+    CHECK_EQ(w.bytes, 70);
+    CHECK(!journal_window_extend(&w, JOURNAL_WAITING_BYTES)); /* [DEC-5] */
+    journal_window_ack(&w, 98);
+    CHECK_EQ(w.bytes, 40);
+}
+
 static void a_gap_is_written_although_nothing_waits_behind_it(void)
 {
     WINDOW(w, 100);
@@ -197,6 +216,7 @@ static const struct check_case cases[] = {
         CASE(bytes_are_bounded_too_but_one_entry_always_stays),
         CASE(a_new_controller_goes_on_where_the_journal_ends),
         CASE(what_was_trimmed_before_a_takeover_is_a_gap),
+        CASE(what_the_log_still_has_closes_the_gap),
         CASE(a_gap_is_written_although_nothing_waits_behind_it),
         CASE(a_journal_ahead_of_the_log_holds_nothing_up),
         CASE(a_long_run_keeps_its_memory),
