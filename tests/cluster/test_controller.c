@@ -291,13 +291,11 @@ static void on_hello(struct rpc_conn *c, struct rpc_request *r)
 
     arena_init(&a, 0);
     if (wire_decode_hello_request(r->body, &a, &m) == 0 && m.role == ROLE_CLIENT) {
-        arena_deinit(&a); /* The journal's: this broker holds no data. */
-        rpc_out_free(out);
-        rpc_answer(c, &r->header, ERRCODE_BROKER_NOT_AVAILABLE, "it is played by a test", NULL);
+        arena_deinit(&a);
+        answer(c, r, out); /* The journal's, which is no use here: this broker holds no data. */
         return;
     }
-    b.is_broken |= m.role != ROLE_CONTROLLER ||
-                   m.ctl_epoch < b.ctl_epoch;
+    b.is_broken |= m.role != ROLE_CONTROLLER || m.ctl_epoch < b.ctl_epoch;
     b.ctl_epoch = m.ctl_epoch;
     b.cluster_id = response.cluster_id = m.cluster_id;
     b.n_hellos++;
@@ -555,8 +553,7 @@ static void a_broker_is_told_everything_across_controllers(void)
     const struct uuid none = {{0}};
     struct meta_walk facts;
     uint64_t epoch = 0;
-    int first = 0;
-    unsigned beats = 0;
+    int first = 0, beats = 0;
 
     begin("broker");
     broker_begin();
@@ -566,9 +563,9 @@ static void a_broker_is_told_everything_across_controllers(void)
     register_broker(&none);
     CHECK(loop_until(t.loop, TAKEOVER_MS, is_unfenced, NULL));
     CHECK_EQ(b.n_snapshots, 0); /* the ring had the whole history */
-    beats = b.n_beats;
+    beats = (int)b.n_beats;
     loop_for(t.loop, 1000);
-    CHECK(b.n_beats >= beats + 2);
+    CHECK((int)b.n_beats >= beats + 2);
     kill_controller(first);
     (void)await_active(epoch + 1, &epoch);
     CHECK(loop_until(t.loop, TAKEOVER_MS, knows_new_controller, &epoch));
@@ -663,9 +660,8 @@ static void snapshots_are_written_and_the_log_is_trimmed(void)
     }
     loop_for(t.loop, 500); /* the clean-up behind the last snapshot */
     meta_walk(t.connect, &facts, NULL, NULL);
-    CHECK(facts.head > 16);
     CHECK_EQ(facts.first, 1); /* [DEC-6] The journal cannot be written, so what it lacks is spared. */
-    CHECK(facts.last - facts.head < 16);
+    CHECK(facts.head > 16 && facts.last - facts.head < 16);
     CHECK_EQ(list(ZK_PATH_META_SNAP, &o), ZK_OK);
     CHECK_EQ(o.names.n, 1);
     kill_controller(1);
