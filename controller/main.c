@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/auth/auth.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/net/loop.h"
@@ -111,8 +112,39 @@ static char *advertised(const struct conf *c, const char *host, uint16_t port)
     return mem_strndup(given, size);
 }
 
+/* What the configuration names in files. */
+struct credentials {
+    struct auth_secret *secret; /* NULL = none */
+    char *digest;               /* NULL = none */
+};
+
+static void credentials_deinit(struct credentials *c)
+{
+    c->secret = auth_secret_free(c->secret);
+    c->digest = mem_free(c->digest);
+}
+
+/* False: said on stderr what is wrong. */
+static bool load_credentials(const struct conf *c, struct credentials *ret)
+{
+    const char *secret = conf_str(c, "weir.cluster.secret.file");
+    const char *digest = conf_str(c, "zookeeper.digest.file");
+    char error[512];
+
+    if (secret[0] != '\0' && auth_secret_load(secret, &ret->secret, error, sizeof(error)) != 0) {
+        fprintf(stderr, "weir-controller: weir.cluster.secret.file: %s\n", error);
+        return false;
+    }
+    if (digest[0] != '\0' && auth_digest_load(digest, &ret->digest, error, sizeof(error)) != 0) {
+        fprintf(stderr, "weir-controller: zookeeper.digest.file: %s\n", error);
+        return false;
+    }
+    return true;
+}
+
 static int serve(struct program *p,
         const struct conf *c,
+        const struct credentials *credentials,
         struct resolver *resolver,
         const char *host,
         uint16_t port,
@@ -127,6 +159,8 @@ static int serve(struct program *p,
             .broker_timeout = WTIME_MS(conf_i64(c, "weir.broker.timeout.ms")),
             .snapshot_entries = conf_i64(c, "weir.meta.snapshot.entries"),
             .replication_factor_max = REPLICATION_FACTOR_MAX,
+            .secret = credentials->secret,
+            .digest = credentials->digest,
     };
     const struct http_admin_options http = {
             .host = host, .port = port, .body_max = (size_t)conf_i64(c, "http.max.body.bytes")};
@@ -157,6 +191,7 @@ static int serve(struct program *p,
 static int run(const struct conf *c)
 {
     struct program p = {0};
+    struct credentials credentials = {0};
     struct resolver *resolver = NULL;
     enum log_level level = LOG_INFO;
     char name[32], host[256];
@@ -180,13 +215,19 @@ static int run(const struct conf *c)
                         "give one, or set http.advertised\n");
         return EXIT_CONF;
     }
+    if (!load_credentials(c, &credentials)) {
+        credentials_deinit(&credentials);
+        mem_free(url);
+        return EXIT_CONF;
+    }
     p.loop = loop_new(name);
     resolver = resolver_new();
     loop_on_signal(p.loop, SIGTERM, on_signal, &p);
     loop_on_signal(p.loop, SIGINT, on_signal, &p);
-    r = serve(&p, c, resolver, host, port, url);
+    r = serve(&p, c, &credentials, resolver, host, port, url);
     resolver_free(resolver);
     loop_free(p.loop);
+    credentials_deinit(&credentials);
     mem_free(url);
     log_info("main", "stopped", KV_I64("code", r));
     return r;

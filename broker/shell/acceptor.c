@@ -10,6 +10,7 @@
 #include "broker/shell/conn_log.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/errcode_map.h"
+#include "broker/shell/hello_auth.h"
 #include "common/base/cleanup.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -48,6 +49,7 @@ struct greeting {
     const char *listener;
     struct conn_slot slot;
     const char *refusal; /* why it may not be a client's; NULL = it is counted in `slot` */
+    struct hello_auth auth;
 };
 
 /* Forgets the greeting; a counted slot stays with whoever took it over. */
@@ -88,7 +90,8 @@ static bool cluster_is_wrong(const struct broker *b, const struct uuid *id, char
 static void answer_hello(struct greeting *g,
         struct rpc_conn *c,
         const struct rpc_request *r,
-        const struct msg_hello_request *m)
+        const struct msg_hello_request *m,
+        struct bytes auth)
 {
     struct broker *b = g->a->b;
     struct image_position at = image_position(b->image);
@@ -101,7 +104,8 @@ static void answer_hello(struct greeting *g,
             .max_request_bytes =
                     (uint32_t)broker_configs_i64(b->configs, "socket.request.max.bytes"),
             .applied_index = is_controller ? at.index : 0,
-            .applied_crc64 = is_controller ? at.crc : 0};
+            .applied_crc64 = is_controller ? at.crc : 0,
+            .auth = auth};
     struct rpc_out *o = rpc_out_new();
 
     wire_encode_hello_response(&out, rpc_out_buf(o));
@@ -120,6 +124,28 @@ static void lift_limits(const struct broker *b, struct rpc_conn *c)
     rpc_conn_set_limits(c, &limits);
 }
 
+/* [TRU-3] Whether a daemon that greets may go on to be believed; else it was answered here. */
+static bool is_proven(struct greeting *g,
+        struct rpc_conn *c,
+        const struct rpc_request *r,
+        const struct msg_hello_request *m)
+{
+    CLEANUP(buf_deinit) struct buf auth = {0};
+    struct broker *b = g->a->b;
+    struct hello_self self = {.secret = b->secret, .id = b->id, .epoch = broker_epoch(b)};
+    const char *why = "";
+    int error = ERRCODE_NONE;
+
+    switch (hello_auth_step(&g->auth, &self, m, &auth, &error, &why)) {
+    case HELLO_AUTH_PROVEN: return true;
+    case HELLO_AUTH_CHALLENGE:
+        answer_hello(g, c, r, m, (struct bytes){.at = auth.data, .size = auth.size});
+        return false;
+    case HELLO_AUTH_REFUSED: refuse(g, c, r, error, why); return false;
+    }
+    return false;
+}
+
 /* The Hello is well-formed: who is it? */
 static void greet(struct greeting *g,
         struct rpc_conn *c,
@@ -133,6 +159,9 @@ static void greet(struct greeting *g,
         refuse(g, c, r, ERRCODE_INCONSISTENT_CLUSTER_ID, text);
         return;
     }
+    if (m->role != ROLE_CLIENT && !is_proven(g, c, r, m)) {
+        return;
+    }
     switch (m->role) {
     case ROLE_REPLICA:
         refuse(g, c, r, ERRCODE_UNSUPPORTED_VERSION,
@@ -143,7 +172,7 @@ static void greet(struct greeting *g,
             refuse(g, c, r, ERRCODE_NOT_CONTROLLER, text);
             return;
         }
-        answer_hello(g, c, r, m);
+        answer_hello(g, c, r, m, (struct bytes){0});
         lift_limits(b, c);
         ctl_link_adopt(b->ctl, c, m);
         greeting_free(g, true);
@@ -153,7 +182,7 @@ static void greet(struct greeting *g,
             refuse(g, c, r, ERRCODE_POLICY_VIOLATION, g->refusal);
             return;
         }
-        answer_hello(g, c, r, m);
+        answer_hello(g, c, r, m, (struct bytes){0});
         lift_limits(b, c);
         data_loops_adopt(&b->data, c, &g->slot, g->listener, m->client_id);
         greeting_free(g, false);
@@ -179,9 +208,9 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
     e = wire_decode_hello_request(r->body, &arena, &m);
     if (e != 0) {
         refuse(g, c, r, errcode_of_wire(e).error, errcode_of_wire(e).detail);
-    } else if (m.auth.size > 0) {
+    } else if (m.auth.size > 0 && m.role == ROLE_CLIENT) {
         refuse(g, c, r, ERRCODE_SECURITY_DISABLED,
-                "this version knows no authentication: auth must be empty");
+                "this version does not authenticate clients: auth must be empty");
     } else if (strlen(m.client_id) > 255) {
         refuse(g, c, r, ERRCODE_INVALID_REQUEST, "a client id has at most 255 bytes");
     } else {

@@ -13,6 +13,7 @@
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/registration.h"
+#include "common/auth/auth.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/conf/conf.h"
@@ -225,11 +226,6 @@ static const struct conf_listener *find_listener(
     return NULL;
 }
 
-static bool is_wildcard(const char *host)
-{
-    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-}
-
 /* Each listener's advertised address, checked; in the listeners' order. */
 static int read_advertised(struct broker *b, char *error)
 {
@@ -251,7 +247,7 @@ static int read_advertised(struct broker *b, char *error)
         const struct conf_listener *a = find_listener(given, n, b->listeners[i].name);
 
         b->advertised[i] = a != NULL ? *a : b->listeners[i];
-        if (is_wildcard(b->advertised[i].host)) { /* [BRK-14] */
+        if (conf_host_is_wildcard(b->advertised[i].host)) { /* [BRK-14] */
             (void)snprintf(error, ERROR_SIZE,
                     "listener %s would be advertised as \"%s\", where nobody can reach it: set "
                     "`advertised.listeners` to "
@@ -279,6 +275,32 @@ static int read_listeners(struct broker *b, char *error)
         return 1;
     }
     return read_advertised(b, error);
+}
+
+/* [TRU-1] Beyond this machine nobody is believed without proof. */
+static int read_secret(struct broker *b, char *error)
+{
+    const char *path = conf_str(b->conf, "weir.cluster.secret.file");
+    char text[ERROR_SIZE];
+
+    if (path[0] != '\0') {
+        if (auth_secret_load(path, &b->secret, text, sizeof(text)) == 0) {
+            return 0;
+        }
+        (void)snprintf(error, ERROR_SIZE, "weir.cluster.secret.file: %.450s", text);
+        return 1;
+    }
+    for (size_t i = 0; i < b->n_listeners; i++) {
+        if (!conf_host_is_loopback(b->listeners[i].host)) {
+            (void)snprintf(error, ERROR_SIZE,
+                    "listener %s is open to other machines (%s): set weir.cluster.secret.file, the "
+                    "same on every broker and controller, so that only they can give orders; or "
+                    "listen on 127.0.0.1",
+                    b->listeners[i].name, b->listeners[i].host);
+            return 1;
+        }
+    }
+    return 0;
 }
 
 static int open_dir(struct broker *b, const char *path, char *error)
@@ -387,14 +409,24 @@ static int start_zookeeper(struct broker *b, char *error)
             .on_connection = on_connection,
             .on_session_lost = on_session_lost,
             .ctx = b};
+    const char *path = conf_str(b->conf, "zookeeper.digest.file");
+    char *digest = NULL;
+    char text[ERROR_SIZE];
 
-    return zk_new(b->control, b->resolver, &o, &b->zk, error, ERROR_SIZE);
+    if (path[0] != '\0' && auth_digest_load(path, &digest, text, sizeof(text)) != 0) {
+        (void)snprintf(error, ERROR_SIZE, "zookeeper.digest.file: %.450s", text);
+        return 1;
+    }
+    o.digest = digest;
+    int r = zk_new(b->control, b->resolver, &o, &b->zk, error, ERROR_SIZE);
+    (void)mem_free(digest);
+    return r;
 }
 
 /* [BRK-1] Everything up to the running loops, in this order. 0, or the reason in `error`. */
 static int start(struct broker *b, struct self *self, char *error)
 {
-    if (read_listeners(b, error) != 0 || open_dirs(b, error) != 0) {
+    if (read_listeners(b, error) != 0 || read_secret(b, error) != 0 || open_dirs(b, error) != 0) {
         return 1;
     }
     b->control = loop_new("control");
@@ -470,6 +502,7 @@ static void end(struct broker *b, bool is_running)
     b->image = image_free(b->image);
     b->listeners = mem_free(b->listeners);
     b->advertised = mem_free(b->advertised);
+    b->secret = auth_secret_free(b->secret);
 }
 
 int broker_run(const struct conf *conf)

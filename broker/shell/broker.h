@@ -7,6 +7,7 @@
 #include "broker/shell/partitions.h"
 #include "common/domain/image.h"
 
+struct auth_secret;
 struct conf;
 struct zk;
 struct resolver;
@@ -33,6 +34,7 @@ struct broker {
     const struct conf *conf; /* the file; of dynamic keys, `configs` has what is in force */
     broker_id id;
     struct uuid cluster_id;                       /* zero until known */
+    struct auth_secret *secret;                   /* of the cluster's daemons; NULL = none */
     struct conf_listener *listeners, *advertised; /* n_listeners each, same order */
     size_t n_listeners;
 

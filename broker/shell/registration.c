@@ -192,8 +192,9 @@ static void on_read(void *ctx, enum zk_rc rc, struct bytes data, const struct zk
         return;
     }
     if (rc != ZK_OK) {
-        wait_and_retry(r, rc == ZK_NO_NODE ? "the node went away before it could be read"
-                                           : "ZooKeeper does not answer");
+        wait_and_retry(r, rc == ZK_NO_NODE   ? "the node went away before it could be read"
+                          : rc == ZK_UNKNOWN ? "ZooKeeper does not answer"
+                                             : zk_rc_text(rc));
         return;
     }
     if (stat->ephemeral_owner ==

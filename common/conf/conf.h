@@ -151,3 +151,7 @@ MUST_CHECK int conf_parse_listeners(const char *text,
  * CONF_E_REFUSED. */
 MUST_CHECK int conf_parse_address(
         const char *text, char *ret_host, size_t host_size, uint16_t *ret_port);
+/* Whether a host of an address names every address of its machine: "", "0.0.0.0", "::". */
+bool conf_host_is_wildcard(const char *host);
+/* Whether it reaches only the machine that says it: 127.0.0.0/8, ::1, localhost. */
+bool conf_host_is_loopback(const char *host);

@@ -98,6 +98,10 @@ struct msg_hello_response {
     struct bytes auth;
 };
 
+struct msg_hello_auth {
+    struct bytes nonce, proof; /* proof empty = none yet */
+};
+
 struct msg_metadata_request {
     const char **topics;
     size_t n_topics;
@@ -422,6 +426,7 @@ void wire_append_record(const struct meta_record *r, struct buf *out);
 
 WIRE_PAIR(hello_request);
 WIRE_PAIR(hello_response);
+WIRE_PAIR(hello_auth);
 WIRE_PAIR(metadata_request);
 WIRE_PAIR(metadata_response);
 WIRE_PAIR(produce_response);

@@ -96,6 +96,25 @@ static void from_hello_response(
 
 DEFINE_DECODE(hello_response, Weir__V1__HelloResponse, weir__v1__hello_response__descriptor)
 
+void wire_encode_hello_auth(const struct msg_hello_auth *m, struct buf *out)
+{
+    Weir__V1__HelloAuth pb;
+
+    weir__v1__hello_auth__init(&pb);
+    pb.nonce = enc_bytes(m->nonce);
+    pb.proof = enc_bytes(m->proof);
+    enc_finish(&pb.base, out);
+}
+
+static void from_hello_auth(
+        struct dec *d, const Weir__V1__HelloAuth *pb, struct msg_hello_auth *m)
+{
+    m->nonce = dec_bytes(d, &pb->nonce);
+    m->proof = dec_bytes(d, &pb->proof);
+}
+
+DEFINE_DECODE(hello_auth, Weir__V1__HelloAuth, weir__v1__hello_auth__descriptor)
+
 /* --- Metadata --- */
 
 void wire_encode_metadata_request(const struct msg_metadata_request *m, struct buf *out)

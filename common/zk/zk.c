@@ -89,6 +89,25 @@ static void make_odd(struct zk *zk)
     }
 }
 
+static void on_digest_taken(int rc, const void *data)
+{
+    /* A server takes every digest; whether it opens the nodes shows at the nodes. */
+}
+
+/* [ZK-12] The library says it again on each of the handle's connections, before anything else. */
+static void add_digest(struct zk *zk)
+{
+    int rc = ZOK;
+
+    if (zk->digest != NULL) {
+        rc = zoo_add_auth(zk->handle, "digest", zk->digest, (int)strlen(zk->digest),
+                on_digest_taken, NULL);
+    }
+    if (rc != ZOK) {
+        log_error("zk", "digest_refused", KV_I64("zk_code", rc), KV_STR("detail", zerror(rc)));
+    }
+}
+
 static void handle_open(struct zk *zk)
 {
     must(zk->handle == NULL);
@@ -97,6 +116,7 @@ static void handle_open(struct zk *zk)
             zk->resume ? &zk->client : NULL, zk, ZOO_NO_LOG_CLIENTENV, on_library_log);
     if (zk->handle != NULL) {
         zoo_set_servers_resolution_delay(zk->handle, -1); /* [ZK-10] */
+        add_digest(zk);
     }
     zk->in_library--;
 }
@@ -518,7 +538,8 @@ int zk_new(struct loop *loop,
     zk->loop = loop;
     zk->resolver = resolver;
     zk->options = *options;
-    zk->options.connect = NULL;
+    zk->options.connect = zk->options.digest = NULL;
+    zk->digest = options->digest != NULL ? mem_strdup(options->digest) : NULL;
     zk->servers = servers;
     zk->session = 1;
     STAILQ_INIT(&zk->waiting);
@@ -563,7 +584,13 @@ struct zk *zk_free(struct zk *zk)
     zk_servers_deinit(&zk->servers);
     mem_free(zk->found);
     mem_free(zk->addresses);
+    mem_free(zk->digest);
     return mem_free(zk);
+}
+
+bool zk_has_digest(const struct zk *zk)
+{
+    return zk->digest != NULL;
 }
 
 bool zk_is_connected(const struct zk *zk)

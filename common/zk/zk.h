@@ -33,6 +33,9 @@ struct zk_options {
     const char *
             connect; /* "host:port,host:port/chroot"; names are looked up off the loop at every new connection */
     int session_timeout_ms;
+    /* "user:password": each connection authenticates with it, and nodes are made for its holders alone; NULL = nodes are
+     * open to everybody. Copied. [ZK-12] */
+    const char *digest;
     /* A new session is connected (also the first). Everything of the former one is gone. */
     void (*on_session)(void *ctx);
     /* Connected ↔ not connected within the same session; its first connection is told by on_session alone. */
@@ -116,6 +119,9 @@ void zk_delete(struct zk *zk,
         int32_t version,
         zk_done_fn *fn,
         void *ctx); /* version -1 = any */
+/* Takes a node that is open to everybody for the holders of the digest; must not be called without one. */
+void zk_protect(struct zk *zk, const char *path, zk_done_fn *fn, void *ctx);
+bool zk_has_digest(const struct zk *zk);
 void zk_sync(struct zk *zk, const char *path, zk_done_fn *fn, void *ctx);
 
 /* One transaction: all or nothing. At most ZK_MULTI_MAX operations and ZK_MULTI_BYTES bytes (asserted: a request above

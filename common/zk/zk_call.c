@@ -15,7 +15,9 @@ const char *zk_rc_text(enum zk_rc rc)
     case ZK_NODE_EXISTS: return "node exists";
     case ZK_BAD_VERSION: return "bad version";
     case ZK_NOT_EMPTY: return "not empty";
-    case ZK_NO_AUTH: return "no permission";
+    case ZK_NO_AUTH:
+        return "no permission: the cluster's nodes belong to the holders of another digest; set "
+               "zookeeper.digest.file to the cluster's";
     case ZK_UNKNOWN: return "outcome unknown";
     case ZK_REFUSED: return "refused";
     }
@@ -174,7 +176,8 @@ static void call_end(struct zk_call *c,
     switch (c->kind) {
     case ZK_CALL_CREATE:
     case ZK_CALL_DELETE:
-    case ZK_CALL_SYNC: c->fn.done(c->ctx, rc); break;
+    case ZK_CALL_SYNC:
+    case ZK_CALL_PROTECT: c->fn.done(c->ctx, rc); break;
     case ZK_CALL_GET: c->fn.get(c->ctx, rc, data, &st); break;
     case ZK_CALL_EXISTS:
     case ZK_CALL_SET: c->fn.stat(c->ctx, rc, &st); break;
@@ -242,6 +245,12 @@ static void on_watch(zhandle_t *handle, int type, int state, const char *path, v
     fn(owner);
 }
 
+/* [ZK-12] */
+static const struct ACL_vector *acl_of(const struct zk *zk)
+{
+    return zk->digest != NULL ? &ZOO_CREATOR_ALL_ACL : &ZOO_OPEN_ACL_UNSAFE;
+}
+
 /* --- Sending ----------------------------------------------------------------------------------- */
 
 static int send_one(struct zk_call *c)
@@ -253,13 +262,14 @@ static int send_one(struct zk_call *c)
     switch (c->kind) {
     case ZK_CALL_CREATE:
         return zoo_acreate(
-                h, c->path, data, (int)c->data_size, &ZOO_OPEN_ACL_UNSAFE, c->flags, on_string, c);
+                h, c->path, data, (int)c->data_size, acl_of(c->zk), c->flags, on_string, c);
     case ZK_CALL_GET: return zoo_awget(h, c->path, watcher, c->watch, on_data, c);
     case ZK_CALL_EXISTS: return zoo_awexists(h, c->path, watcher, c->watch, on_stat, c);
     case ZK_CALL_CHILDREN: return zoo_awget_children(h, c->path, watcher, c->watch, on_names, c);
     case ZK_CALL_SET: return zoo_aset(h, c->path, data, (int)c->data_size, c->version, on_stat, c);
     case ZK_CALL_DELETE: return zoo_adelete(h, c->path, c->version, on_void, c);
     case ZK_CALL_SYNC: return zoo_async(h, c->path, on_string, c);
+    case ZK_CALL_PROTECT: return zoo_aset_acl(h, c->path, -1, &ZOO_CREATOR_ALL_ACL, on_void, c);
     case ZK_CALL_MULTI: return zoo_amulti(h, c->n_ops, c->ops, c->results, on_void, c);
     }
     must_not_reach("a call of no kind");
@@ -375,6 +385,15 @@ void zk_sync(struct zk *zk, const char *path, zk_done_fn *fn, void *ctx)
     call_queue(c);
 }
 
+void zk_protect(struct zk *zk, const char *path, zk_done_fn *fn, void *ctx)
+{
+    struct zk_call *c = call_new(zk, ZK_CALL_PROTECT, path, (struct bytes){0}, ctx);
+
+    must(zk->digest != NULL);
+    c->fn.done = fn;
+    call_queue(c);
+}
+
 static void op_init(struct zk_call *c, int i, const struct zk_op *op, uint8_t *data)
 {
     zoo_op_t *to = &c->ops[i];
@@ -387,7 +406,7 @@ static void op_init(struct zk_call *c, int i, const struct zk_op *op, uint8_t *d
     switch (op->kind) {
     case ZK_OP_CREATE:
         zoo_create_op_init(to, c->op_paths[i], (const char *)data, (int)op->data.size,
-                &ZOO_OPEN_ACL_UNSAFE, op->flags == ZK_EPHEMERAL ? ZOO_EPHEMERAL : 0, c->created[i],
+                acl_of(c->zk), op->flags == ZK_EPHEMERAL ? ZOO_EPHEMERAL : 0, c->created[i],
                 1);
         break;
     case ZK_OP_DELETE: zoo_delete_op_init(to, c->op_paths[i], op->version); break;

@@ -30,6 +30,7 @@ enum zk_call_kind {
     ZK_CALL_SET,
     ZK_CALL_DELETE,
     ZK_CALL_SYNC,
+    ZK_CALL_PROTECT,
     ZK_CALL_MULTI,
 };
 
@@ -71,6 +72,7 @@ struct zk {
     struct loop *loop;
     struct resolver *resolver;
     struct zk_options options; /* .connect is not kept */
+    char *digest;              /* NULL = none */
     struct zk_servers servers;
     struct event *io;   /* one-shot: readiness of the library's socket, or its deadline */
     struct event *kick; /* work to do before the loop sleeps */

@@ -8,6 +8,7 @@
 #define ZK_PATH_CONTROLLER  "/weir/controller"
 #define ZK_PATH_CONTROLLERS "/weir/controllers"
 #define ZK_PATH_BROKERS     "/weir/brokers"
+#define ZK_PATH_META        "/weir/meta"
 #define ZK_PATH_META_HEAD   "/weir/meta/head"
 #define ZK_PATH_META_LOG    "/weir/meta/log"
 #define ZK_PATH_META_SNAP   "/weir/meta/snap"

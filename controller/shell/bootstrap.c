@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/shell/bootstrap.h"
 
+#include "common/base/array.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/prng.h"
@@ -157,6 +158,27 @@ static void on_created(void *ctx, enum zk_rc rc)
     }
 }
 
+static void on_protected(void *ctx, enum zk_rc rc)
+{
+    on_created(ctx, rc == ZK_NO_NODE ? ZK_OK : rc); /* the id of a new cluster is made last */
+}
+
+/* [ZK-12] What stood open before there was a digest is closed. */
+static void on_parents(void *ctx, enum zk_rc rc)
+{
+    static const char *const paths[] = {ZK_PATH_ROOT, ZK_PATH_META, ZK_PATH_META_LOG,
+            ZK_PATH_META_SNAP, ZK_PATH_CONTROLLERS, ZK_PATH_BROKERS, ZK_PATH_EPOCH, ZK_PATH_ID};
+    struct ask *a = ctx;
+    struct bootstrap *b = a->b;
+    bool is_ours = a->start == b->n_started;
+
+    for (size_t i = 0; is_ours && rc == ZK_OK && zk_has_digest(b->zk) && i < COUNT_OF(paths); i++) {
+        b->n_creating++;
+        zk_protect(b->zk, paths[i], on_protected, ask_new(b));
+    }
+    on_created(ctx, rc);
+}
+
 static void create(struct bootstrap *b, const char *path, struct bytes data)
 {
     b->n_creating++;
@@ -188,7 +210,7 @@ void bootstrap_start(struct bootstrap *b)
     b->n_started++;
     b->worst = ZK_OK;
     b->n_creating++;
-    zk_create_parents(b->zk, ZK_PATH_META_LOG "/x", on_created, ask_new(b));
+    zk_create_parents(b->zk, ZK_PATH_META_LOG "/x", on_parents, ask_new(b));
     create(b, ZK_PATH_META_SNAP, (struct bytes){0});
     create(b, ZK_PATH_CONTROLLERS, (struct bytes){0});
     create(b, ZK_PATH_BROKERS, (struct bytes){0});

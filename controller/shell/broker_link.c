@@ -172,11 +172,37 @@ static void greeting_failed(struct broker_link *l, const char *why)
     }
 }
 
+static void say_hello(struct broker_link *l, struct buf *auth);
+
+static struct msg_hello_request our_hello(const struct broker_link *l)
+{
+    return (struct msg_hello_request){.role = ROLE_CONTROLLER,
+            .cluster_id = l->set->cluster_id,
+            .library = "weir-controller",
+            .library_version = WEIR_VERSION,
+            .feature_level = META_FEATURE_LEVEL,
+            .ctl_epoch = l->set->ctl_epoch,
+            .controller_id = l->set->options.controller_id};
+}
+
+/* The greeting's answer is there: NULL and perhaps one more Hello to say, or why this is not our broker. */
+static const char *judge_greeting(
+        struct broker_link *l, const struct msg_hello_response *m, struct buf *ret_auth)
+{
+    const struct msg_hello_request hello = our_hello(l);
+
+    if (l->set->options.secret != NULL && !l->auth.is_answered) { /* [TRU-4] */
+        return link_auth_answer(&l->auth, l->set->options.secret, &hello, m, ret_auth);
+    }
+    return judge_hello(l, m);
+}
+
 static void on_hello(void *ctx, struct rpc_reply *reply)
 {
     struct broker_link *l = ctx;
     struct arena a;
     struct msg_hello_response m = {0};
+    struct buf auth = {0};
     const char *why = NULL;
 
     if (l->conn == NULL || reply->error == ERRCODE_NETWORK_EXCEPTION) {
@@ -187,38 +213,50 @@ static void on_hello(void *ctx, struct rpc_reply *reply)
         return;
     }
     arena_init(&a, wire_arena_ceiling(reply->body.size));
-    why = wire_decode_hello_response(reply->body, &a, &m) == 0 ? judge_hello(l, &m)
+    why = wire_decode_hello_response(reply->body, &a, &m) == 0 ? judge_greeting(l, &m, &auth)
                                                                : "its greeting does not decode";
     if (why != NULL) {
         greeting_failed(l, why);
+    } else if (auth.size > 0) {
+        say_hello(l, &auth);
     } else {
         up(l, &m);
     }
     arena_deinit(&a);
+    buf_deinit(&auth);
 }
 
-static void on_connected(void *owner, struct rpc_conn *conn)
+/* `auth` may be empty. */
+static void say_hello(struct broker_link *l, struct buf *auth)
 {
-    struct broker_link *l = owner;
     char client_id[32];
-    struct msg_hello_request m = {.client_id = client_id,
-            .role = ROLE_CONTROLLER,
-            .cluster_id = l->set->cluster_id,
-            .library = "weir-controller",
-            .library_version = WEIR_VERSION,
-            .feature_level = META_FEATURE_LEVEL,
-            .ctl_epoch = l->set->ctl_epoch,
-            .controller_id = l->set->options.controller_id};
+    struct msg_hello_request m = our_hello(l);
     struct rpc_out *out = NULL;
 
     if (!link_may_act(l)) { /* [ZK-25] */
         return;
     }
     out = rpc_out_new();
-    snprintf(client_id, sizeof(client_id), "controller-%d", (int)l->set->options.controller_id);
+    snprintf(client_id, sizeof(client_id), "controller-%d", (int)m.controller_id);
+    m.client_id = client_id;
+    m.auth = (struct bytes){.at = auth->data, .size = auth->size};
     wire_encode_hello_request(&m, rpc_out_buf(out));
+    rpc_call(l->conn, API_HELLO, LINK_HELLO_MS, out, on_hello, l);
+}
+
+static void on_connected(void *owner, struct rpc_conn *conn)
+{
+    struct broker_link *l = owner;
+    struct buf auth = {0};
+
+    must(conn == l->conn);
     l->state = LINK_GREETING;
-    rpc_call(conn, API_HELLO, LINK_HELLO_MS, out, on_hello, l);
+    l->auth.is_answered = false;
+    if (l->set->options.secret != NULL) {
+        link_auth_begin(&l->auth, &auth);
+    }
+    say_hello(l, &auth);
+    buf_deinit(&auth);
 }
 
 /* --- Requests of the broker -------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
  * Of what a broker has, only a cursor is kept: the index and chain checksum that it last said it had applied. One push
  * of at most 512 KiB is under way; behind the ring, or on another chain, it gets a snapshot. So a slow broker costs no
  * memory. [ZK-41] Thread: control. */
+struct auth_secret;
 struct broker_links;
 struct link_request;
 
@@ -25,6 +26,7 @@ struct broker_links_options {
     const struct meta_log *log;
     const char *listener; /* borrowed */
     int32_t controller_id;
+    const struct auth_secret *secret; /* NULL = brokers are believed without proof; borrowed */
     wtime broker_timeout;
     /* Refused twice, 100 ms apart: the process is dead. Once an outage. */
     void (*on_refused)(void *ctx, broker_id id, int64_t epoch);

@@ -4,13 +4,12 @@
 #include "common/base/array.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
+#include "common/conf/conf.h"
 #include "common/obs/log.h"
 #include "common/zk/zk_paths.h"
 #include "controller/shell/child_watch.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
-#include <strings.h>
 
 struct known {
     broker_id id;
@@ -44,27 +43,6 @@ static void refusals_clear(struct broker_watch *w)
 
 /* --- Judging a registration -------------------------------------------------------------------- */
 
-/* Whether a host names only the machine that says it. */
-static bool is_local_only(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-
-    if (strcasecmp(host, "localhost") == 0) {
-        return true;
-    }
-    if (inet_pton(AF_INET, host, &v4) == 1) {
-        return v4.s_addr == htonl(INADDR_ANY) || (ntohl(v4.s_addr) >> 24) == 127;
-    }
-    return inet_pton(AF_INET6, host, &v6) == 1 &&
-           (IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6));
-}
-
-static bool is_wildcard(const char *host)
-{
-    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-}
-
 /* NULL, or why the registration is not accepted (to be freed). */
 static char *judge(const struct broker_watch *w, broker_id id, const struct msg_broker_reg *reg)
 {
@@ -87,7 +65,8 @@ static char *judge(const struct broker_watch *w, broker_id id, const struct msg_
         if (strcmp(e->name, w->options.listener) == 0) {
             endpoint = e;
         }
-        if (is_wildcard(e->host) || (is_other_machine && is_local_only(e->host))) {
+        if (conf_host_is_wildcard(e->host) ||
+                (is_other_machine && conf_host_is_loopback(e->host))) {
             return mem_format("it advertises %s://%s:%u, an address that works only on its own "
                               "machine; set advertised.listeners to one that others reach",
                     e->name, e->host, (unsigned)e->port);

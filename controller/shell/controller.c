@@ -459,6 +459,7 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .resolver = resolver,
             .listener = c->listener,
             .controller_id = c->options.id,
+            .secret = c->options.secret,
             .broker_timeout = c->options.broker_timeout,
             .on_refused = on_broker_refused,
             .on_silent = on_broker_silent,
@@ -496,6 +497,7 @@ int controller_new(struct loop *loop,
     struct controller *c = mem_new(struct controller);
     const struct zk_options zk = {.connect = options->zookeeper,
             .session_timeout_ms = options->session_timeout_ms,
+            .digest = options->digest,
             .on_session = on_session,
             .on_connection = on_connection,
             .on_session_lost = on_session_lost,
@@ -511,7 +513,7 @@ int controller_new(struct loop *loop,
     c->options = *options;
     c->http = mem_strdup(options->http);
     c->listener = mem_strdup(options->listener);
-    c->options.zookeeper = c->options.http = c->options.listener = NULL;
+    c->options.zookeeper = c->options.http = c->options.listener = c->options.digest = NULL;
     read_boot_id(c->boot_id, sizeof(c->boot_id));
     controller_requests_init(c);
     timer_init(&c->bootstrap_again, loop, on_bootstrap_again, c);

@@ -15,6 +15,7 @@
  *
  * What leaves the controller (answers, pushes, this header's image) rests on committed records only. Thread: control,
  * for everything here. */
+struct auth_secret;
 struct controller;
 struct journal;
 
@@ -27,6 +28,8 @@ struct controller_options {
     wtime broker_timeout; /* a broker without heartbeat for so long is silent */
     int64_t snapshot_entries;
     int32_t replication_factor_max;
+    const struct auth_secret *secret; /* that brokers prove and are proven; NULL = none */
+    const char *digest;               /* for ZooKeeper: "user:password"; NULL = none */
 };
 
 enum {

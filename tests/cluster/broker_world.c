@@ -164,10 +164,12 @@ struct rpc_conn *dial(struct world *w)
     }
 }
 
-void hello_as(struct world *w,
+void hello_with(struct world *w,
         struct rpc_conn *c,
         enum wire_role role,
         struct uuid cluster,
+        uint64_t ctl_epoch,
+        struct bytes auth,
         struct reply *ret)
 {
     struct msg_hello_request m = {.client_id = "test",
@@ -176,12 +178,59 @@ void hello_as(struct world *w,
             .library = "test",
             .library_version = "1",
             .feature_level = 1,
-            .ctl_epoch = role == ROLE_CONTROLLER ? w->ctl_epoch : 0,
-            .controller_id = role == ROLE_CONTROLLER ? 1 : -1};
+            .ctl_epoch = role == ROLE_CONTROLLER ? ctl_epoch : 0,
+            .controller_id = role == ROLE_CONTROLLER ? 1 : -1,
+            .auth = auth};
     struct rpc_out *out = rpc_out_new();
 
     wire_encode_hello_request(&m, rpc_out_buf(out));
     call(w, c, API_HELLO, out, ret);
+}
+
+static void hello_proven(
+        struct world *w, struct rpc_conn *c, struct uuid cluster, struct reply *ret)
+{
+    struct auth_claim claim = {
+            .cluster_id = cluster, .asker_role = ROLE_CONTROLLER, .asker_id = 1};
+    struct msg_hello_auth own = {.nonce = {claim.asker_nonce, AUTH_NONCE_SIZE}}, theirs;
+    struct msg_hello_response m;
+    uint8_t proof[AUTH_PROOF_SIZE];
+    struct buf auth = {0};
+
+    auth_nonce(claim.asker_nonce);
+    wire_encode_hello_auth(&own, &auth);
+    hello_with(w, c, ROLE_CONTROLLER, cluster, w->ctl_epoch,
+            (struct bytes){.at = auth.data, .size = auth.size}, ret);
+    CHECK_EQ(ret->error, ERRCODE_NONE);
+    CHECK_EQ(wire_decode_hello_response(ret->body, &ret->arena, &m), 0);
+    CHECK_EQ(wire_decode_hello_auth(m.auth, &ret->arena, &theirs), 0);
+    CHECK_EQ(theirs.nonce.size, AUTH_NONCE_SIZE);
+    memcpy(claim.answerer_nonce, theirs.nonce.at, AUTH_NONCE_SIZE);
+    claim.asker_epoch = w->ctl_epoch;
+    claim.answerer_id = m.broker;
+    claim.answerer_epoch = (uint64_t)m.broker_epoch;
+    CHECK(auth_is_proof(w->secret, AUTH_ANSWERER, &claim, theirs.proof));
+    reply_free(ret);
+    auth_prove(w->secret, AUTH_ASKER, &claim, proof);
+    own.proof = (struct bytes){.at = proof, .size = sizeof(proof)};
+    buf_clear(&auth);
+    wire_encode_hello_auth(&own, &auth);
+    hello_with(w, c, ROLE_CONTROLLER, cluster, w->ctl_epoch,
+            (struct bytes){.at = auth.data, .size = auth.size}, ret);
+    buf_deinit(&auth);
+}
+
+void hello_as(struct world *w,
+        struct rpc_conn *c,
+        enum wire_role role,
+        struct uuid cluster,
+        struct reply *ret)
+{
+    if (role == ROLE_CONTROLLER && w->secret != NULL) {
+        hello_proven(w, c, cluster, ret);
+    } else {
+        hello_with(w, c, role, cluster, w->ctl_epoch, (struct bytes){0}, ret);
+    }
 }
 
 void connect_client(struct world *w)
@@ -474,7 +523,7 @@ void start_broker_as(struct world *w, int id, const char *log, const char *more)
 
 void start_broker(struct world *w)
 {
-    start_broker_as(w, BROKER_ID, w->log, "weir.lease.ms=500");
+    start_broker_as(w, BROKER_ID, w->log, w->more != NULL ? w->more : "weir.lease.ms=500");
 }
 
 void create_parents(struct world *w)
@@ -553,10 +602,9 @@ void world_free(struct world *w)
 }
 
 /* A serving broker with topic 1 "orders", and a client. */
-struct world *world_serving(void)
+void world_serve(struct world *w)
 {
     struct meta_record first = {.kind = META_NEW_CONTROLLER};
-    struct world *w = world_new(true);
 
     first.new_controller.ctl_epoch = 1;
     first.new_controller.controller_id = 1;
@@ -567,6 +615,13 @@ struct world *world_serving(void)
     admit_broker(w);
     create_topic(w, 1, "orders", 1, NULL, NULL);
     connect_client(w);
+}
+
+struct world *world_serving(void)
+{
+    struct world *w = world_new(true);
+
+    world_serve(w);
     return w;
 }
 

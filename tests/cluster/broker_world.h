@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "common/auth/auth.h"
 #include "common/base/array.h"
 #include "common/domain/image.h"
 #include "common/domain/record_batch.h"
@@ -40,6 +41,8 @@ struct world {
     uint16_t port, http_port;
     pid_t pid;
     bool is_flag; /* what run_until waits for */
+    const char *more;                 /* one more setting of the broker: NULL = a short lease */
+    const struct auth_secret *secret; /* hello_as() proves it as a controller; NULL = it does not */
 
     struct rpc_conn *client, *controller;
     bool client_closed;
@@ -68,6 +71,14 @@ void hello_as(struct world *w,
         struct rpc_conn *c,
         enum wire_role role,
         struct uuid cluster,
+        struct reply *ret);
+/* A controller's or a replica's Hello with that `auth`, and its answer. */
+void hello_with(struct world *w,
+        struct rpc_conn *c,
+        enum wire_role role,
+        struct uuid cluster,
+        uint64_t ctl_epoch,
+        struct bytes auth,
         struct reply *ret);
 /* A new client connection that has said Hello. */
 void connect_client(struct world *w);
@@ -101,7 +112,8 @@ void create_parents(struct world *w);
 /* The exit code, or 128 + signal. */
 int stop_broker(struct world *w, int signal_number);
 void world_free(struct world *w);
-/* A serving broker with topic 1 "orders", and a client. */
+/* Starts the broker and makes it serve topic 1 "orders"; a client. */
+void world_serve(struct world *w);
 struct world *world_serving(void);
 bool file_has(const char *path, const char *text);
 void build_batch(struct buf *ret, const char *value, int n, wall_ms time);

@@ -30,7 +30,8 @@
     DO(snap_head)                                                                                  \
     DO(record_list)                                                                                \
     DO(describe_configs_request)                                                                   \
-    DO(describe_configs_response)
+    DO(describe_configs_response)                                                                  \
+    DO(hello_auth)
 
 /* Records of an unknown kind are read, but never written. */
 static bool has_unknown_kind(const struct msg_record_list *m)

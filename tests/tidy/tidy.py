@@ -14,9 +14,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 BASE = {"common/base"}
 DOMAIN = BASE | {"common/domain"}
-COMMON = DOMAIN | {"common/compress", "common/wire", "common/obs", "common/conf", "common/net", "common/zk"}
+COMMON = DOMAIN | {"common/auth", "common/compress", "common/wire", "common/obs", "common/conf", "common/net", "common/zk"}
 LAYERS = {
     "common/base": BASE,
+    "common/auth": BASE | {"common/auth"},
     "common/domain": DOMAIN,
     "common/compress": DOMAIN | {"common/compress"},
     "common/wire": DOMAIN | {"common/wire"},
@@ -43,6 +44,7 @@ WALLS = {
     r"protobuf-c/.*|.*\.pb-c\.h": {"common/wire", "proto"},
     r"jansson\.h": {"controller/shell", "broker/shell", "clients/cli"},
     r"curl/.*": {"clients/cli"},
+    r"openssl/.*": {"common/auth"},
 }
 # Archive → what it may leave undefined besides names that other archives of its layers define.
 PURE = {

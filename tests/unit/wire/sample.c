@@ -225,6 +225,11 @@ static void make_hello_response(struct msg_hello_response *m)
     };
 }
 
+static void make_hello_auth(struct msg_hello_auth *m)
+{
+    *m = (struct msg_hello_auth){.nonce = sample_bytes(1, 32), .proof = sample_bytes(2, 32)};
+}
+
 static void make_metadata_request(struct msg_metadata_request *m)
 {
     *m = (struct msg_metadata_request){
@@ -634,7 +639,8 @@ static void make_record_list(struct msg_record_list *m)
     DO(broker_reg)                                                                                 \
     DO(batch)                                                                                      \
     DO(snap_head)                                                                                  \
-    DO(record_list)
+    DO(record_list)                                                                                \
+    DO(hello_auth)
 
 #define ROW(X) {#X, &weir__v1__##X##__descriptor, encode_##X, decode_##X},
 
