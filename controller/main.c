@@ -121,7 +121,7 @@ struct credentials {
 static void credentials_deinit(struct credentials *c)
 {
     c->secret = auth_secret_free(c->secret);
-    c->digest = mem_free(c->digest);
+    c->digest = auth_digest_free(c->digest);
 }
 
 /* False: said on stderr what is wrong. */

@@ -56,7 +56,8 @@ static int load_open(
     struct stat st;
 
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        return refuse(error, error_size, "%s is not a regular file", path);
+        return refuse(error, error_size,
+                "%s is not a regular file: name the file that holds the secret itself", path);
     }
     if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         return refuse(error, error_size,
@@ -64,7 +65,8 @@ static int load_open(
     }
     int e = read_whole(fd, s);
     if (e != 0) {
-        return refuse(error, error_size, "%s cannot be read: %s", path, strerror(e));
+        return refuse(error, error_size, "%s cannot be read (%s): replace it by a sound copy", path,
+                strerror(e));
     }
     s->size -= s->size > 0 && s->bytes[s->size - 1] == '\n';
     return 0;
@@ -76,7 +78,10 @@ static int load(const char *path, struct auth_secret **ret, char *error, size_t 
     struct auth_secret *s = NULL;
 
     if (fd < 0) {
-        return refuse(error, error_size, "%s cannot be opened: %s", path, strerror(errno));
+        return refuse(error, error_size,
+                "%s cannot be opened (%s): it must be there and "
+                "belong to the user that runs this daemon",
+                path, strerror(errno));
     }
     s = mem_new(struct auth_secret);
     int r = load_open(path, fd, s, error, error_size);
@@ -119,12 +124,22 @@ int auth_digest_load(const char *path, char **ret, char *error, size_t error_siz
     const uint8_t *colon = memchr(s->bytes, ':', s->size);
     if (colon == NULL || colon == s->bytes || colon + 1 == s->bytes + s->size ||
             s->size > AUTH_SECRET_MAX || memchr(s->bytes, '\0', s->size) != NULL) {
-        r = refuse(error, error_size, "%s must hold one line of the form user:password", path);
+        r = refuse(error, error_size,
+                "%s must hold one line of the form user:password, at most %d bytes", path,
+                AUTH_SECRET_MAX);
     } else {
         *ret = mem_strndup((const char *)s->bytes, s->size);
     }
     (void)auth_secret_free(s);
     return r;
+}
+
+char *auth_digest_free(char *digest)
+{
+    if (digest != NULL) {
+        OPENSSL_cleanse(digest, strlen(digest));
+    }
+    return mem_free(digest);
 }
 
 struct auth_secret *auth_secret_new(const void *bytes, size_t size)
@@ -194,5 +209,7 @@ bool auth_is_proof(const struct auth_secret *s,
     uint8_t own[AUTH_PROOF_SIZE];
 
     auth_prove(s, side, claim, own);
-    return proof.size == sizeof(own) && CRYPTO_memcmp(proof.at, own, sizeof(own)) == 0;
+    bool is_same = proof.size == sizeof(own) && CRYPTO_memcmp(proof.at, own, sizeof(own)) == 0;
+    OPENSSL_cleanse(own, sizeof(own)); /* what the peer failed to show stays unseen */
+    return is_same;
 }

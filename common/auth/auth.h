@@ -33,8 +33,10 @@ enum {
  * > 0: AUTH_E_FILE, `error` says what is wrong and what to do. Thread: main. */
 MUST_CHECK int auth_secret_load(
         const char *path, struct auth_secret **ret, char *error, size_t error_size);
-/* Reads "user:password" for ZooKeeper from such a file; mem_free. > 0: AUTH_E_FILE. Thread: main. */
+/* Reads "user:password" for ZooKeeper from such a file; auth_digest_free. > 0: AUTH_E_FILE. Thread: main. */
 MUST_CHECK int auth_digest_load(const char *path, char **ret, char *error, size_t error_size);
+/* Wipes it. Takes NULL. */
+char *auth_digest_free(char *digest);
 /* Of bytes; they are copied. */
 struct auth_secret *auth_secret_new(const void *bytes, size_t size);
 /* Wipes it. Takes NULL. */

@@ -584,6 +584,9 @@ struct zk *zk_free(struct zk *zk)
     zk_servers_deinit(&zk->servers);
     mem_free(zk->found);
     mem_free(zk->addresses);
+    if (zk->digest != NULL) {
+        explicit_bzero(zk->digest, strlen(zk->digest));
+    }
     mem_free(zk->digest);
     return mem_free(zk);
 }

@@ -160,14 +160,15 @@ static void on_created(void *ctx, enum zk_rc rc)
 
 static void on_protected(void *ctx, enum zk_rc rc)
 {
-    on_created(ctx, rc == ZK_NO_NODE ? ZK_OK : rc); /* the id of a new cluster is made last */
+    on_created(ctx, rc == ZK_NO_NODE ? ZK_OK : rc); /* made later: the id, a snapshot */
 }
 
 /* [ZK-12] What stood open before there was a digest is closed. */
 static void on_parents(void *ctx, enum zk_rc rc)
 {
     static const char *const paths[] = {ZK_PATH_ROOT, ZK_PATH_META, ZK_PATH_META_LOG,
-            ZK_PATH_META_SNAP, ZK_PATH_CONTROLLERS, ZK_PATH_BROKERS, ZK_PATH_EPOCH, ZK_PATH_ID};
+            ZK_PATH_META_SNAP, ZK_PATH_META_HEAD, ZK_PATH_CONTROLLERS, ZK_PATH_BROKERS,
+            ZK_PATH_EPOCH, ZK_PATH_ID};
     struct ask *a = ctx;
     struct bootstrap *b = a->b;
     bool is_ours = a->start == b->n_started;

@@ -194,7 +194,7 @@ static void digest_file_has_a_user_and_a_password(void)
     write_file("weir:pass:word\n", 15, 0600);
     CHECK_EQ(auth_digest_load(path, &digest, error, sizeof(error)), 0);
     CHECK_STR(digest, "weir:pass:word");
-    mem_free(digest);
+    auth_digest_free(digest);
 }
 
 static const struct check_case cases[] = {
