@@ -8,6 +8,7 @@
  *
  *   DIR/cluster.json        the shape: counts and port base, made by the first `up`
  *   DIR/env                 export WEIR_BROKERS=… and WEIR_CONTROLLER=…
+ *   DIR/secret, DIR/digest  what the daemons prove to each other and to ZooKeeper, random, for their owner alone
  *   DIR/<node>/pid          "<pid> <start time>": a recycled pid is not mistaken for the node
  *   DIR/<node>/log          what it wrote on stdout and stderr
  */

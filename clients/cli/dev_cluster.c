@@ -240,8 +240,8 @@ static int write_controller(
 
     buf_append_format(&text,
             "controller.id = %d\nzookeeper.connect = %s\nhttp.listen = 127.0.0.1:%d\n"
-            "weir.cluster.secret.file = %s/secret\n",
-            n->id, zookeepers, n->port, d->dir);
+            "weir.cluster.secret.file = %s/secret\nzookeeper.digest.file = %s/digest\n",
+            n->id, zookeepers, n->port, d->dir, d->dir);
     return write_daemon(
             d, n, "controller.conf", conf_controller_keys, conf_n_controller_keys, &text);
 }
@@ -253,28 +253,30 @@ static int write_broker(
 
     buf_append_format(&text,
             "broker.id = %d\nzookeeper.connect = %s\nlisteners = weir://127.0.0.1:%d\n"
-            "http.listen = 127.0.0.1:%d\nlog.dirs = %s/data\nweir.cluster.secret.file = %s/secret\n",
-            n->id, zookeepers, n->port, n->http_port, n->folder, d->dir);
+            "http.listen = 127.0.0.1:%d\nlog.dirs = %s/data\nweir.cluster.secret.file = %s/secret\n"
+            "zookeeper.digest.file = %s/digest\n",
+            n->id, zookeepers, n->port, n->http_port, n->folder, d->dir, d->dir);
     return write_daemon(d, n, "broker.conf", conf_broker_keys, conf_n_broker_keys, &text);
 }
 
-/* What the cluster's daemons prove to each other: 32 random bytes as text, for their owner alone. */
-static int write_secret(const struct dev_cluster *d)
+/* A file for its owner alone: `before` and 32 random bytes as text. */
+static int write_private(const struct dev_cluster *d, const char *name, const char *before)
 {
     uint8_t random[32];
-    char *path = mem_format("%s/secret", d->dir);
+    char *path = mem_format("%s/%s", d->dir, name);
     struct buf text = {0};
     int r = -1;
 
     must(getrandom(random, sizeof(random), 0) == (ssize_t)sizeof(random));
+    buf_append_str(&text, before);
     for (size_t i = 0; i < sizeof(random); i++) {
         buf_append_format(&text, "%02x", random[i]);
     }
     buf_append_str(&text, "\n");
     if (access(path, F_OK) != 0) { /* nodes that run have the one that is there */
-        mode_t before = umask(077);
-        r = write_file(d->dir, "secret", &text);
-        (void)umask(before);
+        mode_t was = umask(077);
+        r = write_file(d->dir, name, &text);
+        (void)umask(was);
     }
     buf_deinit(&text);
     mem_free(path);
@@ -325,7 +327,8 @@ int dev_cluster_write(const struct dev_cluster *d)
     buf_append_format(
             &env, "export WEIR_BROKERS=%s\nexport WEIR_CONTROLLER=%s\n", brokers, controllers);
     r = r < 0 ? write_file(d->dir, "env", &env) : r;
-    r = r < 0 ? write_secret(d) : r;
+    r = r < 0 ? write_private(d, "secret", "") : r;
+    r = r < 0 ? write_private(d, "digest", "weir:") : r;
     r = r < 0 ? write_shape(d) : r;
     buf_deinit(&env);
     mem_free(zookeepers);

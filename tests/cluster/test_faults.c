@@ -189,10 +189,15 @@ static void start_daemon(
 
 static char *broker_conf(int id, const char *dir, int port, int http_port)
 {
-    return mem_format("broker.id = %d\nlog.dirs = %s\nlisteners = weir://127.0.0.1:%d\nhttp.listen "
+    char *digest = node_path("broker-1", "../digest");
+    char *conf = mem_format("broker.id = %d\nlog.dirs = %s\nlisteners = weir://127.0.0.1:%d\nhttp.listen "
                       "= 127.0.0.1:%d\n"
-                      "zookeeper.connect = 127.0.0.1:%d\nzookeeper.session.timeout.ms = 2000\n",
-            id, dir, port, http_port, zookeeper_port(1));
+                      "zookeeper.connect = 127.0.0.1:%d\nzookeeper.session.timeout.ms = 2000\n"
+                      "zookeeper.digest.file = %s\n",
+            id, dir, port, http_port, zookeeper_port(1), digest);
+
+    mem_free(digest);
+    return conf;
 }
 
 static void expect_refusal(const char *conf, const char *word)
