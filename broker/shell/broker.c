@@ -12,6 +12,7 @@
 #include "broker/shell/broker_http.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
+#include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
 #include "common/auth/auth.h"
 #include "common/base/mem.h"
@@ -419,7 +420,7 @@ static int start_zookeeper(struct broker *b, char *error)
     }
     o.digest = digest;
     int r = zk_new(b->control, b->resolver, &o, &b->zk, error, ERROR_SIZE);
-    (void)mem_free(digest);
+    (void)auth_digest_free(digest);
     return r;
 }
 
@@ -450,6 +451,7 @@ static int start(struct broker *b, struct self *self, char *error)
     b->keeper = keeper_new(b);
     b->ctl = ctl_link_new(b);
     make_registration(b, self);
+    b->reach = reach_new(b);
     timer_init(&b->stop_timer, b->control, on_shutdown_late, b);
     if (start_zookeeper(b, error) != 0) {
         return 1;
@@ -475,6 +477,7 @@ static void end(struct broker *b, bool is_running)
     if (b->keeper != NULL && is_running && b->exit_code == 0) {
         b->exit_code = keeper_finish(b->keeper, epoch, image_position(b->image).index) ? 0 : 1;
     }
+    b->reach = reach_free(b->reach);
     b->ctl = ctl_link_free(b->ctl);
     b->acceptor = acceptor_free(b->acceptor);
     b->http = broker_http_free(b->http);

@@ -11,6 +11,7 @@ struct auth_secret;
 struct conf;
 struct zk;
 struct resolver;
+struct reach;
 struct registration;
 struct ctl_link;
 struct acceptor;
@@ -52,6 +53,7 @@ struct broker {
 
     struct acceptor *acceptor;
     struct registration *registration;
+    struct reach *reach;
     struct ctl_link *ctl;
     struct keeper *keeper;
     struct broker_http *http;

@@ -9,6 +9,7 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/ctl_link.h"
+#include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -95,6 +96,7 @@ static void ready(struct broker *b, struct http_request *r)
 
     add_check(checks, &told, "zookeeper", zk_trouble(b->zk));
     add_check(checks, &told, "controller", away);
+    add_check(checks, &told, "greeted", reach_trouble(b->reach));
     add_check(checks, broker_epoch(b) < 0 ? &all : &told, "registered",
             registration_trouble(b->registration));
     add_check(checks, &all, "unfenced", unfenced_trouble(b));

@@ -190,8 +190,8 @@ static void wrong_cluster_and_garbage_change_nothing(void)
     struct world *w = world_with_secret();
     struct reply r;
 
-    hello_with(w, dial(w), ROLE_CONTROLLER, (struct uuid){{9, 9}}, HUGE_EPOCH, (struct bytes){0},
-            &r);
+    hello_with(
+            w, dial(w), ROLE_CONTROLLER, (struct uuid){{9, 9}}, HUGE_EPOCH, (struct bytes){0}, &r);
     CHECK_EQ(r.error, ERRCODE_INCONSISTENT_CLUSTER_ID);
     reply_free(&r);
     hello_with(w, dial(w), ROLE_CONTROLLER, w->cluster_id, HUGE_EPOCH,
@@ -305,61 +305,130 @@ static void nodes_of_a_broker_are_its_digests(void)
     world_free(w);
 }
 
-static pid_t start_controller(struct world *w, int id, const char *digest, const char *log)
+static pid_t start_controller(
+        struct world *w, int id, uint16_t port, const char *more, const char *log)
 {
-    char program[512], set[5][512];
+    char program[512], set[3][512];
     const char *argv[12];
     int n = 0;
 
     (void)snprintf(program, sizeof(program), "%s/controller/weir-controller", test_build_root());
     (void)snprintf(set[0], sizeof(set[0]), "controller.id=%d", id);
     (void)snprintf(set[1], sizeof(set[1]), "zookeeper.connect=%s", w->connect);
-    (void)snprintf(set[2], sizeof(set[2]), "http.listen=127.0.0.1:%u", zkserver_free_port());
-    (void)snprintf(set[3], sizeof(set[3]), "zookeeper.digest.file=%s", digest);
+    (void)snprintf(set[2], sizeof(set[2]), "http.listen=127.0.0.1:%u", port);
     argv[n++] = program;
-    for (int i = 0; i < (digest[0] != '\0' ? 4 : 3); i++) {
+    for (int i = 0; i < 3; i++) {
         argv[n++] = "--set";
         argv[n++] = set[i];
     }
+    if (more != NULL) {
+        argv[n++] = "--set";
+        argv[n++] = more;
+    }
     argv[n] = NULL;
     return run_background(argv, NULL, log);
+}
+
+static bool answer_has(int port, const char *path, int status, const char *text)
+{
+    struct buf body = {0};
+    bool has = http_request(port, "GET", path, NULL, false, &body) == status &&
+               strstr(buf_str(&body), text) != NULL;
+
+    buf_deinit(&body);
+    return has;
 }
 
 /* [ZK-12] */
 static void controller_closes_what_stood_open_and_strangers_are_told(void)
 {
     struct world *w = world_new(false);
-    char first[600], second[600];
+    char first[600], second[600], own[600], foreign[600];
 
     (void)snprintf(first, sizeof(first), "%s/first.log", test_folder());
     (void)snprintf(second, sizeof(second), "%s/second.log", test_folder());
-    pid_t pid = start_controller(w, 1, "", first);
+    (void)snprintf(own, sizeof(own), "zookeeper.digest.file=%s", write_private("d", "weir:pw"));
+    (void)snprintf(
+            foreign, sizeof(foreign), "zookeeper.digest.file=%s", write_private("d2", "weir:no"));
+    pid_t pid = start_controller(w, 1, zkserver_free_port(), NULL, first);
     CHECK_WITHIN(ANSWER_MS, file_has(first, "event=controller_active"));
     CHECK_EQ(look_at(w, "/weir/epoch"), ZK_OK);
     CHECK_EQ(run_wait(pid, SIGTERM, 20000), 0);
-    pid = start_controller(w, 1, write_private("d", "weir:pw"), first);
+    pid = start_controller(w, 1, zkserver_free_port(), own, first);
     CHECK_WITHIN(ANSWER_MS, look_at(w, "/weir/epoch") == ZK_NO_AUTH);
-    CHECK_EQ(look_at(w, "/weir/id"), ZK_NO_AUTH);
+    CHECK_WITHIN(ANSWER_MS, look_at(w, "/weir/id") == ZK_NO_AUTH);
     CHECK_WITHIN(ANSWER_MS, look_at(w, "/weir/controller") == ZK_NO_AUTH);
-    pid_t stranger = start_controller(w, 2, write_private("d2", "weir:other"), second);
+    pid_t stranger = start_controller(w, 2, zkserver_free_port(), foreign, second);
     CHECK_WITHIN(ANSWER_MS, file_has(second, "set zookeeper.digest.file"));
     CHECK(!file_has(second, "event=election_won"));
+    start_broker_as(w, BROKER_ID, w->log, foreign);
+    CHECK_WITHIN(ANSWER_MS, answer_has(w->http_port, "/readyz", 503, "set zookeeper.digest.file"));
+    CHECK(file_has(w->log, "set zookeeper.digest.file"));
+    CHECK_EQ(stop_broker(w, SIGTERM), 0);
     CHECK_EQ(run_wait(stranger, SIGTERM, 20000), 0);
     CHECK_EQ(run_wait(pid, SIGTERM, 20000), 0);
     world_free(w);
 }
 
-/* --- The whole ----------------------------------------------------------------------------------- */
+/* --- Reached by nobody --------------------------------------------------------------------------- */
 
-static bool broker_shows(const char *text)
+/* [TRU-4] The controller's side of a broker that demands what it cannot give. */
+static void controller_without_secret_says_which_broker_demands_one(void)
 {
-    struct buf body = {0};
-    int status = http_request(controller_port(1), "GET", "/v1/brokers/1", NULL, false, &body);
-    bool has = status == 200 && strstr(buf_str(&body), text) != NULL;
+    struct world *w = world_new(false);
+    uint16_t port = zkserver_free_port();
+    char log[600], more[600];
 
-    buf_deinit(&body);
-    return has;
+    (void)snprintf(log, sizeof(log), "%s/without.log", test_folder());
+    (void)snprintf(
+            more, sizeof(more), "weir.cluster.secret.file=%s", write_private("secret", right));
+    pid_t pid = start_controller(w, 1, port, NULL, log);
+    start_broker_as(w, BROKER_ID, w->log, more);
+    CHECK_WITHIN(ANSWER_MS, answer_has(port, "/v1/brokers", 200, "demands proof"));
+    CHECK(file_has(log, "set weir.cluster.secret.file"));
+    CHECK_EQ(stop_broker(w, SIGTERM), 0);
+    CHECK_EQ(run_wait(pid, SIGTERM, 20000), 0);
+    world_free(w);
 }
+
+/* [TRU-6] */
+static void broker_that_nobody_greets_says_what_to_check(void)
+{
+    struct world *w = world_new(true);
+    char address[64];
+
+    (void)snprintf(address, sizeof(address), "weir://127.0.0.1:%u", w->port);
+    start_broker(w);
+    CHECK_WITHIN(ANSWER_MS, file_has(w->log, "event=registered"));
+    CHECK(answer_has(w->http_port, "/readyz", 503, "\"name\":\"greeted\",\"ok\":true"));
+    CHECK_WITHIN(30000, (pause_loop(w, 50), file_has(w->log, "event=controller_missing")));
+    CHECK(file_has(w->log, address));
+    CHECK(answer_has(w->http_port, "/readyz", 503, "no controller has said a valid Hello"));
+    CHECK(answer_has(w->http_port, "/readyz", 503, address));
+    CHECK(!file_has(w->log, "event=advertised_address_local")); /* ZooKeeper is here too */
+    connect_controller(w);
+    CHECK_WITHIN(ANSWER_MS,
+            answer_has(w->http_port, "/readyz", 503, "\"name\":\"greeted\",\"ok\":true"));
+    world_free(w);
+}
+
+/* [TRU-5] A multicast address is nobody's own, and no connection to it leaves the machine. */
+static void address_of_this_machine_only_is_warned_of_when_zookeeper_is_elsewhere(void)
+{
+    struct world *w = world_new(true);
+    char more[400], address[64];
+
+    (void)snprintf(more, sizeof(more), "zookeeper.connect=224.0.0.1:2181,%s", w->connect);
+    (void)snprintf(address, sizeof(address), "weir://127.0.0.1:%u", w->port);
+    start_broker_as(w, BROKER_ID, w->log, more);
+    CHECK_WITHIN(ANSWER_MS, file_has(w->log, "event=advertised_address_local"));
+    CHECK(file_has(w->log, address));
+    CHECK(file_has(w->log, "zookeeper=224.0.0.1"));
+    CHECK_EQ(stop_broker(w, SIGTERM), 0);
+    world_free(w);
+}
+
+/* --- The whole ----------------------------------------------------------------------------------- */
 
 /* [TRU-4] */
 static void broker_with_another_secret_is_shown_with_the_reason(void)
@@ -370,24 +439,32 @@ static void broker_with_another_secret_is_shown_with_the_reason(void)
 
     cluster_up_small();
     char *path = node_path("broker-1", "../secret");
+    char *digest = node_path("broker-1", "../digest");
     char *config = node_path("broker-1", "broker.conf");
     char *set = mem_format("weir.cluster.secret.file=%s", write_private("other", wrong));
     CHECK_EQ(stat(path, &st), 0);
+    CHECK_EQ(st.st_mode & 0777, 0600);
+    CHECK_EQ(stat(digest, &st), 0);
     CHECK_EQ(st.st_mode & 0777, 0600);
     node_kill("broker-1");
     (void)snprintf(program, sizeof(program), "%s/broker/weir-broker", test_build_root());
     (void)snprintf(conf, sizeof(conf), "%s/other.log", test_folder());
     const char *argv[] = {program, "--config", config, "--set", set, NULL};
     pid_t pid = run_background(argv, NULL, conf);
-    CHECK_WITHIN(20000, broker_shows("it does not prove the cluster's secret"));
+    CHECK_WITHIN(20000, answer_has(controller_port(1), "/v1/brokers/1", 200,
+                                "it does not prove the cluster's secret"));
     WEIR(&status, "status");
     CHECK_EQ(status.code, 10);
+    CHECK(strstr(buf_str(&status.out), "it does not prove the cluster's secret") != NULL);
+    run_result_deinit(&status);
+    WEIR(&status, "broker", "list");
     CHECK(strstr(buf_str(&status.out), "it does not prove the cluster's secret") != NULL);
     run_result_deinit(&status);
     CHECK_EQ(run_wait(pid, SIGTERM, 20000), 0);
     node_start("broker-1");
     node_wait_ready("broker-1");
     mem_free(path);
+    mem_free(digest);
     mem_free(config);
     mem_free(set);
     cluster_down();
@@ -401,6 +478,9 @@ static const struct check_case cases[] = {
         CASE(beyond_this_machine_no_start_without_a_secret),
         CASE(nodes_of_a_broker_are_its_digests),
         CASE(controller_closes_what_stood_open_and_strangers_are_told),
+        CASE(controller_without_secret_says_which_broker_demands_one),
+        CASE(broker_that_nobody_greets_says_what_to_check),
+        CASE(address_of_this_machine_only_is_warned_of_when_zookeeper_is_elsewhere),
         CASE(broker_with_another_secret_is_shown_with_the_reason),
         CASE(stop_zookeeper),
 };
