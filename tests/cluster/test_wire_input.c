@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a broker does with bytes that no decent client sends: frames, Hellos and Produce requests. After each case the
  * same process still serves. */
+#include "tests/cluster/proven_hello.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/raw.h"
@@ -322,11 +323,11 @@ static void a_controller_of_a_past_epoch_is_refused(void)
     node_start("controller-1"); /* its epoch is 2 or more now */
     node_wait_ready("controller-1");
     (void)WEIR_OK("topic", "create", "of-the-new-epoch", "-p", "1");
-    check_hello_is_refused(&m, ERRCODE_NOT_CONTROLLER);
+    check_proven_hello_is_refused(m, ERRCODE_NOT_CONTROLLER);
     m.ctl_epoch = 0;
-    check_hello_is_refused(&m, ERRCODE_NOT_CONTROLLER);
+    check_proven_hello_is_refused(m, ERRCODE_NOT_CONTROLLER);
     m.role = ROLE_REPLICA;
-    check_hello_is_refused(&m, ERRCODE_UNSUPPORTED_VERSION);
+    check_proven_hello_is_refused(m, ERRCODE_UNSUPPORTED_VERSION);
     (void)WEIR_OK("topic", "create", "afterwards", "-p", "1"); /* The right one is still heard. */
     still_serves();
 }
