@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is the active controller: killed, stopped, handed over, and what is no reason to change. Numbers in brackets are
  * rules of docs/design/20-zookeeper.md. Times are bounded generously; tests/bench/takeover measures them. */
+#include "common/auth/auth.h"
 #include "common/base/mem.h"
 #include "common/net/http.h"
 #include "common/wire/messages.h"
@@ -432,9 +433,12 @@ static void play_candidate(int32_t id)
     struct zk_options options = {.session_timeout_ms = 20000, .on_session = on_session};
     struct msg_candidate m = {.controller_id = id, .version = "played", .feature_level = 1};
     char error[256], path[64], url[64], connect[64];
+    char *digest_path = node_path("controller-1", "../digest"), *digest = NULL;
     struct buf value = {0};
 
     (void)snprintf(connect, sizeof(connect), "127.0.0.1:%d", zookeeper_port(1));
+    CHECK_EQ(auth_digest_load(digest_path, &digest, error, sizeof(error)), 0);
+    options.digest = digest;
     played.loop = loop_new("played");
     played.resolver = resolver_new();
     CHECK_EQ(http_server_new(
@@ -452,6 +456,8 @@ static void play_candidate(int32_t id)
             NULL);
     CHECK(loop_until(played.loop, 10000, is_created, NULL));
     buf_deinit(&value);
+    mem_free(digest_path);
+    mem_free(digest);
 }
 
 static void play_end(void)

@@ -120,6 +120,19 @@ static char *log_path(const char *name)
     return mem_format("%s/%s.log", test_folder(), name);
 }
 
+/* What all daemons prove: the brokers listen beyond their machine. */
+static void write_secret(void)
+{
+    char *path = mem_format("%s/secret", test_folder());
+    FILE *f = fopen(path, "we");
+
+    CHECK(f != NULL);
+    CHECK_EQ(fchmod(fileno(f), 0600), 0);
+    CHECK(fputs("the secret of five namespaces\n", f) >= 0);
+    CHECK_EQ(fclose(f), 0);
+    mem_free(path);
+}
+
 /* `holder` 0 = here. */
 static pid_t start(pid_t holder, const char *program, const char *name, const char *conf)
 {
@@ -132,8 +145,9 @@ static pid_t start(pid_t holder, const char *program, const char *name, const ch
     (void)snprintf(target, sizeof(target), "%d", (int)(holder != 0 ? holder : getpid()));
     CHECK(f != NULL);
     CHECK(fprintf(f,
-                  "%szookeeper.connect = " H_ADDRESS ":%u\nzookeeper.session.timeout.ms = 6000\n",
-                  conf, (unsigned)zkserver_port(t.server, 0)) > 0);
+                  "%szookeeper.connect = " H_ADDRESS ":%u\nzookeeper.session.timeout.ms = 6000\n"
+                  "weir.cluster.secret.file = %s/secret\n",
+                  conf, (unsigned)zkserver_port(t.server, 0), test_folder()) > 0);
     CHECK_EQ(fclose(f), 0);
     pid_t pid = run_background((const char *const[]){"nsenter", "-t", target, "-n", "--", path,
                                        "--config", file, NULL},
@@ -306,6 +320,7 @@ static void begin(void)
     connect_namespace(t.b, 2);
     zkserver_listen_everywhere();
     t.server = zkserver_new(1, 0);
+    write_secret();
     start_controller(1, t.a, A_ADDRESS);
     CHECK_WITHIN(SETTLE_MS, acts(1));
     start_controller(2, 0, H_ADDRESS);
