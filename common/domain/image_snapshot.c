@@ -146,25 +146,53 @@ static void emit_topic(struct writer *w, const struct image_topic *t)
 
     configs.config_set.topic_id = t->id;
     emit_configs(w, &t->configs, n_given, &configs);
-    for (int32_t p = 0; p < t->n_partitions; p++) {
+}
+
+/* One step of the topic that the cursor stands at: itself, or one of its partitions. */
+static void emit_topic_step(struct writer *w, const struct image *image, struct image_cursor *at)
+{
+    const struct image_topic *t = image->topics.items[at->topic];
+
+    if (at->step == 0) {
+        emit_topic(w, t);
+    } else {
         struct meta_record state = record_of(META_PARTITION_STATE);
-        state.partition = t->partitions[p];
+        state.partition = t->partitions[at->step - 1];
         w->emit(w->ctx, &state);
     }
+    if (at->step++ == t->n_partitions) {
+        at->topic++;
+        at->step = 0;
+    }
+}
+
+bool image_snapshot_part(const struct image *image,
+        struct image_cursor *at,
+        size_t n_steps,
+        void (*emit)(void *ctx, const struct meta_record *record),
+        void *ctx)
+{
+    struct writer w = {.emit = emit, .ctx = ctx};
+
+    if (!at->is_begun) {
+        at->is_begun = true;
+        emit_head(&w, image);
+    }
+    for (; n_steps > 0 && at->broker < image->brokers.n; n_steps--) {
+        emit_broker(&w, image->brokers.items[at->broker++]);
+    }
+    for (; n_steps > 0 && at->topic < image->topics.n; n_steps--) {
+        emit_topic_step(&w, image, at);
+    }
+    array_deinit(&w.pairs);
+    return at->broker < image->brokers.n || at->topic < image->topics.n;
 }
 
 void image_snapshot(const struct image *image,
         void (*emit)(void *ctx, const struct meta_record *record),
         void *ctx)
 {
-    struct writer w = {.emit = emit, .ctx = ctx};
+    struct image_cursor at = {0};
 
-    emit_head(&w, image);
-    for (size_t i = 0; i < image->brokers.n; i++) {
-        emit_broker(&w, image->brokers.items[i]);
-    }
-    for (size_t i = 0; i < image->topics.n; i++) {
-        emit_topic(&w, image->topics.items[i]);
-    }
-    array_deinit(&w.pairs);
+    must(!image_snapshot_part(image, &at, SIZE_MAX, emit, ctx));
 }

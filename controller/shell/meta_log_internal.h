@@ -5,11 +5,11 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/wire/messages.h"
+#include "common/wire/snapshot.h"
 #include "common/zk/zk_paths.h"
 #include "controller/shell/batch_cut.h"
 #include "controller/shell/link_gains.h"
 #include "controller/shell/meta_log.h"
-#include "controller/shell/snapshot.h"
 
 #include <sys/queue.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "common/wire/snapshot.h"
 #include "controller/shell/batch_ring.h"
-#include "controller/shell/snapshot.h"
 
 /* Snapshots on their way to brokers, each built once and shared by everybody who needs one at
  * that time.

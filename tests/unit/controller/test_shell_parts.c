@@ -2,9 +2,9 @@
 /* The parts of the controller's shell that touch neither ZooKeeper nor a socket. */
 #include "common/base/crc.h"
 #include "common/base/mem.h"
+#include "common/wire/snapshot.h"
 #include "controller/shell/batch_ring.h"
 #include "controller/shell/event_queue.h"
-#include "controller/shell/snapshot.h"
 #include "tests/lib/check.h"
 
 #include <stdio.h>

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/shell/snapshot.h"
+#include "common/wire/snapshot.h"
 
 #include "common/base/crc.h"
 #include "common/base/must.h"
 #include "common/wire/messages.h"
 
-/* [ZK-34] A chunk is closed at this size, and one more record is at most META_RECORD_MAX: 256 KiB together. */
+/* [ZK-34] A chunk is closed at this size, and one more record is at most META_RECORD_MAX. */
 enum {
     CHUNK_SIZE = 192 * 1024
 };
 
-_Static_assert((int)CHUNK_SIZE + (int)META_RECORD_MAX <= 256 * 1024, "a chunk has at most 256 KiB");
+_Static_assert((int)CHUNK_SIZE + (int)META_RECORD_MAX <= (int)SNAPSHOT_CHUNK_MAX,
+        "a chunk has at most 256 KiB");
 
 static void add_record(void *ctx, const struct meta_record *record)
 {
@@ -24,15 +25,29 @@ static void add_record(void *ctx, const struct meta_record *record)
     wire_append_record(record, chunk);
 }
 
-void snapshot_build(const struct image *image, struct snapshot *ret)
+void snapshot_begin(const struct image *image, struct snapshot *ret)
 {
     *ret = (struct snapshot){.at = image_position(image)};
     (void)array_push(&ret->chunks);
-    image_snapshot(image, add_record, ret);
-    ARRAY_FOREACH (chunk, &ret->chunks) {
-        ret->bytes += chunk->size;
-        ret->crc = crc64(ret->crc, chunk->data, chunk->size);
+}
+
+bool snapshot_step(const struct image *image, struct snapshot *s, size_t n_steps)
+{
+    if (image_snapshot_part(image, &s->next, n_steps, add_record, s)) {
+        return false;
     }
+    s->bytes = s->crc = 0;
+    ARRAY_FOREACH (chunk, &s->chunks) {
+        s->bytes += chunk->size;
+        s->crc = crc64(s->crc, chunk->data, chunk->size);
+    }
+    return true;
+}
+
+void snapshot_build(const struct image *image, struct snapshot *ret)
+{
+    snapshot_begin(image, ret);
+    must(snapshot_step(image, ret, SIZE_MAX));
 }
 
 void snapshot_deinit(struct snapshot *s)
