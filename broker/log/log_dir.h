@@ -18,6 +18,8 @@
  *   partitions.catalog    the partitions that belong here, with the metadata index as of which
  *   recovery.ckpt         recovery point per partition: below it everything is synced
  *   hw.ckpt               high watermark and log start per partition
+ *   meta.image            the metadata that the broker had applied, in the first good directory;
+ *                         meta.image.former when it was once told less (written by the shell)
  *   <topic>-<p>/          a partition's log; partition.metadata inside holds the topic id
  *   .trash/<topic_id>-<p> deleted logs until they are purged
  *

@@ -12,6 +12,7 @@
 #include "broker/shell/broker_http.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
+#include "broker/shell/keeper_image.h"
 #include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
 #include "common/auth/auth.h"
@@ -97,6 +98,20 @@ static void on_registration_changed(void *ctx, int64_t epoch)
     ctl_link_registration_changed(b->ctl);
 }
 
+/* [RBD-9] */
+static bool is_former_epoch(void *ctx, int64_t epoch)
+{
+    const struct broker *b = ctx;
+    const struct image_broker *me = image_broker(b->image, b->id);
+
+    for (size_t i = 0; i < b->dirs.n; i++) {
+        if (log_dir_prev_epoch(b->dirs.items[i]) == epoch) {
+            return true;
+        }
+    }
+    return (me != NULL && me->epoch == epoch) || keeper_image_knows_epoch(b->image_file, epoch);
+}
+
 static void on_foreign(void *ctx, const char *sentence)
 {
     struct broker *b = ctx;
@@ -126,6 +141,7 @@ static void make_registration(struct broker *b, struct self *self)
 {
     const struct file_io *io = log_dir_io(b->dirs.items[0]);
     struct registration_options o = {.fill_nonce = fill_nonce,
+            .is_former_epoch = is_former_epoch,
             .on_changed = on_registration_changed,
             .on_foreign = on_foreign,
             .ctx = b};
@@ -449,6 +465,7 @@ static int start(struct broker *b, struct self *self, char *error)
     partitions_recover(&b->partitions, (size_t)conf_i64(b->conf, "num.io.threads"));
     b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
     b->keeper = keeper_new(b);
+    b->image_file = keeper_image_new(b);
     b->ctl = ctl_link_new(b);
     make_registration(b, self);
     b->reach = reach_new(b);
@@ -476,6 +493,7 @@ static void end(struct broker *b, bool is_running)
     b->pool = io_pool_free(b->pool);
     if (b->keeper != NULL && is_running && b->exit_code == 0) {
         b->exit_code = keeper_finish(b->keeper, epoch, image_position(b->image).index) ? 0 : 1;
+        keeper_image_finish(b->image_file);
     }
     b->reach = reach_free(b->reach);
     b->ctl = ctl_link_free(b->ctl);
@@ -488,6 +506,7 @@ static void end(struct broker *b, bool is_running)
     b->registration = registration_free(b->registration);
     b->resolver = b->resolver != NULL ? resolver_free(b->resolver) : NULL;
     b->keeper = keeper_free(b->keeper);
+    b->image_file = keeper_image_free(b->image_file);
     b->control = b->control != NULL ? loop_free(b->control) : NULL;
     if (b->data.items != NULL) {
         data_loops_deinit(&b->data);

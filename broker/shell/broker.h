@@ -16,6 +16,7 @@ struct registration;
 struct ctl_link;
 struct acceptor;
 struct keeper;
+struct keeper_image;
 struct broker_http;
 struct broker_configs;
 
@@ -56,6 +57,7 @@ struct broker {
     struct reach *reach;
     struct ctl_link *ctl;
     struct keeper *keeper;
+    struct keeper_image *image_file;
     struct broker_http *http;
     struct broker_configs *configs;
 

@@ -7,6 +7,7 @@
 #include "broker/shell/broker_configs.h"
 #include "broker/shell/errcode_map.h"
 #include "broker/shell/keeper.h"
+#include "broker/shell/keeper_image.h"
 #include "broker/shell/push.h"
 #include "broker/shell/registration.h"
 #include "broker/shell/roles.h"
@@ -418,6 +419,7 @@ void ctl_link_adopt(struct ctl_link *l, struct rpc_conn *c, const struct msg_hel
     push_forget_snapshot(&l->push);
     l->c = c;
     l->max_ctl_epoch = m->ctl_epoch;
+    keeper_image_heard(l->b->image_file, m->ctl_epoch);
     l->controller_id = m->controller_id;
     rpc_conn_set_owner(c, &link_callbacks, l);
     renew_lease(l, 0);

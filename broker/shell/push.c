@@ -6,6 +6,7 @@
 #include "broker/shell/broker.h"
 #include "broker/shell/broker_configs.h"
 #include "broker/shell/keeper.h"
+#include "broker/shell/keeper_image.h"
 #include "broker/shell/roles.h"
 #include "common/base/must.h"
 #include "common/obs/log.h"
@@ -50,6 +51,21 @@ static void stop_applying(struct push *p, uint64_t index, const char *why)
             KV_U64("applied_index", image_position(p->b->image).index), KV_STR("reason", why));
 }
 
+static void stop_regressed(struct push *p, uint64_t index, const char *why)
+{
+    p->is_regressed = true;
+    stop_applying(p, index, why);
+}
+
+/* [RBD-10] A batch whose chain checksum continues ours comes from a history that holds all that was applied here: what
+ * was missing is back (`weir meta rebuild`). A snapshot would prove nothing, whatever its index is. */
+static void forgive(struct push *p, uint64_t index)
+{
+    log_info("push", "metadata_continues", KV_U64("index", index), KV_STR("former", p->trouble));
+    p->trouble[0] = '\0';
+    p->is_regressed = false;
+}
+
 /* [ZK-44] What is newer, what is unknown and what is damaged are three things. */
 static const char *apply_failure(
         const struct image *image, int r, char level[LEVEL_TEXT_SIZE])
@@ -71,7 +87,7 @@ bool push_check_committed(struct push *p, uint64_t committed_index)
     if (p->trouble[0] != '\0' || at.index <= committed_index) {
         return false;
     }
-    stop_applying(p, committed_index,
+    stop_regressed(p, committed_index,
             "the controller's metadata ends before what this broker has applied: ZooKeeper was put "
             "back to an "
             "older state, or this is another cluster");
@@ -113,6 +129,7 @@ static enum push_result apply_batch(struct push *p, const struct msg_pushed_batc
     struct msg_batch batch;
     struct arena arena;
     enum push_result ret = PUSH_NEED;
+    bool is_forgiven = false;
     uint64_t last_seq;
 
     if (pushed->index <= at.index) {
@@ -129,6 +146,10 @@ static enum push_result apply_batch(struct push *p, const struct msg_pushed_batc
         arena_deinit(&arena);
         return PUSH_NEED;
     }
+    if (p->is_regressed) {
+        forgive(p, pushed->index);
+        is_forgiven = true;
+    }
     if (wire_decode_record_list(batch.payload, &arena, &list) != 0) {
         stop_applying(p, pushed->index, "its records do not decode");
     } else if (apply_records(p, p->b->image, pushed->index, &list, true)) {
@@ -136,7 +157,12 @@ static enum push_result apply_batch(struct push *p, const struct msg_pushed_batc
         image_set_position(p->b->image,
                 (struct image_position){
                         .index = batch.index, .crc = batch.crc64, .last_seq = last_seq});
-        roles_after_records(p->b, &list);
+        keeper_image_applied(p->b->image_file, batch.index, pushed->batch);
+        if (is_forgiven) {
+            roles_all(p->b);
+        } else {
+            roles_after_records(p->b, &list);
+        }
         broker_configs_look_at(p->b->configs, &list);
         broker_configs_refresh(p->b->configs);
         ret = PUSH_DONE;
@@ -151,7 +177,7 @@ static enum push_result finish_snapshot(struct push *p, const struct msg_push_re
 
     if (m->snapshot.index < at.index ||
             (m->snapshot.index == at.index && m->snapshot.log_crc64 != at.crc && at.index != 0)) {
-        stop_applying(p, m->snapshot.index,
+        stop_regressed(p, m->snapshot.index,
                 "a snapshot of an older or another history: ZooKeeper was put back to an older "
                 "state, or this is "
                 "another cluster");
@@ -167,6 +193,7 @@ static enum push_result finish_snapshot(struct push *p, const struct msg_push_re
     log_info("push", "snapshot_applied", KV_U64("index", m->snapshot.index),
             KV_U64("topics", image_n_topics(p->b->image)),
             KV_U64("partitions", image_n_partitions(p->b->image)));
+    keeper_image_applied(p->b->image_file, m->snapshot.index, (struct bytes){0});
     roles_all(p->b);
     broker_configs_refresh(p->b->configs);
     keeper_catalog_changed(p->b->keeper);
@@ -208,7 +235,7 @@ static enum push_result apply_chunk(struct push *p, const struct msg_push_reques
 
 enum push_result push_apply(struct push *p, const struct msg_push_request *m)
 {
-    if (p->trouble[0] != '\0') {
+    if (p->trouble[0] != '\0' && (!p->is_regressed || m->has_snapshot)) {
         return PUSH_NEED;
     }
     if (m->has_snapshot) {

@@ -13,6 +13,7 @@ struct push {
     uint64_t incoming_index;
     uint32_t next_chunk;
     char trouble[256];
+    bool is_regressed; /* the trouble is metadata that went back, so the right metadata ends it */
 };
 
 enum push_result {
@@ -28,5 +29,6 @@ enum push_result push_apply(struct push *p, const struct msg_push_request *m);
 bool push_check_committed(struct push *p, uint64_t committed_index);
 /* The connection is another one: a snapshot half received is dropped. */
 void push_forget_snapshot(struct push *p);
-/* Why nothing is applied any more; "" = nothing is wrong. */
+/* Why nothing is applied any more; "" = nothing is wrong. [RBD-10] Metadata that went back is over with the first batch
+ * that continues what was applied here; everything else with a restart. */
 const char *push_trouble(const struct push *p);

@@ -152,8 +152,7 @@ static void on_replaced(void *ctx, enum zk_rc rc, int failed)
     }
 }
 
-/* [BRK-3] The folder's lock is mine, so its former holder is dead: its node may go before its session ends. */
-static void replace(struct registration *r, int32_t version)
+static void replace(struct registration *r, int32_t version, const char *why)
 {
     CLEANUP(buf_deinit) struct buf buf = {0};
     struct zk_op ops[2] = {
@@ -162,7 +161,7 @@ static void replace(struct registration *r, int32_t version)
     };
 
     r->state = REG_REPLACING;
-    log_info("registration", "predecessor_replaced", KV_STR("path", r->path));
+    log_info("registration", "node_replaced", KV_STR("path", r->path), KV_STR("reason", why));
     zk_multi(r->zk, ops, 2, on_replaced, call_new(r));
 }
 
@@ -182,6 +181,18 @@ static void foreign(struct registration *r, const struct msg_broker_reg *theirs)
     r->o.on_foreign(r->o.ctx, sentence);
 }
 
+/* [RBD-9] A ZooKeeper that lost its data counts anew and may give a number that the image of the cluster still has for an
+ * earlier incarnation: the controller would take this one for that. The next number is another one. */
+static void on_own(struct registration *r, const struct zk_stat *stat)
+{
+    if (stat->czxid == r->epoch || stat->czxid == r->o.reg.prev_epoch ||
+            r->o.is_former_epoch(r->o.ctx, stat->czxid)) {
+        replace(r, stat->version, "an earlier incarnation of this broker had the same epoch");
+        return;
+    }
+    registered(r, stat->czxid);
+}
+
 static void on_read(void *ctx, enum zk_rc rc, struct bytes data, const struct zk_stat *stat)
 {
     struct registration *r = call_end(ctx);
@@ -199,15 +210,15 @@ static void on_read(void *ctx, enum zk_rc rc, struct bytes data, const struct zk
     }
     if (stat->ephemeral_owner ==
             zk_session_id(r->zk)) { /* [BRK-2] also after an ambiguous create */
-        registered(r, stat->czxid);
+        on_own(r, stat);
         return;
     }
     arena_init(&arena, wire_arena_ceiling(data.size));
     if (wire_decode_broker_reg(data, &arena, &theirs) != 0) {
         theirs = (struct msg_broker_reg){0};
     }
-    if (is_predecessor(r, &theirs)) {
-        replace(r, stat->version);
+    if (is_predecessor(r, &theirs)) { /* [BRK-3] I hold the folder's lock, so its owner is dead. */
+        replace(r, stat->version, "a former run of this broker left it; it goes before its session ends");
     } else if (may_be_nameless_predecessor(r)) {
         wait_and_retry(r, "another broker is registered under this id; if it was this one before "
                           "it had an identity, "

@@ -15,6 +15,7 @@ struct zk;
  *   NO SESSION ──► CREATING ──OK──► READING ──mine──► REGISTERED
  *        ▲            │ EXISTS          ▲                 │
  *        │            └──► READING ─────┤ my session's: mine
+ *        │                              ├ mine, but its epoch was an earlier incarnation's → REPLACING → READING
  *        │                              ├ one of my folders': a dead predecessor → REPLACING → READING
  *        │                              └ anything else: another machine has my id → the process ends
  *        └──────────────────────────── session lost ──────┘
@@ -32,6 +33,8 @@ struct registration_options {
     struct msg_broker_reg
             reg; /* pointers live as long as the registration; nonce is made anew each time */
     void (*fill_nonce)(void *ctx, struct uuid *ret);
+    /* Whether an earlier incarnation had that epoch, as far as anything here remembers. */
+    bool (*is_former_epoch)(void *ctx, int64_t epoch);
     /* Registered: a new incarnation. */
     void (*on_changed)(void *ctx, int64_t epoch);
     /* Another machine uses this id; the sentence is for the person who started this broker. */
