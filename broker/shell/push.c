@@ -122,6 +122,26 @@ static bool apply_records(struct push *p,
     return true;
 }
 
+/* [BRK-13] A batch that we have, again: of another history when its checksum is another one. */
+static enum push_result compare_own(struct push *p, const struct msg_pushed_batch *pushed)
+{
+    struct image_position at = image_position(p->b->image);
+    struct msg_batch batch = {0};
+    struct arena arena;
+
+    arena_init(&arena, wire_arena_ceiling(pushed->batch.size));
+    bool is_other = wire_decode_batch(pushed->batch, &arena, &batch) == 0 &&
+                    batch.index == at.index && msg_batch_crc(&batch) == batch.crc64 &&
+                    batch.crc64 != at.crc;
+    arena_deinit(&arena);
+    if (is_other && p->trouble[0] == '\0') {
+        stop_regressed(p, pushed->index,
+                "it is another one than this broker has applied at that index: ZooKeeper was put "
+                "back to an older state and went on from there, or this is another cluster");
+    }
+    return is_other ? PUSH_NEED : PUSH_DONE;
+}
+
 static enum push_result apply_batch(struct push *p, const struct msg_pushed_batch *pushed)
 {
     struct image_position at = image_position(p->b->image);
@@ -132,7 +152,10 @@ static enum push_result apply_batch(struct push *p, const struct msg_pushed_batc
     bool is_forgiven = false;
     uint64_t last_seq;
 
-    if (pushed->index <= at.index) {
+    if (pushed->index == at.index) {
+        return compare_own(p, pushed);
+    }
+    if (pushed->index < at.index) {
         return PUSH_DONE; /* a duplicate: committed entries never change */
     }
     if (pushed->index != at.index + 1) {

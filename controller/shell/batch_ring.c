@@ -93,3 +93,11 @@ bool batch_ring_follows(const struct batch_ring *r, uint64_t index, uint64_t crc
 
     return next != NULL ? next->prev_crc == crc : own != NULL && own->crc == crc;
 }
+
+bool batch_ring_contradicts(const struct batch_ring *r, uint64_t index, uint64_t crc)
+{
+    const struct ring_batch *next = batch_ring_get(r, index + 1);
+    const struct ring_batch *own = batch_ring_get(r, index);
+
+    return (next != NULL && next->prev_crc != crc) || (own != NULL && own->crc != crc);
+}

@@ -25,3 +25,5 @@ const struct ring_batch *batch_ring_get(const struct batch_ring *r, uint64_t ind
 /* Whether a broker that stands at `index` with chain checksum `crc` can go on from the ring: its next batch is here and
  * follows from that checksum, or there is none to send because `index` is the newest and the checksum is its own. */
 bool batch_ring_follows(const struct batch_ring *r, uint64_t index, uint64_t crc);
+/* Whether the chain here had another checksum at `index`; false also when the ring does not go back so far. */
+bool batch_ring_contradicts(const struct batch_ring *r, uint64_t index, uint64_t crc);

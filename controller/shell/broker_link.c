@@ -94,6 +94,7 @@ static void on_beat_answer(void *ctx, struct rpc_reply *reply)
         link_redial(l, LINK_REDIAL, reply->detail);
     } else {
         take_heartbeat(l, reply);
+        link_push(l); /* what waited for the beat */
     }
 }
 

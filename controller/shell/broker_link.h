@@ -45,6 +45,7 @@ struct broker_link {
 
     uint64_t applied_index, applied_crc;
     bool push_under_way, wants_snapshot;
+    bool is_proved; /* the broker was shown that the log holds another history than it has applied */
     unsigned n_needs; /* pushes in a row that the broker could not use */
     const struct snapshot *snapshot; /* being pushed, of the set's pool; NULL = none */
     size_t next_chunk;

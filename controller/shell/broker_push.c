@@ -28,6 +28,7 @@ void link_push_reset(struct broker_link *l)
     snapshot_end(l);
     l->push_under_way = false;
     l->wants_snapshot = false;
+    l->is_proved = false;
     l->n_needs = 0;
 }
 
@@ -73,12 +74,40 @@ static void push_batches(struct broker_link *l)
     send_push(l, &m);
 }
 
-/* [ZK-43] The broker knows more than the log, or something else at the same index: ZooKeeper lost data, or this is
- * another cluster's broker. It fences itself; nothing is pushed that would make it forget. */
+/* What cannot be pushed without making the broker forget what it knows. It hears of it by a beat, when the log ends before
+ * that, or else by the batch that stands where it is: another one than it has applied. */
+static void push_proof_or_leave(struct broker_link *l, struct image_position at)
+{
+    const struct ring_batch *own = batch_ring_get(meta_log_ring(l->set->options.log), l->applied_index);
+    struct msg_pushed_batch batch;
+    struct msg_push_request m = {.ctl_epoch = l->set->ctl_epoch, .batches = &batch, .n_batches = 1};
+
+    if (l->beat_under_way) {
+        return; /* its answer comes back here */
+    }
+    if (own != NULL && !l->is_proved) {
+        l->is_proved = true;
+        m.prev_crc64 = own->prev_crc;
+        batch = (struct msg_pushed_batch){.index = own->index, .batch = own->bytes};
+        send_push(l, &m);
+        return;
+    }
+    log_error("broker_link", "metadata_regressed", KV_I64("broker", l->id),
+            KV_U64("broker_index", l->applied_index), KV_U64("committed_index", at.index));
+    link_redial(l, WTIME_S(5),
+            "it has applied metadata that the log does not hold: was ZooKeeper restored from an "
+            "old copy?");
+}
+
+/* [ZK-43] The broker knows more than the log, or something else at the same index, also when the log has grown past it
+ * since: ZooKeeper lost data, or this is another cluster's broker. It fences itself; nothing is pushed that would make
+ * it forget. */
 static bool is_ahead(const struct broker_link *l, struct image_position at)
 {
     return l->applied_index > at.index ||
-           (l->applied_index == at.index && l->applied_crc != at.crc && at.index > 0);
+           (l->applied_index == at.index && l->applied_crc != at.crc && at.index > 0) ||
+           batch_ring_contradicts(
+                   meta_log_ring(l->set->options.log), l->applied_index, l->applied_crc);
 }
 
 void link_push(struct broker_link *l)
@@ -93,11 +122,7 @@ void link_push(struct broker_link *l)
         return;
     }
     if (is_ahead(l, at)) {
-        log_error("broker_link", "metadata_regressed", KV_I64("broker", l->id),
-                KV_U64("broker_index", l->applied_index), KV_U64("committed_index", at.index));
-        link_redial(l, WTIME_S(5),
-                "it has applied metadata that the log does not hold: was ZooKeeper restored from "
-                "an old copy?");
+        push_proof_or_leave(l, at);
         return;
     }
     if (l->applied_index == at.index) {
@@ -142,6 +167,10 @@ static void on_pushed(void *ctx, struct rpc_reply *reply)
 
     l->push_under_way = false;
     if (l->conn == NULL || reply->error == ERRCODE_NETWORK_EXCEPTION) {
+        return;
+    }
+    if (l->is_proved) {
+        link_push(l);
         return;
     }
     if (reply->error != ERRCODE_NONE) {

@@ -189,6 +189,39 @@ static void only_a_batch_that_continues_ends_a_regression(void) /* [RBD-10] */
     world_free(w);
 }
 
+static void another_batch_at_the_same_index_fences(void) /* [BRK-13] [ZK-43] */
+{
+    struct world *w = world_serving();
+    struct msg_batch b = {.ctl_epoch = 1, .index = w->batches.n, .first_seq = 1, .prev_crc64 = 77};
+    struct msg_pushed_batch pushed = {.index = w->batches.n};
+    struct msg_push_request m = {.ctl_epoch = w->ctl_epoch, .batches = &pushed, .n_batches = 1};
+    struct rpc_out *out = rpc_out_new();
+    struct buf bytes = {0};
+    struct reply r;
+
+    b.crc64 = msg_batch_crc(&b);
+    wire_encode_batch(&b, &bytes);
+    pushed.batch = (struct bytes){bytes.data, bytes.size};
+    wire_encode_push_request(&m, rpc_out_buf(out));
+    call(w, w->controller, API_PUSH, out, &r);
+    CHECK_EQ(r.error, ERRCODE_UNKNOWN_SERVER_ERROR);
+    CHECK(strstr(r.detail, "put back to an older state") != NULL);
+    reply_free(&r);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NOT_LEADER_OR_FOLLOWER);
+    /* The one that it has applied is a duplicate as before. */
+    out = rpc_out_new();
+    pushed.batch = (struct bytes){w->batches.items[w->batches.n - 1].data,
+            w->batches.items[w->batches.n - 1].size};
+    wire_encode_push_request(&m, rpc_out_buf(out));
+    call(w, w->controller, API_PUSH, out, &r);
+    CHECK_EQ(r.error, ERRCODE_UNKNOWN_SERVER_ERROR); /* it proves nothing about what follows */
+    reply_free(&r);
+    create_topic(w, 2, "after", 1, NULL, NULL);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+    buf_deinit(&bytes);
+    world_free(w);
+}
+
 /* --- Epochs that come again --------------------------------------------------------------------------------------- */
 
 static struct {
@@ -317,6 +350,7 @@ static const struct check_case cases[] = {
         CASE(a_disk_that_does_not_take_it_costs_a_warning),
         CASE(an_image_does_not_take_the_place_of_a_newer_one),
         CASE(only_a_batch_that_continues_ends_a_regression),
+        CASE(another_batch_at_the_same_index_fences),
         CASE(an_epoch_of_the_run_before_is_not_taken_again),
         CASE(an_epoch_of_the_kept_image_is_not_taken_again),
         CASE(stop_zookeeper),

@@ -59,6 +59,12 @@ static void ring_tells_who_can_go_on_from_it(void)
     CHECK(batch_ring_follows(r, 5, 50));  /* nothing to send */
     CHECK(!batch_ring_follows(r, 5, 51));
     CHECK(!batch_ring_follows(r, 6, 60));
+    CHECK(!batch_ring_contradicts(r, 2, 20)); /* [ZK-43] */
+    CHECK(batch_ring_contradicts(r, 2, 21));  /* by what follows it */
+    CHECK(batch_ring_contradicts(r, 4, 41));
+    CHECK(batch_ring_contradicts(r, 5, 51));
+    CHECK(!batch_ring_contradicts(r, 1, 11)); /* too old to be compared */
+    CHECK(!batch_ring_contradicts(r, 6, 61)); /* not here yet */
     batch_ring_clear(r);
     CHECK(!batch_ring_follows(r, 5, 50));
     push(r, 9, 10); /* after a clear it begins anywhere */
