@@ -23,6 +23,7 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/zk/zk.h"
+#include "common/zk/zk_paths.h"
 
 enum {
     SHUTDOWN_MS = 10000,
@@ -42,7 +43,8 @@ bool broker_may_lead(const struct broker *b) /* [REP-20] */
     const struct image_broker *me = image_broker(b->image, b->id);
 
     return me != NULL && b->registration != NULL && registration_was(b->registration, me->epoch) &&
-           me->state != BROKER_FENCED && ctl_link_trouble(b->ctl)[0] == '\0';
+           me->state != BROKER_FENCED && ctl_link_trouble(b->ctl)[0] == '\0' &&
+           !b->is_elsewhere; /* [RBD-11] */
 }
 
 void broker_give_up(struct broker *b, int exit_code)
@@ -90,9 +92,53 @@ static void on_session_lost(void *ctx)
     registration_lost(b->registration);
 }
 
+enum {
+    ID_RETRY_MS = 300
+};
+
+/* [RBD-11] In a ZooKeeper that lost its data running controllers found another cluster; they do not dial this broker, so
+ * it has to see for itself that nobody decides about it any more. */
+static void on_id(void *ctx, enum zk_rc rc, struct bytes data, const struct zk_stat *stat)
+{
+    struct broker *b = ctx;
+    struct msg_cluster_id m = {0};
+    struct arena a;
+
+    if (b->is_stopping || b->is_over) {
+        return;
+    }
+    if (rc != ZK_OK) { /* a controller is about to write it, or the connection broke */
+        timer_set(&b->id_timer, wtime_add(loop_now(b->control), WTIME_MS(ID_RETRY_MS)));
+        return;
+    }
+    arena_init(&a, wire_arena_ceiling(data.size));
+    if (wire_decode_cluster_id(data, &a, &m) == 0 && !uuid_is_zero(&m.cluster_id) &&
+            !uuid_is_zero(&b->cluster_id) && !uuid_equal(&m.cluster_id, &b->cluster_id)) {
+        b->is_elsewhere = true;
+        log_error("broker", "cluster_lost",
+                KV_STR("reason", "ZooKeeper holds another cluster than this broker's: was it wiped?"),
+                KV_STR("then", "nothing is led and nothing deleted until a controller of its own "
+                               "cluster dials; see weir meta rebuild"));
+        ctl_link_registration_changed(b->ctl);
+    }
+    arena_deinit(&a);
+}
+
+static void look_whose(void *ctx)
+{
+    struct broker *b = ctx;
+
+    timer_cancel(&b->id_timer);
+    if (b->zk != NULL) {
+        zk_get(b->zk, ZK_PATH_ID, NULL, on_id, b);
+    }
+}
+
 static void on_registration_changed(void *ctx, int64_t epoch)
 {
     struct broker *b = ctx;
+
+    look_whose(b);
 
     keeper_registered(b->keeper, epoch);
     ctl_link_registration_changed(b->ctl);
@@ -470,6 +516,7 @@ static int start(struct broker *b, struct self *self, char *error)
     make_registration(b, self);
     b->reach = reach_new(b);
     timer_init(&b->stop_timer, b->control, on_shutdown_late, b);
+    timer_init(&b->id_timer, b->control, look_whose, b);
     if (start_zookeeper(b, error) != 0) {
         return 1;
     }
@@ -501,6 +548,7 @@ static void end(struct broker *b, bool is_running)
     b->http = broker_http_free(b->http);
     if (b->control != NULL) {
         timer_deinit(&b->stop_timer);
+        timer_deinit(&b->id_timer);
     }
     b->zk = zk_free(b->zk); /* after the clean markers: the ephemeral node goes last */
     b->registration = registration_free(b->registration);

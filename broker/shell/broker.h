@@ -61,6 +61,9 @@ struct broker {
     struct broker_http *http;
     struct broker_configs *configs;
 
+    bool is_elsewhere;     /* ZooKeeper holds another cluster than ours ([RBD-11]) */
+    struct timer id_timer; /* looks again whose it is */
+
     bool is_stopping;
     bool is_over; /* the loops have ended: what is still posted does nothing */
     struct timer stop_timer;

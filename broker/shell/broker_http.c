@@ -65,6 +65,9 @@ static const char *unfenced_trouble(const struct broker *b)
     if (ctl_link_trouble(b->ctl)[0] != '\0') {
         return ctl_link_trouble(b->ctl);
     }
+    if (b->is_elsewhere) {
+        return "ZooKeeper holds another cluster than this broker's: it lost its data";
+    }
     if (image_position(b->image).index == 0) {
         return "no metadata was pushed by a controller yet";
     }

@@ -420,6 +420,10 @@ void ctl_link_adopt(struct ctl_link *l, struct rpc_conn *c, const struct msg_hel
     l->c = c;
     l->max_ctl_epoch = m->ctl_epoch;
     keeper_image_heard(l->b->image_file, m->ctl_epoch);
+    if (l->b->is_elsewhere) { /* [RBD-11] It is our cluster's, so that is in ZooKeeper again. */
+        l->b->is_elsewhere = false;
+        roles_all(l->b);
+    }
     l->controller_id = m->controller_id;
     rpc_conn_set_owner(c, &link_callbacks, l);
     renew_lease(l, 0);

@@ -12,7 +12,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* At most once a second, and so seldom that copying the image takes no more than a hundredth of the control loop. */
+/* At most once a second, and so seldom that copying the image takes no more than a hundredth of
+ * the control loop. */
 #define WRITE_EVERY WTIME_S(1)
 
 enum {
@@ -50,10 +51,12 @@ static char *path_in(const struct log_dir *dir, const char *name)
     return mem_format("%s/%s", log_dir_path(dir), name);
 }
 
-/* --- At the start ------------------------------------------------------------------------------------------------- */
+/* --- At the start ----------------------------------------------------------------------------- */
 
-/* Index and checksum of a file that an earlier run left; index 0 when there is none, or none that can be believed. */
-static struct standing read_standing(struct keeper_image *k, const struct log_dir *dir, const char *name)
+/* Index and checksum of a file that an earlier run left; index 0 when there is none, or none
+ * that can be believed. */
+static struct standing read_standing(
+        struct keeper_image *k, const struct log_dir *dir, const char *name)
 {
     const struct file_io *io = log_dir_io(dir);
     char *path = path_in(dir, name);
@@ -85,9 +88,10 @@ static struct standing read_standing(struct keeper_image *k, const struct log_di
     return ret;
 }
 
-/* --- Writing; Thread: pool (and main at the end) ------------------------------------------------------------------ */
+/* --- Writing; Thread: pool (and main at the end) ---------------------------------------------- */
 
-/* [RBD-3] Who had forgotten what it knew and was then told less does not overwrite the only trace of it. */
+/* [RBD-3] Who had forgotten what it knew and was then told less does not overwrite the only
+ * trace of it. */
 static void keep_former(struct keeper_image *k, const struct log_dir *dir, struct standing *s)
 {
     struct image_position at = image_position(k->frozen);
@@ -98,8 +102,8 @@ static void keep_former(struct keeper_image *k, const struct log_dir *dir, struc
         int r = durable_rename(log_dir_io(dir), from, to);
         log_warn("keeper", "image_kept", KV_STR("path", to), KV_U64("index", s->index),
                 KV_U64("applied_index", at.index), KV_STR("error", r < 0 ? strerror(-r) : ""),
-                KV_STR("reason", "an earlier run had applied more metadata, or other: was ZooKeeper "
-                                 "put back to an older state?"));
+                KV_STR("reason", "an earlier run had applied more metadata, or other: was "
+                                 "ZooKeeper put back to an older state?"));
         if (r == 0) {
             s->former_index = s->index;
         }
@@ -151,9 +155,10 @@ static void run_job(struct io_job *job)
     atomic_store(&k->is_writing, false);
 }
 
-/* --- Control ------------------------------------------------------------------------------------------------------ */
+/* --- Control ---------------------------------------------------------------------------------- */
 
-/* Takes what is to be written; false when there is nothing that is worth it: an empty image would overwrite a good one. */
+/* Takes what is to be written; false when there is nothing that is worth it: an empty image
+ * would overwrite a good one. */
 static bool freeze(struct keeper_image *k)
 {
     struct image_position at = image_position(k->b->image);

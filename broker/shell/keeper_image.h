@@ -8,15 +8,17 @@
 
 struct broker;
 
-/* `meta.image` in the first good log directory: a cache of the metadata that this broker has applied, for the day that
- * ZooKeeper has lost everything (docs/design/90-rebuild.md). Nothing is decided from it.
+/* `meta.image` in the first good log directory: a cache of the metadata that this broker has
+ * applied, for the day that ZooKeeper has lost everything (docs/design/90-rebuild.md). Nothing
+ * is decided from it.
  *
- *   changed ──▶ due in a second ──▶ image copied (control) ──▶ encoded and written (pool) ──▶ changed meanwhile? again
+ *   changed ──▶ due in a second ──▶ image copied (control) ──▶ encoded and written (pool)
  *
  * A disk that does not take it costs a warning. */
 struct keeper_image;
 
-/* Reads what earlier runs left, so that nothing newer is overwritten. Thread: main, before the loops run. */
+/* Reads what earlier runs left, so that nothing newer is overwritten. Thread: main, before the
+ * loops run. */
 struct keeper_image *keeper_image_new(struct broker *b);
 /* After the pool has ended. Takes NULL. Thread: main. */
 struct keeper_image *keeper_image_free(struct keeper_image *k);

@@ -63,6 +63,7 @@ extern const struct cli_command cli_status, cli_cluster_config_list, cli_cluster
         cli_produce, cli_consume, cli_dev_up, cli_dev_status, cli_dev_down, cli_dev_start, cli_dev_stop,
         cli_dev_kill, cli_version;
 extern const struct cli_command cli_controller_list, cli_controller_transfer;
+extern const struct cli_command cli_meta_export, cli_meta_rebuild;
 extern const struct cli_command *const cli_commands[];
 extern const size_t cli_n_commands;
 
@@ -114,6 +115,9 @@ void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool cli_stderr_is_tty(void);
 /* Asks for `name` to be typed; true when it was, or with -y. Without a terminal and without -y: false, said so. */
 bool cli_confirm(const struct cli *cli, const char *what, const char *name);
+/* The same, where `whole` will do as well. */
+bool cli_confirm_either(
+        const struct cli *cli, const char *what, const char *name, const char *whole);
 /* Set by SIGINT and SIGTERM once cli_catch_interrupt() was called. */
 void cli_catch_interrupt(void);
 bool cli_interrupted(void);

@@ -28,6 +28,8 @@ const struct cli_command *const cli_commands[] = {
         &cli_topic_unset,
         &cli_topic_delete,
         &cli_explain,
+        &cli_meta_export,
+        &cli_meta_rebuild,
         &cli_produce,
         &cli_consume,
         &cli_dev_up,

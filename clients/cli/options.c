@@ -296,6 +296,12 @@ bool cli_stderr_is_tty(void)
 
 bool cli_confirm(const struct cli *cli, const char *what, const char *name)
 {
+    return cli_confirm_either(cli, what, name, name);
+}
+
+bool cli_confirm_either(
+        const struct cli *cli, const char *what, const char *name, const char *whole)
+{
     char typed[300];
 
     if (cli->yes) {
@@ -311,7 +317,7 @@ bool cli_confirm(const struct cli *cli, const char *what, const char *name)
         return false;
     }
     typed[strcspn(typed, "\n")] = '\0';
-    if (strcmp(typed, name) != 0) {
+    if (strcmp(typed, name) != 0 && strcmp(typed, whole) != 0) {
         (void)cli_fail(EXIT_USAGE, "", "that was not `%s`: nothing was done", name);
         return false;
     }

@@ -357,6 +357,9 @@ struct msg_cluster_id {
     wall_ms created;
 };
 
+/* `format` while `weir meta rebuild` writes the tree: no controller starts on half of it. */
+#define CLUSTER_FORMAT_REBUILDING UINT32_MAX
+
 struct msg_epoch {
     uint64_t ctl_epoch;
     int32_t controller_id;

@@ -11,8 +11,9 @@
 struct image;
 struct snapshot;
 
-/* The file `meta.image` (MetaImage in proto/state.proto): a cache of the metadata as one process had applied it, from
- * which a lost ZooKeeper is rebuilt. Brokers write it, controllers give it over HTTP, the `weir` command reads it.
+/* The file `meta.image` (MetaImage in proto/state.proto): a cache of the metadata as one process
+ * had applied it, from which a lost ZooKeeper is rebuilt. Brokers write it, controllers give it
+ * over HTTP, the `weir` command reads it.
  *
  * It is walked by hand, because protobuf-c would copy every chunk twice. Thread: any. */
 
@@ -20,7 +21,7 @@ enum {
     META_IMAGE_FORMAT = 1,
     META_IMAGE_CHUNKS_MAX = 4096,           /* of at most SNAPSHOT_CHUNK_MAX bytes each */
     META_IMAGE_MAX = 256 * 1024 * 1024,     /* a larger file is none */
-    META_IMAGE_BATCH_MAX = 512 * 1024 + 64, /* last_batch */
+    META_IMAGE_BATCH_MAX = 400 * 1024,      /* last_batch; ZooKeeper takes it in one transaction */
 };
 
 #define META_IMAGE_NAME "meta.image"
@@ -41,7 +42,8 @@ struct msg_meta_image {
 
 /* Appends the file. Chunks and last_batch are borrowed. */
 void wire_encode_meta_image(const struct msg_meta_image *m, struct buf *out);
-/* The file of a whole snapshot: `like` gives everything but index, checksum, last_seq and chunks. */
+/* The file of a whole snapshot: `like` gives everything but index, checksum, last_seq and
+ * chunks. */
 void wire_encode_meta_image_of(
         const struct snapshot *s, const struct msg_meta_image *like, struct buf *out);
 
@@ -63,12 +65,13 @@ enum meta_image_fault {
 
 const char *wire_meta_image_text(int fault);
 
-/* Checks the file as a whole; what stands in the chunks is not looked at. What points to bytes points into `file`. > 0:
- * one of meta_image_fault, and *ret is untouched. */
+/* Checks the file as a whole; what stands in the chunks is not looked at. What points to bytes
+ * points into `file`. > 0: one of meta_image_fault, and *ret is untouched. */
 MUST_CHECK int wire_decode_meta_image(
         struct bytes file, struct arena *a, struct msg_meta_image *ret);
-/* The image that the chunks make, with its position; checks last_batch too. > 0: one of meta_image_fault. */
+/* The image that the chunks make, with its position; checks last_batch too. > 0: one of
+ * meta_image_fault. */
 MUST_CHECK int wire_load_meta_image(const struct msg_meta_image *m, struct image **ret);
-/* The epoch under which the image knows that broker, or BROKER_EPOCH_NONE. Reads the first chunks only: brokers stand in
- * front of topics. */
+/* The epoch under which the image knows that broker, or BROKER_EPOCH_NONE. Reads the first
+ * chunks only: brokers stand in front of topics. */
 int64_t wire_meta_image_broker_epoch(const struct msg_meta_image *m, broker_id id);

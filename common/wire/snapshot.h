@@ -5,8 +5,8 @@
 #include "common/base/bytes.h"
 #include "common/domain/image.h"
 
-/* An image as chunks: each a self-contained RecordList of a size that ZooKeeper, a push and a meta.image can carry.
- * Thread: any. */
+/* An image as chunks: each a self-contained RecordList of a size that ZooKeeper, a push and a
+ * meta.image can carry. Thread: any. */
 struct snapshot {
     struct image_position at;
     ARRAY(struct buf) chunks; /* at least one, which may be empty */
@@ -19,7 +19,8 @@ enum {
 };
 
 void snapshot_build(const struct image *image, struct snapshot *ret);
-/* The same in parts of about `n_steps` records, for an image that nobody changes meanwhile; true when it is whole. */
+/* The same in parts of about `n_steps` records, for an image that nobody changes meanwhile; true
+ * when it is whole. */
 void snapshot_begin(const struct image *image, struct snapshot *ret);
 bool snapshot_step(const struct image *image, struct snapshot *s, size_t n_steps);
 void snapshot_deinit(struct snapshot *s); /* takes a zeroed one */

@@ -119,6 +119,11 @@ static void on_id(void *ctx, enum zk_rc rc, struct bytes data, const struct zk_s
     arena_deinit(&a);
     if (r != 0 || uuid_is_zero(&m.cluster_id)) {
         b->done(b->ctx, ZK_PATH_ID " does not decode", NULL);
+    } else if (m.format == CLUSTER_FORMAT_REBUILDING) { /* [RBD-7] */
+        b->done(b->ctx,
+                "a rebuild of the metadata was begun and is not finished: run the same `weir meta "
+                "rebuild` again",
+                NULL);
     } else if (m.format != ID_FORMAT) {
         snprintf(b->text, sizeof(b->text),
                 ZK_PATH_ID " has format %u, this version knows format %d", (unsigned)m.format,

@@ -113,15 +113,14 @@ static void on_beat(void *ctx)
         return;
     }
     timer_set(&l->beat, wtime_add(clock_now(), LINK_BEAT));
-    link_push(l); /* one that found no place for its snapshot */
-    if (l->state != LINK_UP || l->beat_under_way || !link_may_act(l)) { /* [ZK-25] */
-        return;
+    if (!l->beat_under_way && link_may_act(l)) { /* [ZK-25] */
+        out = rpc_out_new();
+        wire_encode_beat_request(&m, rpc_out_buf(out));
+        l->beat_under_way = true;
+        rpc_call(l->conn, API_BEAT, (uint32_t)(set->options.broker_timeout / 1000), out,
+                on_beat_answer, l);
     }
-    out = rpc_out_new();
-    wire_encode_beat_request(&m, rpc_out_buf(out));
-    l->beat_under_way = true;
-    rpc_call(l->conn, API_BEAT, (uint32_t)(set->options.broker_timeout / 1000), out, on_beat_answer,
-            l);
+    link_push(l); /* one that found no place for its snapshot */
 }
 
 /* --- Greeting ---------------------------------------------------------------------------------- */

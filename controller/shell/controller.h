@@ -123,6 +123,9 @@ bool controller_describe_configs(
 
 /* The committed image; changes between turns of the loop. Never NULL; empty until controller_is_metadata_read(). */
 const struct image *controller_image(const struct controller *c);
+/* The batch at which it stands, byte for byte as ZooKeeper has it; none when only a snapshot was read. Until the next
+ * turn. */
+struct bytes controller_last_batch(const struct controller *c);
 /* The metadata log was read to its end at least once. */
 bool controller_is_metadata_read(const struct controller *c);
 /* Why the log cannot be used, so that this controller is not eligible; "" = it can. */

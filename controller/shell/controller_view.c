@@ -8,6 +8,14 @@ const struct image *controller_image(const struct controller *c)
     return meta_log_image(c->log);
 }
 
+struct bytes controller_last_batch(const struct controller *c)
+{
+    struct image_position at = image_position(meta_log_image(c->log));
+    const struct ring_batch *b = batch_ring_get(meta_log_ring(c->log), at.index);
+
+    return b != NULL && b->crc == at.crc ? b->bytes : (struct bytes){0};
+}
+
 bool controller_is_metadata_read(const struct controller *c)
 {
     return c->was_read;

@@ -45,6 +45,7 @@ static const struct route routes[] = {
                 true, http_get_decisions, false},
         {"GET", "/v1/decisions/{}", "", NULL, NULL, true, http_get_decision, false},
         {"GET", "/v1/topics/{}/partitions", PAGE, http_get_partitions, NULL, true, NULL, false},
+        {"GET", "/v1/metadata/image", "", NULL, NULL, false, http_export_image, false},
 };
 
 /* --- Paths ---------------------------------------------------------------------------------------------------------- */

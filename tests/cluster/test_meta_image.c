@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A real broker and the image of the metadata that it keeps; the controller is played. Rules: docs/design/90-rebuild.md. */
+/* A real broker and the image of the metadata that it keeps; the controller is played. Rules:
+ * docs/design/90-rebuild.md. */
 #include "broker/log/log_dir.h"
 #include "common/base/mem.h"
 #include "common/domain/errcode.h"
@@ -58,11 +59,18 @@ static struct kept read_kept(const struct world *w, const char *name)
     return ret;
 }
 
+/* The file holds all that was committed. */
+static bool is_kept(struct world *w)
+{
+    pause_loop(w, 10);
+    return read_kept(w, META_IMAGE_NAME).index == w->batches.n;
+}
+
 static void what_was_applied_is_kept(void) /* [RBD-1] */
 {
     struct world *w = world_serving();
 
-    CHECK_WITHIN(WRITTEN_MS, (pause_loop(w, 10), read_kept(w, META_IMAGE_NAME).index) == w->batches.n);
+    CHECK_WITHIN(WRITTEN_MS, is_kept(w));
     struct kept k = read_kept(w, META_IMAGE_NAME);
     CHECK(k.crc == w->crc);
     CHECK_EQ(k.ctl_epoch, 1);
@@ -91,7 +99,7 @@ static void a_disk_that_does_not_take_it_costs_a_warning(void) /* [RBD-1] */
     struct world *w = world_serving();
     char *tmp = mem_format("%s/%s.tmp", w->dir, META_IMAGE_NAME);
 
-    CHECK_WITHIN(WRITTEN_MS, (pause_loop(w, 10), read_kept(w, META_IMAGE_NAME).index) == w->batches.n);
+    CHECK_WITHIN(WRITTEN_MS, is_kept(w));
     CHECK_EQ(mkdir(tmp, 0755), 0); /* stands where the new file would be made */
     create_topic(w, 2, "more", 1, NULL, NULL);
     CHECK_WITHIN(WRITTEN_MS, (pause_loop(w, 10), file_has(w->log, "event=image_not_written")));
@@ -99,7 +107,7 @@ static void a_disk_that_does_not_take_it_costs_a_warning(void) /* [RBD-1] */
     CHECK_EQ(read_kept(w, META_IMAGE_NAME).index, w->batches.n - 1);
     CHECK_EQ(rmdir(tmp), 0);
     create_topic(w, 3, "still-more", 1, NULL, NULL);
-    CHECK_WITHIN(WRITTEN_MS, (pause_loop(w, 10), read_kept(w, META_IMAGE_NAME).index) == w->batches.n);
+    CHECK_WITHIN(WRITTEN_MS, is_kept(w));
     mem_free(tmp);
     world_free(w);
 }
@@ -135,7 +143,7 @@ static void an_image_does_not_take_the_place_of_a_newer_one(void) /* [RBD-3] */
     push(w);
     admit_broker(w);
     CHECK(w->batches.n < newest);
-    CHECK_WITHIN(WRITTEN_MS, (pause_loop(w, 10), read_kept(w, META_IMAGE_NAME).index) == w->batches.n);
+    CHECK_WITHIN(WRITTEN_MS, is_kept(w));
     CHECK_EQ(read_kept(w, META_IMAGE_FORMER_NAME).index, newest);
     CHECK(read_kept(w, META_IMAGE_FORMER_NAME).crc == crc);
     CHECK(file_has(w->log, "event=image_kept"));
@@ -222,7 +230,7 @@ static void another_batch_at_the_same_index_fences(void) /* [BRK-13] [ZK-43] */
     world_free(w);
 }
 
-/* --- Epochs that come again --------------------------------------------------------------------------------------- */
+/* --- Epochs that come again ------------------------------------------------------------------- */
 
 static struct {
     bool is_done;
@@ -310,8 +318,9 @@ static bool log_number(const char *path, const char *key, int64_t *ret)
     return found;
 }
 
-/* Starts the broker so that its node gets a number that an earlier incarnation had: its session takes one, its node the
- * next. Another session that ends just then takes one in between; then once more. */
+/* Starts the broker so that its node gets a number that an earlier incarnation had: its session
+ * takes one, its node the next. Another session that ends just then takes one in between; then
+ * once more. */
 static void meet_again(void (*leave)(struct world *w, int64_t epoch))
 {
     struct world *w = world_serving();

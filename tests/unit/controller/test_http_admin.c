@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The endpoint over a real socket, with a controller that the test plays. */
+#include "common/wire/meta_image.h"
 #include "controller/shell/controller.h"
 #include "controller/shell/http_admin.h"
 #include "controller/shell/journal.h"
@@ -10,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -125,6 +127,12 @@ const struct image *controller_image(const struct controller *c)
 const char *controller_metadata_trouble(const struct controller *c)
 {
     return "";
+}
+
+struct bytes controller_last_batch(const struct controller *c)
+{
+    (void)c;
+    return (struct bytes){0};
 }
 
 bool controller_is_metadata_read(const struct controller *c)
@@ -308,6 +316,95 @@ static void reads_come_from_the_controller(void)
     CHECK(has(&b, "HTTP/1.1 400 "));
     buf_deinit(&b);
     play_end(c);
+}
+
+/* Body of a whole answer, and its size. */
+static const uint8_t *body_of(const struct buf *b, size_t *ret_size)
+{
+    const uint8_t *end = memmem(b->data, b->size, "\r\n\r\n", 4);
+
+    CHECK(end != NULL);
+    *ret_size = b->size - (size_t)(end + 4 - b->data);
+    return end + 4;
+}
+
+static void the_image_comes_as_a_file_in_parts(void) /* [RBD-12] */
+{
+    static const broker_id leaders[1200] = {1, 2, 1};
+    struct controller *c = play(0);
+    struct buf first = {0}, second = {0};
+    struct msg_meta_image m;
+    struct image *image = NULL;
+    struct arena a;
+    size_t size = 0;
+    int turns = 0;
+
+    for (size_t t = 0; t < 5; t++) { /* 6,000 partitions: several parts of a thousand */
+        char name[16];
+        broker_id all[1200];
+        for (size_t i = 0; i < COUNT_OF(all); i++) {
+            all[i] = leaders[i % 3];
+        }
+        (void)snprintf(name, sizeof(name), "many-%zu", t);
+        world_topic(&c->world, name, COUNT_OF(all), all);
+    }
+    c->world.view.cluster_id = (struct uuid){{5}};
+    int fd = say(c, "GET /v1/metadata/image HTTP/1.1\r\n" END "\r\n");
+    int other = say(c, "GET /v1/metadata/image HTTP/1.1\r\n" END "\r\n");
+    while (!hear(fd, &first)) {
+        turn_once(c->loop);
+        turns++;
+    }
+    (void)close(fd);
+    CHECK(turns >= 6);
+    hear_all(c, other, &second);
+    CHECK(has(&first, "HTTP/1.1 200 OK\r\n"));
+    CHECK(has(&first, "Content-Type: application/octet-stream\r\n"));
+    CHECK(has(&first, "Weir-Metadata-Index: 12\r\n"));
+    arena_init(&a, 1 << 20);
+    const uint8_t *body = body_of(&first, &size);
+    CHECK_EQ(wire_decode_meta_image((struct bytes){body, size}, &a, &m), 0);
+    CHECK_EQ(wire_load_meta_image(&m, &image), 0);
+    CHECK_EQ(image_n_partitions(image), 6000);
+    CHECK_EQ(m.index, 12);
+    CHECK_EQ(m.ctl_epoch, 4);
+    CHECK_EQ(m.broker, BROKER_NONE);
+    CHECK_EQ(second.size > size, 1);
+    (void)image_free(image);
+    arena_deinit(&a);
+    buf_deinit(&first);
+    buf_deinit(&second);
+    play_end(c);
+}
+
+static void an_image_that_is_not_there_yet_is_503(void) /* [RBD-12] */
+{
+    struct controller *c = play(0);
+    struct buf b = {0};
+
+    c->world.view.is_metadata_read = false;
+    hear_all(c, say(c, "GET /v1/metadata/image HTTP/1.1\r\n" END "\r\n"), &b);
+    CHECK(has(&b, "HTTP/1.1 503 "));
+    CHECK(has(&b, "has not read the metadata yet"));
+    hear_all(c, say(c, "GET /v1/metadata/image?x=1 HTTP/1.1\r\n" END "\r\n"), &b);
+    CHECK(has(&b, "HTTP/1.1 400 "));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void endpoint_may_end_while_an_image_is_made(void) /* [RBD-12] */
+{
+    struct controller *c = play(0);
+    int fd = say(c, "GET /v1/metadata/image HTTP/1.1\r\n" END "\r\n");
+    int other = say(c, "GET /v1/metadata/image HTTP/1.1\r\n" END "\r\n");
+
+    c->world.view.cluster_id = (struct uuid){{5}};
+    for (int i = 0; i < 3; i++) {
+        turn_once(c->loop);
+    }
+    play_end(c);
+    CHECK_EQ(close(fd), 0);
+    CHECK_EQ(close(other), 0);
 }
 
 static void creation_is_answered_after_commit_and_acks(void)
@@ -615,6 +712,9 @@ static const struct check_case cases[] = {
         CASE(reach_is_told_by_every_controller),
         CASE(endpoint_may_end_before_a_transfer_does),
         CASE(reads_come_from_the_controller),
+        CASE(the_image_comes_as_a_file_in_parts),
+        CASE(an_image_that_is_not_there_yet_is_503),
+        CASE(endpoint_may_end_while_an_image_is_made),
         CASE(creation_is_answered_after_commit_and_acks),
         CASE(leaders_that_are_slow_make_it_not_ready),
         CASE(outcome_that_nobody_knows_is_504),

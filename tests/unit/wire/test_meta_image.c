@@ -110,7 +110,8 @@ static void need_file(void)
     snapshot_deinit(&s);
 }
 
-static int decode_bytes(const uint8_t *bytes, size_t size, struct arena *a, struct msg_meta_image *m)
+static int decode_bytes(
+        const uint8_t *bytes, size_t size, struct arena *a, struct msg_meta_image *m)
 {
     uint8_t *exact = malloc(size > 0 ? size : 1); /* a read past the end is seen */
 
@@ -308,7 +309,7 @@ static void each_damage_has_its_sentence(void)
     CHECK_EQ(fault_with(&m), META_IMAGE_E_CHUNK);
     chunks[0] = (struct bytes){nonsense, sizeof(nonsense)};
     CHECK_EQ(fault_with(&m), META_IMAGE_E_CHUNK);
-    buf_append(&other, (const uint8_t[]){0x0a, 0x02, 0x08, 0x01}, 4); /* a record of no known kind */
+    buf_append(&other, (const uint8_t[]){0x0a, 0x02, 0x08, 0x01}, 4); /* of no known kind */
     chunks[0] = (struct bytes){other.data, other.size};
     CHECK_EQ(fault_with(&m), META_IMAGE_E_KIND);
     (void)buf_grow(&large, SNAPSHOT_CHUNK_MAX + 1);
