@@ -76,8 +76,13 @@ struct meta_standing {
     char **snapshots; /* names of folders */
 };
 
-/* Connects. -1 to go on, else the exit code. */
-int meta_tree_open(const struct cli *cli, const char *connect, struct meta_tree **ret);
+/* What to do when the nodes belong to a digest. */
+extern const char meta_digest_hint[];
+/* Connects. `digest_file` is the daemons' zookeeper.digest.file; NULL = none. -1 to go on, else the exit code. */
+int meta_tree_open(const struct cli *cli,
+        const char *connect,
+        const char *digest_file,
+        struct meta_tree **ret);
 void meta_tree_close(struct meta_tree *t); /* takes NULL */
 /* Reads, and changes nothing. The chain's checksum at `index` is noted, where the log there goes
  * back so far. */

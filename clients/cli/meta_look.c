@@ -210,6 +210,10 @@ int meta_tree_look(struct meta_tree *t, uint64_t index, struct meta_standing *re
     if (is_answer(rc)) {
         rc = look_at_names(t, ret);
     }
+    if (rc == ZK_NO_AUTH) {
+        return cli_fail(EXIT_NOT_ALLOWED, meta_digest_hint,
+                "ZooKeeper does not let the present nodes be read");
+    }
     if (!is_answer(rc)) {
         return cli_fail(rc == ZK_UNKNOWN ? EXIT_UNREACHABLE : EXIT_FAILED,
                 "Nothing was changed.", "ZooKeeper cannot be read: %s", zk_rc_text(rc));

@@ -21,6 +21,7 @@ struct rebuild {
     struct meta_files files;
     int chosen;
     const char *zookeeper;
+    const char *digest_file;
     bool discard;
     struct meta_standing standing;
     uint64_t ctl_epoch;
@@ -261,7 +262,7 @@ static int rebuild_with(struct cli *cli, struct rebuild *r, const char *const *p
                 "--zookeeper HOST:PORT[/chroot] is needed");
     }
     stop = stop < 0 ? read_files(r, paths, n) : stop;
-    stop = stop < 0 ? meta_tree_open(cli, r->zookeeper, &t) : stop;
+    stop = stop < 0 ? meta_tree_open(cli, r->zookeeper, r->digest_file, &t) : stop;
     if (stop < 0) {
         stop = rebuild_in(cli, r, t);
         meta_tree_close(t);
@@ -282,6 +283,8 @@ static int meta_rebuild(struct cli *cli, int argc, char **argv)
                     0, 0},
             {0, "zookeeper", OPT_STR, &r.zookeeper, "HOST:PORT,…/CHROOT",
                     "the daemons' zookeeper.connect", 0, 0},
+            {0, "digest-file", OPT_STR, &r.digest_file, "FILE",
+                    "the daemons' zookeeper.digest.file, when they have one", 0, 0},
             {0, "discard", OPT_FLAG, &r.discard, NULL,
                     "give up other or newer metadata that stands in ZooKeeper", 0, 0},
     };

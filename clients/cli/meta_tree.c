@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clients/cli/meta_tree.h"
 
+#include "common/auth/auth.h"
 #include "common/base/array.h"
 #include "common/net/resolve.h"
 #include "common/obs/log.h"
@@ -51,23 +52,39 @@ static void turn(struct meta_tree *t)
     timer_cancel(&t->late);
 }
 
-int meta_tree_open(const struct cli *cli, const char *connect, struct meta_tree **ret)
+const char meta_digest_hint[] =
+        "Its nodes are closed by a digest: give the daemons' zookeeper.digest.file with "
+        "--digest-file.";
+
+int meta_tree_open(const struct cli *cli,
+        const char *connect,
+        const char *digest_file,
+        struct meta_tree **ret)
 {
     struct meta_tree *t = mem_new(struct meta_tree);
-    const struct zk_options o = {.connect = connect,
+    struct zk_options o = {.connect = connect,
             .session_timeout_ms = SESSION_MS,
             .on_session = on_session,
             .on_connection = on_connection,
             .on_session_lost = on_session_lost,
             .ctx = t};
-    char error[256] = "";
+    char *digest = NULL;
+    char error[512] = "";
 
+    if (digest_file != NULL && auth_digest_load(digest_file, &digest, error, sizeof(error)) != 0) {
+        (void)mem_free(t);
+        return cli_fail(EXIT_USAGE, "Give the daemons' zookeeper.digest.file.",
+                "--digest-file: %s", error);
+    }
+    o.digest = digest;
     log_set_level(cli->verbose ? LOG_INFO : LOG_ERROR);
     t->timeout_ms = cli->timeout_ms;
     t->loop = loop_new("weir");
     t->resolver = resolver_new();
     timer_init(&t->late, t->loop, on_late, t);
-    if (zk_new(t->loop, t->resolver, &o, &t->zk, error, sizeof(error)) != 0) {
+    int refused = zk_new(t->loop, t->resolver, &o, &t->zk, error, sizeof(error));
+    (void)mem_free(digest);
+    if (refused != 0) {
         meta_tree_close(t);
         return cli_fail(EXIT_USAGE, "For example: --zookeeper 127.0.0.1:2181/weir",
                 "--zookeeper: %s", error);

@@ -47,7 +47,8 @@ static int fail(const char *step, enum zk_rc rc)
                 "command again.",
                 "somebody else wrote meanwhile: %s (%s)", step, zk_rc_text(rc));
     case ZK_NO_AUTH:
-        return cli_fail(EXIT_NOT_ALLOWED, "", "ZooKeeper does not allow it: %s", step);
+        return cli_fail(
+                EXIT_NOT_ALLOWED, meta_digest_hint, "ZooKeeper does not allow it: %s", step);
     case ZK_OK:
     case ZK_NO_NODE:
     case ZK_REFUSED: break;
