@@ -332,6 +332,16 @@ int log_dir_space(const struct log_dir *d, uint64_t *ret_total, uint64_t *ret_fr
     return r < 0 ? err_forward(r) : 0;
 }
 
+void log_dir_set_stalled(struct log_dir *d, uint32_t ms)
+{
+    atomic_store(&d->stalled_ms, ms);
+}
+
+uint32_t log_dir_stalled_ms(const struct log_dir *d)
+{
+    return atomic_load(&d->stalled_ms);
+}
+
 const struct found_log *log_dir_logs(const struct log_dir *d, size_t *ret_n)
 {
     *ret_n = d->logs.n;

@@ -78,6 +78,9 @@ bool log_dir_is_scarce(int error);
 void log_dir_fail(struct log_dir *d, int error, const char *why);
 bool log_dir_failed(const struct log_dir *d);
 const char *log_dir_failure(const struct log_dir *d); /* sentence, or "" */
+/* How long its disk has not answered for, as whoever watches it says; 0 = it answers. Thread: any. */
+void log_dir_set_stalled(struct log_dir *d, uint32_t ms);
+uint32_t log_dir_stalled_ms(const struct log_dir *d);
 MUST_CHECK int log_dir_space(const struct log_dir *d, uint64_t *ret_total, uint64_t *ret_free);
 
 /* --- Catalog: which partitions belong here ---------------------------------------------------- */

@@ -30,6 +30,7 @@ struct log_dir {
     pthread_mutex_t failure_lock; /* the first failure's sentence */
     atomic_bool is_failed;
     char failure[512];
+    atomic_uint_least32_t stalled_ms;
 
     atomic_bool is_trash_unsynced; /* a rename into .trash may be lost with the power */
 

@@ -10,6 +10,7 @@
 #include "broker/shell/acceptor.h"
 #include "broker/shell/broker_configs.h"
 #include "broker/shell/broker_http.h"
+#include "broker/shell/canary.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/keeper_image.h"
@@ -512,6 +513,7 @@ static int start(struct broker *b, struct self *self, char *error)
     b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
     b->keeper = keeper_new(b);
     b->image_file = keeper_image_new(b);
+    b->canaries = canaries_new(b);
     b->ctl = ctl_link_new(b);
     make_registration(b, self);
     b->reach = reach_new(b);
@@ -537,6 +539,7 @@ static void end(struct broker *b, bool is_running)
         data_loops_stop(&b->data);
     }
     b->is_over = true;
+    b->canaries = canaries_free(b->canaries);
     b->pool = io_pool_free(b->pool);
     if (b->keeper != NULL && is_running && b->exit_code == 0) {
         b->exit_code = keeper_finish(b->keeper, epoch, image_position(b->image).index) ? 0 : 1;

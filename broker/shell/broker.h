@@ -17,6 +17,7 @@ struct ctl_link;
 struct acceptor;
 struct keeper;
 struct keeper_image;
+struct canaries;
 struct broker_http;
 struct broker_configs;
 
@@ -58,6 +59,7 @@ struct broker {
     struct ctl_link *ctl;
     struct keeper *keeper;
     struct keeper_image *image_file;
+    struct canaries *canaries;
     struct broker_http *http;
     struct broker_configs *configs;
 

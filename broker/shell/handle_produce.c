@@ -6,6 +6,7 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,28 @@ static void act(struct parked *k, enum pending_fx fx)
     }
 }
 
+/* [BRK-41] Asked before the partition's mutex, which somebody may hold who waits for that disk. */
+static bool is_stalled(struct parked *k, const struct log_dir *dir, struct partition_produced *ret)
+{
+    enum {
+        TEXT_SIZE = 512
+    };
+
+    uint32_t ms = log_dir_stalled_ms(dir);
+    char *text = ms > 0 ? arena_alloc(&k->arena, TEXT_SIZE) : NULL;
+
+    if (text != NULL) {
+        (void)snprintf(text, TEXT_SIZE,
+                "the disk of log directory %s has not answered for %u ms; nothing was written",
+                log_dir_path(dir), (unsigned)ms);
+    }
+    if (ms > 0) {
+        ret->error = ERRCODE_KAFKA_STORAGE_ERROR;
+        ret->detail = text != NULL ? text : "the broker's disk does not answer";
+    }
+    return ms > 0;
+}
+
 /* One partition of the request. */
 static void produce_one(struct client_conn *conn,
         struct parked *k,
@@ -70,6 +93,9 @@ static void produce_one(struct client_conn *conn,
     if (k->partitions[i] == NULL) {
         ret->error = partitions_refusal(&conn->dl->broker->partitions, &pp->topic_id);
         ret->detail = partitions_refusal_text(ret->error);
+        return;
+    }
+    if (is_stalled(k, k->partitions[i]->dir, ret)) {
         return;
     }
     r = batch_validate_produced(pp->records.at, pp->records.size, &b);

@@ -5,6 +5,7 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/broker_configs.h"
+#include "broker/shell/canary.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/obs/log.h"
@@ -482,7 +483,9 @@ size_t keeper_dir_states(struct keeper *k, struct msg_log_dir_state *ret, size_t
                 .failed = log_dir_failed(dir),
                 .total_bytes = atomic_load(&k->dirs[d].total),
                 .free_bytes = atomic_load(&k->dirs[d].free),
-                .log_bytes = atomic_load(&k->dirs[d].log_bytes)};
+                .log_bytes = atomic_load(&k->dirs[d].log_bytes),
+                .stall_ms = log_dir_stalled_ms(dir),
+                .canary_ms = k->b->canaries != NULL ? canaries_last_ms(k->b->canaries, d) : 0};
     }
     return n;
 }

@@ -300,6 +300,7 @@ struct msg_log_dir_state {
     const char *path;
     bool failed;
     uint64_t total_bytes, free_bytes, log_bytes;
+    uint32_t stall_ms, canary_ms;
 };
 
 struct msg_beat_response {

@@ -127,6 +127,8 @@ void wire_encode_beat_response(const struct msg_beat_response *m, struct buf *ou
         to->total_bytes = s->total_bytes;
         to->free_bytes = s->free_bytes;
         to->log_bytes = s->log_bytes;
+        to->stall_ms = s->stall_ms;
+        to->canary_ms = s->canary_ms;
     }
     enc_finish(&pb.base, out);
 }
@@ -147,6 +149,8 @@ static void from_beat_response(
                 .total_bytes = from->total_bytes,
                 .free_bytes = from->free_bytes,
                 .log_bytes = from->log_bytes,
+                .stall_ms = from->stall_ms,
+                .canary_ms = from->canary_ms,
         };
     }
 }

@@ -10,12 +10,35 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 static struct zkserver *zookeeper;
 static int n_case;
+static const char *faults; /* NULL = no shim */
+
+void world_with_faults(const char *path)
+{
+    faults = path;
+}
+
+/* The sanitizer's runtime wants to be first in the process; the shim replaces nothing of it. */
+static int preload(char env[3][1024], const char *argv[], int n)
+{
+    const char *options = getenv("ASAN_OPTIONS");
+
+    (void)snprintf(env[0], 1024, "LD_PRELOAD=%s/tests/lib/weir_fault.so", test_build_root());
+    (void)snprintf(env[1], 1024, "WEIR_FAULTS=%s", faults);
+    (void)snprintf(env[2], 1024, "ASAN_OPTIONS=%s:verify_asan_link_order=0",
+            options != NULL ? options : "");
+    argv[n++] = "env";
+    for (int i = 0; i < 3; i++) {
+        argv[n++] = env[i];
+    }
+    return n;
+}
 
 /* --- Turning the loop --------------------------------------------------------------------------------------------- */
 
@@ -496,8 +519,8 @@ static void on_connection(void *ctx, bool connected)
 
 void start_broker_as(struct world *w, int id, const char *log, const char *more)
 {
-    char program[512], set[8][512];
-    const char *argv[20];
+    char program[512], set[8][512], env[3][1024];
+    const char *argv[28];
     int n = 0;
 
     (void)snprintf(program, sizeof(program), "%s/broker/weir-broker", test_build_root());
@@ -508,6 +531,9 @@ void start_broker_as(struct world *w, int id, const char *log, const char *more)
     (void)snprintf(set[4], sizeof(set[4]), "zookeeper.connect=%s", w->connect);
     (void)snprintf(set[5], sizeof(set[5]), "zookeeper.session.timeout.ms=4000");
     (void)snprintf(set[6], sizeof(set[6]), "weir.flush.interval.ms=50");
+    if (faults != NULL) {
+        n = preload(env, argv, n);
+    }
     argv[n++] = program;
     for (int i = 0; i < 7; i++) {
         argv[n++] = "--set";
@@ -516,6 +542,10 @@ void start_broker_as(struct world *w, int id, const char *log, const char *more)
     if (more != NULL) {
         argv[n++] = "--set";
         argv[n++] = more;
+    }
+    if (faults != NULL) {
+        argv[n++] = "--set";
+        argv[n++] = "weir.disk.stall.ms=500";
     }
     argv[n] = NULL;
     w->pid = run_background(argv, NULL, log);

@@ -103,6 +103,9 @@ void create_topic(struct world *w,
         int32_t n_partitions,
         const char *key,
         const char *value);
+/* Brokers started from now on run with the fault shim (tests/lib/fault.c) that reads `path`, and count a disk as
+ * stalled after 500 ms; NULL = without. The path is kept. */
+void world_with_faults(const char *path);
 /* A broker process with that id, log and one more setting (NULL = none). */
 void start_broker_as(struct world *w, int id, const char *log, const char *more);
 void start_broker(struct world *w);

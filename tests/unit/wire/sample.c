@@ -405,6 +405,8 @@ static void make_beat_response(struct msg_beat_response *m)
                 .total_bytes = sample_u64(4),
                 .free_bytes = sample_u64(5),
                 .log_bytes = sample_u64(6),
+                .stall_ms = sample_u32(7),
+                .canary_ms = sample_u32(8),
         };
     }
     *m = (struct msg_beat_response){

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A broker whose disk hangs, is slow or fails, through tests/lib/fault.c. */
+#include "tests/cluster/broker_world.h"
+
+#include "common/domain/errcode.h"
+#include "tests/lib/run.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+static char faults[512];
+
+/* For a moment the file is empty: then there is no fault. */
+static void set_faults(const char *lines)
+{
+    FILE *f = fopen(faults, "we");
+
+    CHECK(f != NULL);
+    CHECK(fputs(lines, f) >= 0);
+    CHECK_EQ(fclose(f), 0);
+}
+
+static struct world *world_on_bad_disk(void)
+{
+    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
+    set_faults("");
+    world_with_faults(faults);
+    return world_serving();
+}
+
+/* A heartbeat and what it says of the folder. */
+static struct msg_log_dir_state dir_state(struct world *w)
+{
+    struct msg_beat_request m = {
+            .ctl_epoch = w->ctl_epoch, .committed_index = w->batches.n, .lease_ms = 5000};
+    struct msg_beat_response got = {0};
+    struct msg_log_dir_state ret;
+    struct rpc_out *out = rpc_out_new();
+    struct reply r;
+
+    wire_encode_beat_request(&m, rpc_out_buf(out));
+    call(w, w->controller, API_BEAT, out, &r);
+    CHECK_EQ(r.error, ERRCODE_NONE);
+    CHECK_EQ(wire_decode_beat_response(r.body, &r.arena, &got), 0);
+    CHECK_EQ(got.n_dirs, 1);
+    ret = got.dirs[0];
+    ret.path = NULL;
+    reply_free(&r);
+    return ret;
+}
+
+/* Beats until the folder is refused (or in service again). */
+static void wait_stalled(struct world *w, bool is_stalled)
+{
+    int64_t give_up = check_now_ms() + ANSWER_MS;
+
+    while ((dir_state(w).stall_ms > 0) != is_stalled) {
+        CHECK(check_now_ms() < give_up);
+        pause_loop(w, 50);
+    }
+}
+
+/* [BRK-40] [BRK-41] [BRK-42] Beats are answered the whole time. */
+static void a_hanging_disk_refuses_appends_until_it_answers(void)
+{
+    struct world *w = world_on_bad_disk();
+
+    CHECK_EQ(produce(w, -1, "x", 3, 0).error, ERRCODE_NONE);
+    set_faults("sync hang 0 /case\n");
+    wait_stalled(w, true);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_KAFKA_STORAGE_ERROR);
+    CHECK_EQ(consume(w, 0, "x"), 3);
+    CHECK(!dir_state(w).failed);
+    set_faults("");
+    wait_stalled(w, false);
+    CHECK_EQ(produce(w, -1, "x", 2, 0).error, ERRCODE_NONE);
+    CHECK_EQ(consume(w, 0, "x"), 5);
+    CHECK(file_has(w->log, "event=dir_stalled"));
+    CHECK(file_has(w->log, "event=dir_answers"));
+    world_free(w);
+}
+
+static void a_slow_disk_changes_nothing(void) /* [BRK-41] */
+{
+    struct world *w = world_on_bad_disk();
+    int64_t give_up = check_now_ms() + ANSWER_MS;
+
+    set_faults("sync delay 200 /.canary\n");
+    while (dir_state(w).canary_ms < 200) {
+        CHECK(check_now_ms() < give_up);
+        CHECK_EQ(dir_state(w).stall_ms, 0);
+        CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+        pause_loop(w, 50);
+    }
+    CHECK(!file_has(w->log, "event=dir_stalled"));
+    set_faults("");
+    world_free(w);
+}
+
+static void an_error_of_the_canary_fails_the_folder(void) /* [BRK-43] */
+{
+    struct world *w = world_on_bad_disk();
+    int64_t give_up = check_now_ms() + ANSWER_MS;
+
+    set_faults("write fail 28 /.canary\n"); /* ENOSPC */
+    pause_loop(w, 1500);
+    CHECK(!dir_state(w).failed);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+    set_faults("sync fail 5 /.canary\n"); /* EIO */
+    while (!dir_state(w).failed) {
+        CHECK(check_now_ms() < give_up);
+        pause_loop(w, 50);
+    }
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_KAFKA_STORAGE_ERROR);
+    set_faults("");
+    CHECK_EQ(stop_broker(w, SIGTERM), 1); /* not left clean */
+    world_free(w);
+}
+
+/* [BRK-40] The thread in the kernel is not waited for. */
+static void a_stop_does_not_wait_for_a_hanging_canary(void)
+{
+    struct world *w = world_on_bad_disk();
+
+    set_faults("sync hang 0 /.canary\n");
+    wait_stalled(w, true);
+    CHECK_EQ(stop_broker(w, SIGTERM), 0);
+    CHECK(file_has(w->log, "event=thread_left"));
+    world_free(w);
+}
+
+static const struct check_case cases[] = {
+        CASE(a_hanging_disk_refuses_appends_until_it_answers),
+        CASE(a_slow_disk_changes_nothing),
+        CASE(an_error_of_the_canary_fails_the_folder),
+        CASE(a_stop_does_not_wait_for_a_hanging_canary),
+        CASE(stop_zookeeper),
+};
+CHECK_MAIN("disk", cases)
