@@ -58,6 +58,7 @@ enum meta_cause {
     CAUSE_ISR_PROPOSED = 9,
     CAUSE_REPLICA_FAILED = 10,
     CAUSE_INTERNAL_TOPIC = 11, /* the cluster needs the topic for its own state */
+    CAUSE_BROKER_DIRS_FAILED = 12, /* every log directory of it has failed */
 };
 
 struct meta_why {

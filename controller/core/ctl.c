@@ -89,7 +89,8 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_BROKER_SEEN: ctl_on_broker_seen(c, &c->ev->seen); break;
     case CTL_EV_BROKER_GONE: ctl_on_broker_gone(c); break;
     case CTL_EV_BROKER_REFUSED:
-    case CTL_EV_BROKER_SILENT: ctl_on_broker_suspected(c); break;
+    case CTL_EV_BROKER_SILENT:
+    case CTL_EV_BROKER_DIRS_FAILED: ctl_on_broker_suspected(c); break;
     case CTL_EV_BROKER_READY: ctl_on_broker_ready(c); break;
     case CTL_EV_BROKER_SHUTDOWN: ctl_on_broker_shutdown(c); break;
     case CTL_EV_CREATE_TOPIC: ctl_on_create_topic(c, &c->ev->create); break;

@@ -32,6 +32,7 @@ enum ctl_event_kind {
     CTL_EV_BROKER_GONE,      /* its ephemeral node is gone */
     CTL_EV_BROKER_REFUSED,   /* its port refused twice, 100 ms apart */
     CTL_EV_BROKER_SILENT,    /* no heartbeat within weir.broker.timeout */
+    CTL_EV_BROKER_DIRS_FAILED, /* its heartbeat says that every log directory has failed */
     CTL_EV_BROKER_READY,     /* it applied its registration and stands as the image says, but for `failed` */
     CTL_EV_BROKER_SHUTDOWN,  /* it asks for a controlled shutdown; answered by a reply */
     CTL_EV_CREATE_TOPIC,
@@ -79,7 +80,7 @@ struct ctl_event {
         struct {
             broker_id id;
             int64_t epoch;
-        } broker; /* GONE (epoch -1 = any), REFUSED, SILENT, SHUTDOWN */
+        } broker; /* GONE (epoch -1 = any), REFUSED, SILENT, DIRS_FAILED, SHUTDOWN */
         struct {
             broker_id id;
             int64_t epoch;

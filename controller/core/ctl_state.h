@@ -22,6 +22,7 @@ struct ctl_seen {
     broker_id id;
     int64_t epoch;
     bool is_ready;                          /* BROKER_READY came, and it was not fenced since */
+    bool is_diskless;                       /* BROKER_DIRS_FAILED came */
     ARRAY(struct ctl_partition_ref) failed; /* sorted; what it said then */
 };
 
@@ -86,7 +87,7 @@ int ctl_compare_refs(const struct ctl_partition_ref *a, const struct ctl_partiti
 void ctl_on_broker_seen(struct ctl *c, const struct meta_register_broker *r);
 void ctl_on_brokers_listed(struct ctl *c);
 void ctl_on_broker_gone(struct ctl *c);
-void ctl_on_broker_suspected(struct ctl *c); /* REFUSED, SILENT */
+void ctl_on_broker_suspected(struct ctl *c); /* REFUSED, SILENT, DIRS_FAILED */
 void ctl_on_broker_ready(struct ctl *c);
 void ctl_on_broker_shutdown(struct ctl *c);
 

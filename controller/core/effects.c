@@ -22,6 +22,7 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_BROKER_GONE: return CAUSE_BROKER_GONE;
     case CTL_EV_BROKER_REFUSED: return CAUSE_BROKER_REFUSED;
     case CTL_EV_BROKER_SILENT: return CAUSE_BROKER_SILENT;
+    case CTL_EV_BROKER_DIRS_FAILED: return CAUSE_BROKER_DIRS_FAILED;
     case CTL_EV_BROKER_READY: return CAUSE_BROKER_READY;
     case CTL_EV_BROKER_SHUTDOWN: return CAUSE_BROKER_SHUTDOWN;
     case CTL_EV_CREATE_TOPIC:

@@ -37,7 +37,7 @@ static void seen_set(struct ctl *c, broker_id id, int64_t epoch)
         s->epoch = epoch;
     } else if (s->epoch != epoch) {
         s->epoch = epoch;
-        s->is_ready = false;
+        s->is_ready = s->is_diskless = false;
         array_deinit(&s->failed);
     }
 }
@@ -181,18 +181,28 @@ void ctl_on_broker_gone(struct ctl *c)
     }
 }
 
+static const char *suspicion(enum ctl_event_kind kind)
+{
+    return kind == CTL_EV_BROKER_REFUSED ? "refused"
+           : kind == CTL_EV_BROKER_SILENT ? "silent"
+                                          : "log directories failed";
+}
+
 void ctl_on_broker_suspected(struct ctl *c)
 {
     const struct image_broker *b = image_broker(c->next, c->ev->broker.id);
     struct ctl_seen *s = ctl_find_seen(c, c->ev->broker.id);
 
-    if (b == NULL || b->epoch != c->ev->broker.epoch || b->state == BROKER_FENCED) {
+    if (b == NULL || b->epoch != c->ev->broker.epoch) {
         return; /* [CTL-4] */
     }
     if (s != NULL) {
         s->is_ready = false; /* [CTL-5] It has to say again that it stands. */
+        s->is_diskless = s->is_diskless || c->ev->kind == CTL_EV_BROKER_DIRS_FAILED;
     }
-    fence(c, b, c->ev->kind == CTL_EV_BROKER_REFUSED ? "refused" : "silent");
+    if (b->state != BROKER_FENCED) {
+        fence(c, b, suspicion(c->ev->kind));
+    }
 }
 
 /* --- Ready ------------------------------------------------------------------------------------ */
@@ -243,6 +253,9 @@ void ctl_on_broker_ready(struct ctl *c)
 
     if (b == NULL || s == NULL || s->epoch != c->ev->ready.epoch || b->epoch != s->epoch) {
         return; /* [CTL-4] */
+    }
+    if (s->is_diskless) {
+        return; /* [CTL-30] */
     }
     keep_failed(c, s);
     s->is_ready = true;

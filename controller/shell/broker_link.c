@@ -54,6 +54,16 @@ void link_redial(struct broker_link *l, wtime delay, const char *trouble)
 
 /* --- Beats ------------------------------------------------------------------------------------- */
 
+static bool has_no_disk(const struct msg_beat_response *m)
+{
+    size_t n_failed = 0;
+
+    for (size_t i = 0; i < m->n_dirs; i++) {
+        n_failed += m->dirs[i].failed;
+    }
+    return m->n_dirs > 0 && n_failed == m->n_dirs;
+}
+
 static void take_heartbeat(struct broker_link *l, struct rpc_reply *reply)
 {
     struct arena a;
@@ -78,6 +88,10 @@ static void take_heartbeat(struct broker_link *l, struct rpc_reply *reply)
     l->dirs = m.dirs;
     l->n_dirs = m.n_dirs;
     l->dirs_frame = rpc_reply_take(reply);
+    if (has_no_disk(&m) && !l->dirs_failed_told) { /* [CTL-30] */
+        l->dirs_failed_told = true;
+        l->set->options.on_dirs_failed(l->set->options.ctx, l->id, l->epoch);
+    }
 }
 
 static void on_beat_answer(void *ctx, struct rpc_reply *reply)

@@ -33,7 +33,7 @@ struct broker_link {
     struct timer beat;
     wtime since; /* when this incarnation was first dialled */
     unsigned n_refused;
-    bool refused_told, silent_told;
+    bool refused_told, silent_told, dirs_failed_told;
     char trouble[256];
 
     wtime last_heartbeat;

@@ -36,6 +36,8 @@ struct broker_links_options {
     void (*on_most_silent)(void *ctx, size_t n_silent, size_t n_brokers);
     /* [ZK-25] Whether this controller may still dial, push and answer; asked right before it does. */
     bool (*may_act)(void *ctx);
+    /* Its heartbeat says that every log directory has failed. Once an incarnation. */
+    void (*on_dirs_failed)(void *ctx, broker_id id, int64_t epoch);
     void (*on_ready)(void *ctx, broker_id id, const struct msg_broker_ready_request *m);
     /* To be answered with broker_links_answer(). */
     void (*on_shutdown)(void *ctx, broker_id id, int64_t epoch, struct link_request *request);

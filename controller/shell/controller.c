@@ -210,6 +210,14 @@ static bool may_act(void *ctx)
     return claim_may_act(c->claim);
 }
 
+static void on_broker_dirs_failed(void *ctx, broker_id id, int64_t epoch)
+{
+    log_error("controller", "broker_without_disk", KV_I64("broker", id),
+            KV_I64("broker_epoch", epoch),
+            KV_STR("action", "it is fenced until it is restarted with a log directory that works"));
+    push_broker_event(ctx, CTL_EV_BROKER_DIRS_FAILED, id, epoch);
+}
+
 static void on_broker_ready(void *ctx, broker_id id, const struct msg_broker_ready_request *m)
 {
     struct ctl_event ev = {.kind = CTL_EV_BROKER_READY};
@@ -463,6 +471,7 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .broker_timeout = c->options.broker_timeout,
             .on_refused = on_broker_refused,
             .on_silent = on_broker_silent,
+            .on_dirs_failed = on_broker_dirs_failed,
             .on_most_silent = on_most_silent,
             .may_act = may_act,
             .on_ready = on_broker_ready,

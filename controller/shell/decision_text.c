@@ -43,6 +43,7 @@ static const struct {
         {CAUSE_ISR_PROPOSED, "isr_proposed"},
         {CAUSE_REPLICA_FAILED, "replica_failed"},
         {CAUSE_INTERNAL_TOPIC, "internal_topic"},
+        {CAUSE_BROKER_DIRS_FAILED, "broker_dirs_failed"},
 };
 
 const char *decision_cause_name(enum meta_cause cause)
@@ -287,6 +288,7 @@ static const char *broker_cause(enum meta_cause cause)
     case CAUSE_BROKER_GONE: return "is gone from ZooKeeper";
     case CAUSE_BROKER_REFUSED: return "was refused twice (its process is dead)";
     case CAUSE_BROKER_SILENT: return "sent no heartbeat for weir.broker.timeout.ms";
+    case CAUSE_BROKER_DIRS_FAILED: return "said that all of its log directories have failed";
     case CAUSE_BROKER_READY: return "said that it is ready";
     case CAUSE_BROKER_SHUTDOWN: return "asked to shut down";
     case CAUSE_REPLICA_FAILED: return "said that its replica failed";

@@ -56,6 +56,25 @@ static void find_broker_reasons(const struct http_view *v, struct reasons *r)
     }
 }
 
+static void find_disk_reasons(const struct http_view *v, struct reasons *r)
+{
+    for (size_t i = 0; i < v->n_links; i++) {
+        const struct http_link *link = &v->links[i];
+        for (size_t k = 0; link->is_connected && k < link->n_dirs; k++) {
+            const struct msg_log_dir_state *d = &link->dirs[k];
+            if (d->failed) {
+                add_reason(r, "broker %" PRId32 ": log directory %s has failed; its log says why",
+                        link->id, d->path);
+            } else if (d->stall_ms > 0) {
+                add_reason(r,
+                        "broker %" PRId32 ": log directory %s has not answered for %" PRIu32
+                        " s; appends there are refused",
+                        link->id, d->path, d->stall_ms / 1000);
+            }
+        }
+    }
+}
+
 static void find_reasons(const struct http_view *v, struct reasons *r)
 {
     if (!v->zookeeper.is_connected) {
@@ -84,6 +103,7 @@ static void find_reasons(const struct http_view *v, struct reasons *r)
         add_reason(r, "there is no broker");
     }
     find_broker_reasons(v, r);
+    find_disk_reasons(v, r);
 }
 
 static void write_health(const struct reasons *r, struct buf *out)

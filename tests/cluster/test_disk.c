@@ -3,10 +3,13 @@
 #include "tests/cluster/broker_world.h"
 
 #include "common/domain/errcode.h"
+#include "tests/lib/cluster.h"
 #include "tests/lib/run.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static char faults[512];
 
@@ -129,11 +132,68 @@ static void a_stop_does_not_wait_for_a_hanging_canary(void)
     world_free(w);
 }
 
+/* --- With a real controller ---------------------------------------------------------------------- */
+
+static bool broker_shows(const char *text)
+{
+    struct buf body = {0};
+    bool shows = http_request(controller_port(1), "GET", "/v1/brokers/1", NULL, false, &body) ==
+                         200 &&
+                 strstr(buf_str(&body), text) != NULL;
+
+    buf_deinit(&body);
+    return shows;
+}
+
+/* The cluster's only broker, started by hand with the shim. */
+static pid_t start_with_shim(void)
+{
+    char *conf = node_path("broker-1", "broker.conf");
+    char *log = mem_format("%s/shimmed.log", test_folder());
+    char *program = mem_format("%s/broker/weir-broker", test_build_root());
+    const char *options = getenv("ASAN_OPTIONS");
+    char *env[3] = {mem_format("LD_PRELOAD=%s/tests/lib/weir_fault.so", test_build_root()),
+            mem_format("WEIR_FAULTS=%s", faults),
+            mem_format("ASAN_OPTIONS=%s:verify_asan_link_order=0", options != NULL ? options : "")};
+    const char *argv[] = {"env", env[0], env[1], env[2], program, "--config", conf, NULL};
+    pid_t pid = run_background(argv, NULL, log);
+
+    for (int i = 0; i < 3; i++) {
+        mem_free(env[i]);
+    }
+    mem_free(program);
+    mem_free(log);
+    mem_free(conf);
+    return pid;
+}
+
+static void a_broker_without_a_disk_is_fenced_until_it_comes_anew(void) /* [CTL-30] */
+{
+    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
+    set_faults("");
+    cluster_up_small();
+    node_kill("broker-1");
+    pid_t pid = start_with_shim();
+    CHECK_WITHIN(ANSWER_MS, broker_shows("\"state\": \"up\"") && broker_shows("\"problem\": null"));
+    set_faults("sync fail 5 /.canary\n"); /* EIO */
+    CHECK_WITHIN(ANSWER_MS, broker_shows("\"state\": \"fenced\""));
+    CHECK(broker_shows("\"state\": \"failed\""));
+    set_faults("");
+    CHECK_EQ(run_wait(pid, SIGTERM, 20000), 1);
+    node_start("broker-1");
+    node_wait_ready("broker-1");
+    CHECK_WITHIN(ANSWER_MS, broker_shows("\"state\": \"up\""));
+    CHECK(strstr(WEIR_OK("explain", "broker", "1"), "all of its log directories have failed") !=
+            NULL);
+    cluster_down();
+}
+
 static const struct check_case cases[] = {
         CASE(a_hanging_disk_refuses_appends_until_it_answers),
         CASE(a_slow_disk_changes_nothing),
         CASE(an_error_of_the_canary_fails_the_folder),
         CASE(a_stop_does_not_wait_for_a_hanging_canary),
         CASE(stop_zookeeper),
+        CASE(a_broker_without_a_disk_is_fenced_until_it_comes_anew),
 };
 CHECK_MAIN("disk", cases)

@@ -91,6 +91,29 @@ static void host_crash_of_the_only_replica_is_loud_story(void) /* [REP-5] */
     CHECK_EQ(world_partition(&w, "orders", 0)->unclean_epoch, 2);
 }
 
+static void broker_without_a_disk_stays_fenced_until_it_comes_anew_story(void) /* [CTL-30] */
+{
+    WORLD(w, 1);
+
+    world_start(&w, 1);
+    world_create(&w, "orders", 1, 1);
+    world_broker(&w, CTL_EV_BROKER_DIRS_FAILED, 1, 99); /* another incarnation */
+    world_broker(&w, CTL_EV_BROKER_DIRS_FAILED, 1, 101);
+    world_broker(&w, CTL_EV_BROKER_DIRS_FAILED, 1, 101);
+    world_ready(&w, 1, 101);
+    world_seen(&w, 1, 300, CRASH_HOST);
+    world_ready(&w, 1, 300);
+    CHECK_STR(world_story(&w),
+            "ctl  topic orders created: partitions 1, replication factor 1, min isr 1\n"
+            "ctl  broker 1 epoch 101 log directories failed -> fenced\n"
+            "ctl  orders-0 isr {1} -> {1}, no leader, leader epoch 1\n"
+            "ctl  broker 1 epoch 300 registered, kind host\n"
+            "ctl  orders-0 isr {1} -> {1}, no leader, leader epoch 1, recovering\n"
+            "ctl  broker 1 epoch 300 ready -> unfenced\n"
+            "ctl  orders-0 UNCLEAN: its only replica, on broker 1, may have lost its last records; "
+            "leads again in leader epoch 2\n");
+}
+
 static void leader_moves_to_a_member_of_the_isr_story(void) /* [REP-6], [REP-8] */
 {
     WORLD(w, 3);
@@ -466,6 +489,7 @@ static const struct check_case cases[] = {
         CASE(term_begins_with_the_barrier),
         CASE(broker_comes_serves_and_dies_story),
         CASE(host_crash_of_the_only_replica_is_loud_story),
+        CASE(broker_without_a_disk_stays_fenced_until_it_comes_anew_story),
         CASE(leader_moves_to_a_member_of_the_isr_story),
         CASE(records_say_why),
         CASE(milder_crash_does_not_shrink_an_unfinished_purge),

@@ -92,7 +92,10 @@ static void act(struct cluster *c)
     case 5: be_ready(c, i); break;
     case 6: vanish(c, i); break;
     case 7: world_broker(&c->w, CTL_EV_BROKER_REFUSED, i, c->epoch[i]); break;
-    case 8: world_broker(&c->w, CTL_EV_BROKER_SILENT, i, c->epoch[i]); break;
+    case 8:
+        world_broker(&c->w, chance(c, 4) ? CTL_EV_BROKER_DIRS_FAILED : CTL_EV_BROKER_SILENT, i,
+                c->epoch[i]);
+        break;
     case 9: world_broker(&c->w, CTL_EV_BROKER_SHUTDOWN, i, c->epoch[i]); break;
     case 10:
         world_create(

@@ -124,7 +124,7 @@ static void a_gap_says_what_is_missing_and_why(void)
 
 static void names_of_causes_are_read_back(void)
 {
-    for (int cause = CAUSE_CONTROLLER_ELECTED; cause <= CAUSE_INTERNAL_TOPIC; cause++) {
+    for (int cause = CAUSE_CONTROLLER_ELECTED; cause <= CAUSE_BROKER_DIRS_FAILED; cause++) {
         const char *name = decision_cause_name((enum meta_cause)cause);
         CHECK(strcmp(name, "unknown") != 0);
         CHECK_EQ(decision_cause_by_name(name), cause);

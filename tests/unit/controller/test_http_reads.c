@@ -457,6 +457,22 @@ static void status_puts_reasons_first_and_says_what_to_type(void)
     CHECK(strstr(text, "weir topic describe orders") != NULL);
 }
 
+static void status_names_disks_that_hang_or_failed(void)
+{
+    begin();
+    w.dir.stall_ms = 7200;
+    CHECK_EQ(GET(&w, "/"), 200);
+    CHECK(strstr(world_body(&w), " has not answered for 7 s; appends there are refused\n") != NULL);
+    CHECK_EQ(GET(&w, "/v1/brokers/1"), 200);
+    CHECK_STR(world_text(&w, "dirs/0/state"), "stalled");
+    w.dir.failed = true;
+    CHECK_EQ(GET(&w, "/"), 200);
+    CHECK(strstr(world_body(&w), " has failed; its log says why\n") != NULL);
+    w.links[0].is_connected = false; /* what it said is not news any more */
+    CHECK_EQ(GET(&w, "/"), 200);
+    CHECK(strstr(world_body(&w), "its log says why") == NULL);
+}
+
 static void status_without_controller_and_zookeeper_says_so(void)
 {
     begin();
@@ -498,6 +514,7 @@ static const struct check_case cases[] = {
         CASE(metrics_are_openmetrics_with_brokers_as_labels),
         CASE(status_of_a_healthy_cluster_fits_80_columns),
         CASE(status_puts_reasons_first_and_says_what_to_type),
+        CASE(status_names_disks_that_hang_or_failed),
         CASE(status_without_controller_and_zookeeper_says_so),
 };
 
