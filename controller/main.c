@@ -5,6 +5,7 @@
 #include "common/net/loop.h"
 #include "common/net/resolve.h"
 #include "common/obs/log.h"
+#include "common/obs/process.h"
 #include "controller/shell/controller.h"
 #include "controller/shell/http_admin.h"
 
@@ -13,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* Exit codes: 0 stopped, 1 cannot run here (the log says why), 2 the command line or a configuration is wrong. */
@@ -34,30 +33,6 @@ struct program {
     bool is_stopping;
 };
 
-/* Tells systemd, when it started us (sd_notify(3): a datagram to $NOTIFY_SOCKET). */
-static void notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    socklen_t size = 0;
-    int fd = -1;
-
-    if (path == NULL || path[0] == '\0' || strlen(path) >= sizeof(to.sun_path)) {
-        return;
-    }
-    size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    memcpy(to.sun_path, path, strlen(path));
-    if (path[0] == '@') {
-        to.sun_path[0] = '\0';
-    }
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        /* systemd that does not listen is no reason not to run. */
-        (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, size);
-        close(fd);
-    }
-}
-
 static void on_stopped(void *ctx)
 {
     struct program *p = ctx;
@@ -75,7 +50,7 @@ static void on_signal(void *ctx, int number)
     }
     p->is_stopping = true;
     log_info("main", "stopping", KV_STR("signal", strsignal(number)));
-    notify("STOPPING=1");
+    process_notify("STOPPING=1");
     controller_stop(p->controller, on_stopped, p);
 }
 
@@ -180,7 +155,7 @@ static int serve(struct program *p,
                 KV_ERR(r));
     } else {
         log_info("main", "started", KV_STR("version", WEIR_VERSION), KV_STR("http", url));
-        notify("READY=1");
+        process_notify("READY=1");
         loop_run(p->loop);
     }
     p->controller = controller_free(p->controller);

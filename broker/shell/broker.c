@@ -23,6 +23,7 @@
 #include "common/net/resolve.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
+#include "common/obs/process.h"
 #include "common/zk/zk.h"
 #include "common/zk/zk_paths.h"
 
@@ -264,6 +265,7 @@ static void on_stop_signal(void *ctx, int signo)
     }
     b->is_stopping = true;
     log_info("broker", "stopping", KV_I64("signal", signo));
+    process_notify("STOPPING=1");
     if (!ctl_link_shutdown(b->ctl, on_shutdown_done, b)) {
         loop_stop(b->control);
         return;
@@ -594,6 +596,7 @@ int broker_run(const struct conf *conf)
     data_loops_start(&b.data);
     log_info("broker", "started", KV_STR("version", WEIR_VERSION),
             KV_U64("partitions", b.partitions.n), KV_I64("took_ms", (clock_now() - began) / 1000));
+    process_notify("READY=1");
     loop_run(b.control);
     (void)signal(SIGTERM, on_second_signal);
     (void)signal(SIGINT, on_second_signal);

@@ -5,8 +5,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,4 +82,25 @@ int64_t process_start_time_s(void)
         return -1;
     }
     return wall.tv_sec - boot.tv_sec + ticks / sysconf(_SC_CLK_TCK);
+}
+
+void process_notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+    if (path == NULL || path[0] == '\0' || strlen(path) >= sizeof(to.sun_path)) {
+        return;
+    }
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    memcpy(to.sun_path, path, strlen(path));
+    if (path[0] == '@') { /* an abstract name */
+        to.sun_path[0] = '\0';
+    }
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        /* systemd that does not listen is no reason not to run. */
+        (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, size);
+        (void)close(fd);
+    }
 }

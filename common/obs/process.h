@@ -9,3 +9,5 @@ int64_t process_resident_bytes(void);
 int64_t process_open_files(void);
 /* Seconds since 1970. */
 int64_t process_start_time_s(void);
+/* Tells systemd, when it started us: "READY=1", "STOPPING=1" (sd_notify(3): a datagram to $NOTIFY_SOCKET). Thread: main. */
+void process_notify(const char *state);

@@ -8,8 +8,12 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static void what_is_produced_is_fetched(void)
 {
@@ -92,6 +96,29 @@ static void an_orderly_stop_leaves_a_clean_marker_and_everything_in_place(void) 
     connect_client(w);
     CHECK_EQ(consume(w, 0, "kept"), 7);
     CHECK(stat(path, &st) != 0);
+    world_free(w);
+}
+
+static void systemd_is_told_when_it_started_and_when_it_stops(void)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = 10};
+    char text[32] = "";
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0);
+    (void)snprintf(at.sun_path, sizeof(at.sun_path), "%.90s/notify", test_folder());
+    CHECK_EQ(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    CHECK_EQ(setenv("NOTIFY_SOCKET", at.sun_path, 1), 0);
+    struct world *w = world_serving();
+    CHECK_EQ(unsetenv("NOTIFY_SOCKET"), 0);
+    CHECK_EQ(recv(fd, text, sizeof(text) - 1, 0), 7);
+    CHECK_STR(text, "READY=1");
+    CHECK_EQ(stop_broker(w, SIGTERM), 0);
+    CHECK_EQ(recv(fd, text, sizeof(text) - 1, 0), 10);
+    CHECK_STR(text, "STOPPING=1");
+    (void)close(fd);
     world_free(w);
 }
 
@@ -740,6 +767,7 @@ static const struct check_case cases[] = {
         CASE(a_long_poll_is_answered_by_the_next_produce),
         CASE(acknowledged_records_survive_sigkill),
         CASE(an_orderly_stop_leaves_a_clean_marker_and_everything_in_place),
+        CASE(systemd_is_told_when_it_started_and_when_it_stops),
         CASE(offsets_are_found_by_time),
         CASE(bad_batches_are_refused_with_their_code),
         CASE(log_append_time_is_the_brokers_clock),
