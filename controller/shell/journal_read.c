@@ -615,20 +615,32 @@ static void search(struct journal_scan *s)
     go_on(s);
 }
 
-static void on_start_listed(void *ctx, struct rpc_reply *reply)
+/* An end of the topic, as the leader says. False: the scan is over. */
+static bool take_offset(struct journal_scan *s, struct rpc_reply *reply, offset64 *ret)
 {
-    struct journal_scan *s = ctx;
     struct arena arena;
     const char *why;
 
     if (reply->error == ERRCODE_NETWORK_EXCEPTION || s->state != SCAN_ASKING) {
-        return;
+        return false;
     }
     arena_init(&arena, wire_arena_ceiling(reply->body.size));
-    why = journal_reply_offset(reply, &arena, &s->start);
+    why = journal_reply_offset(reply, &arena, ret);
     if (why != NULL) {
-        give_up(s, why);
-    } else if (s->query.from.offset >= s->start && s->query.from.offset <= s->end) {
+        give_up(s, why); /* `why` may lie in the arena */
+    }
+    arena_deinit(&arena);
+    return why == NULL;
+}
+
+static void on_start_listed(void *ctx, struct rpc_reply *reply)
+{
+    struct journal_scan *s = ctx;
+
+    if (!take_offset(s, reply, &s->start)) {
+        return;
+    }
+    if (s->query.from.offset >= s->start && s->query.from.offset <= s->end) {
         s->top = s->query.from.offset;
         s->is_located = true;
         go_on(s);
@@ -637,26 +649,15 @@ static void on_start_listed(void *ctx, struct rpc_reply *reply)
         s->high = s->end;
         search(s);
     }
-    arena_deinit(&arena);
 }
 
 static void on_end_listed(void *ctx, struct rpc_reply *reply)
 {
     struct journal_scan *s = ctx;
-    struct arena arena;
-    const char *why;
 
-    if (reply->error == ERRCODE_NETWORK_EXCEPTION || s->state != SCAN_ASKING) {
-        return;
-    }
-    arena_init(&arena, wire_arena_ceiling(reply->body.size));
-    why = journal_reply_offset(reply, &arena, &s->end);
-    if (why != NULL) {
-        give_up(s, why);
-    } else {
+    if (take_offset(s, reply, &s->end)) {
         journal_link_list(s->link, LIST_EARLIEST, on_start_listed, s);
     }
-    arena_deinit(&arena);
 }
 
 static void on_scan_up(void *ctx)
