@@ -234,6 +234,7 @@ static void connection_won(struct zk *zk)
     socklen_t addr_len = sizeof(addr);
 
     zk->is_connected = true;
+    zk->has_asked_again = false;
     zk->trouble[0] = '\0';
     zk->next_complaint = 0;
     zk->client = *zoo_client_id(zk->handle);
@@ -274,6 +275,7 @@ static void handle_close(struct zk *zk)
     zhandle_t *handle = mem_steal(&zk->handle);
 
     zk->was_open = false;
+    zk->asking_since = 0;
     zk->needs_lookup = false;
     event_del(zk->io);
     if (handle != NULL) {
@@ -327,7 +329,7 @@ static void session_end(struct zk *zk, const char *why)
 static void handle_replace(struct zk *zk)
 {
     zk->handle_is_dirty = false;
-    zk->resume = true;
+    zk->resume = zk->client.client_id != 0;
     handle_close(zk);
     watches_end(zk, true);
     connect_begin(zk);
@@ -348,8 +350,11 @@ static void look_at_state(struct zk *zk)
     if (zk->handle == NULL) {
         return;
     }
-    if (state == ZOO_ASSOCIATING_STATE) {
+    if (state != ZOO_ASSOCIATING_STATE) {
+        zk->asking_since = 0;
+    } else {
         accepted(zk, clock_now());
+        zk->asking_since = zk->asking_since != 0 ? zk->asking_since : clock_now();
     }
     if (state == ZOO_EXPIRED_SESSION_STATE || state == ZOO_AUTH_FAILED_STATE) {
         zk->session_is_over = true;
@@ -491,7 +496,7 @@ static void on_beat(void *ctx)
 {
     struct zk *zk = ctx;
     wtime now = clock_now();
-    wtime patience = WTIME_MS(zk_session_timeout_ms(zk)) * 2;
+    wtime timeout = WTIME_MS(zk_session_timeout_ms(zk));
 
     timer_set(&zk->beat, wtime_add(now, ZK_BEAT));
     if (zk->is_connected) {
@@ -502,8 +507,13 @@ static void on_beat(void *ctx)
         }
         return;
     }
-    if (zk->client.client_id != 0 && accepts_tcp(zk, now) &&
-            now - zk->accepting_since > patience) {
+    if (!zk->has_asked_again && zk->asking_since != 0 && now - zk->asking_since > timeout / 3) {
+        /* [ZK-19] The connection may be one that a starting server forgot; its next one is answered. */
+        zk->has_asked_again = true;
+        log_debug("zk", "handle_replaced", KV_STR("reason", "a server does not answer"));
+        handle_replace(zk);
+    } else if (zk->client.client_id != 0 && accepts_tcp(zk, now) &&
+            now - zk->accepting_since > 2 * timeout) {
         /* [ZK-17] Servers are there and do not take this session. Without a quorum none would; after wiped data none takes
          * a handle that has seen more than they have. A new handle has seen nothing: it is answered. */
         zk->accepting_since = now;

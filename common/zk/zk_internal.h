@@ -99,6 +99,8 @@ struct zk {
 
     wtime last_heard, beat_sent, lost_at, next_complaint;
     wtime tcp_accepted_at, accepting_since; /* by a server that did not take the session */
+    wtime asking_since;                     /* on the present connection; 0: not asking */
+    bool has_asked_again;                   /* before its time, since the last connection */
     bool beat_under_way;
     char trouble[512];
 

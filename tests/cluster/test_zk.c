@@ -7,9 +7,14 @@
 #include "tests/lib/loop_until.h"
 #include "tests/lib/zkserver.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 /* The ZooKeeper client against real servers. Numbers in brackets are rules of docs/design/20-zookeeper.md. */
 
@@ -523,6 +528,55 @@ static void a_session_outlives_the_absence_of_every_server(void)
     zkserver_free(own);
 }
 
+static int silent_listener(uint16_t port)
+{
+    const struct sockaddr_in addr = {.sin_family = AF_INET,
+            .sin_port = htons(port),
+            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0);
+    CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
+    CHECK_EQ(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+    CHECK_EQ(listen(fd, 8), 0);
+    CHECK_EQ(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+struct silent {
+    int listener, fd;
+};
+
+static bool has_accepted(void *ctx)
+{
+    struct silent *s = ctx;
+
+    s->fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+    return s->fd >= 0;
+}
+
+/* [ZK-19] The library itself would wait 20 s for the answer that never comes. */
+static void a_connection_that_is_forgotten_is_given_up(void)
+{
+    struct zkserver *own = zkserver_new(1, 0);
+    struct silent silent = {0};
+    struct client c;
+
+    client_start(&c, zkserver_connect(own), 30000);
+    CHECK(loop_until(c.loop, 10000, is_connected, &c));
+    zkserver_kill(own, 0);
+    silent.listener = silent_listener(zkserver_port(own, 0));
+    CHECK(loop_until(c.loop, 10000, has_accepted, &silent));
+    close(silent.listener);
+    zkserver_start(own, 0);
+    CHECK(loop_until(c.loop, 17000, is_connected, &c));
+    CHECK_EQ(c.n_sessions, 1);
+    CHECK_EQ(c.n_lost, 0);
+    close(silent.fd);
+    client_stop(&c);
+    zkserver_free(own);
+}
+
 /* [ZK-17] Two servers of three are away: the third accepts connections and takes no session, for longer than the patience
  * after which the handle is replaced. */
 static void a_session_outlives_the_loss_of_the_quorum(void)
@@ -638,6 +692,7 @@ static const struct check_case cases[] = {
         CASE(late_answer_is_counted_from_its_question),
         CASE(wiped_servers_lead_to_a_new_session),
         CASE(a_session_outlives_the_absence_of_every_server),
+        CASE(a_connection_that_is_forgotten_is_given_up),
         CASE(a_session_outlives_the_loss_of_the_quorum),
         CASE(it_keeps_trying_until_a_server_comes),
         CASE(an_unknown_name_is_told),
