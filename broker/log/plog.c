@@ -56,6 +56,7 @@ struct segment *plog_push_segment(struct plog *l, offset64 base)
     struct segment *s = array_push(&l->segments);
 
     segment_init(s, l->files, path, base);
+    s->id = ++l->last_segment_id;
     mem_free(path);
     return s;
 }

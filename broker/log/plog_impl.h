@@ -35,6 +35,7 @@ struct plog {
     int32_t partition;
     struct plog_config config;
     enum plog_stage stage;
+    uint64_t last_segment_id;  /* given so far */
     uint32_t n_folder_changes; /* segments made and removed since opening; of these */
     uint32_t n_folder_synced;  /* so many have their names on the disk */
 

@@ -12,6 +12,7 @@
  * `size` counts whole, accepted batches only; the file may be longer while a write is under way or
  * after it failed. */
 struct segment {
+    uint64_t id; /* unique in its log while it is open: tells it from another one that took its place */
     offset64 base, end;
     int64_t size;
     int64_t synced;    /* bytes known to be on the disk */

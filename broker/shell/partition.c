@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/shell/partition.h"
+#include "broker/shell/partition_impl.h"
 
 #include "broker/shell/errcode_map.h"
-#include "common/base/array.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/obs/log.h"
@@ -12,12 +11,6 @@
 
 enum {
     UNSYNCED_MAX = 64 * 1024 * 1024
-};
-
-/* One hold of the lock: wake-ups gather here and leave after it. */
-struct hold {
-    struct partition *p;
-    ARRAY(struct partition_wake) wakes;
 };
 
 static void open_log(struct partition *p);
@@ -49,8 +42,7 @@ static void note_became(struct partition *p, const struct replica_fx_item *it)
     }
 }
 
-/* One step; effects for parked requests go to the hold, the caller's own one to *ret_own (may be NULL). */
-static void step(struct hold *h,
+void partition_step(struct hold *h,
         const struct replica_event *ev,
         const struct replica_ask *own,
         struct replica_fx_item *ret_own)
@@ -87,9 +79,9 @@ static void step(struct hold *h,
     }
 }
 
-static void fail(struct hold *h)
+void partition_fail_locked(struct hold *h)
 {
-    step(h, &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED}, NULL, NULL);
+    partition_step(h, &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED}, NULL, NULL);
 }
 
 static void carry_out(struct hold *h, const struct partition_order *o)
@@ -98,7 +90,7 @@ static void carry_out(struct hold *h, const struct partition_order *o)
     struct plog_config config = {.segment_bytes = o->settings.segment_bytes,
             .index_interval_bytes = o->settings.index_interval_bytes};
 
-    if (p->is_deleted) {
+    if (atomic_load(&p->is_removed)) {
         return;
     }
     switch (o->kind) {
@@ -109,22 +101,22 @@ static void carry_out(struct hold *h, const struct partition_order *o)
         }
         if (p->log == NULL) {
             if (p->core.role != REPLICA_FAILED) {
-                fail(h);
+                partition_fail_locked(h);
             }
             return;
         }
         plog_set_config(p->log, &config); /* [CFG-13] */
-        step(h,
+        partition_step(h,
                 &(struct replica_event){.kind = REPLICA_EV_BECOME,
                         .become = {.record = &o->record, .may_lead = o->may_lead}},
                 NULL, NULL);
         break;
     case PARTITION_STOP:
-        step(h, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL, NULL);
+        partition_step(h, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL, NULL);
         break;
     case PARTITION_DELETE:
-        step(h, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL, NULL);
-        p->is_deleted = true; /* The log itself goes with partition_trash(), on the pool. */
+        partition_step(h, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL, NULL);
+        atomic_store(&p->is_removed, true); /* The log itself goes with partition_trash(), on the pool. */
         atomic_store(&p->is_unsynced, false);
         break;
     }
@@ -151,18 +143,18 @@ static void drain_inbox(struct hold *h)
         carry_out(h, &o);
     }
     if (p->core.role == REPLICA_LEADER && log_dir_failed(p->dir)) {
-        fail(h); /* Another partition of the same folder met the failure. */
+        partition_fail_locked(h); /* Another partition of the same folder met the failure. */
     }
 }
 
-static void hold_begin(struct hold *h, struct partition *p)
+void hold_begin(struct hold *h, struct partition *p)
 {
     *h = (struct hold){.p = p};
     (void)pthread_mutex_lock(&p->lock);
     drain_inbox(h);
 }
 
-static void hold_end(struct hold *h)
+void hold_end(struct hold *h)
 {
     struct partition *p = h->p;
 
@@ -172,6 +164,10 @@ static void hold_end(struct hold *h)
         p->env->wake(p->env->ctx, h->wakes.items, h->wakes.n);
     }
     array_deinit(&h->wakes);
+    if (h->removed != NULL && plog_delete(h->removed) != 0) {
+        log_error("partition", "trash_failed", KV_STR("partition", p->name),
+                KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", log_dir_failure(p->dir)));
+    }
 }
 
 static void on_drain_task(struct loop_task *t)
@@ -211,7 +207,7 @@ struct partition *partition_new(struct partition_env *env,
                 KV_STR("dir", log_dir_path(dir)),
                 KV_STR("reason", "the checkpoint names data, but the folder is gone"));
         hold_begin(&h, p);
-        fail(&h);
+        partition_fail_locked(&h);
         hold_end(&h);
     }
     return p;
@@ -272,10 +268,10 @@ void partition_open(struct partition *p)
     struct hold h;
 
     hold_begin(&h, p);
-    if (p->log == NULL && p->core.role == REPLICA_NONE && !p->is_deleted) {
+    if (p->log == NULL && p->core.role == REPLICA_NONE && !atomic_load(&p->is_removed)) {
         open_log(p);
         if (p->log == NULL) {
-            fail(&h);
+            partition_fail_locked(&h);
         }
     }
     hold_end(&h);
@@ -321,7 +317,7 @@ static void produce_locked(struct hold *h,
     epoch32 epoch;
     int r;
 
-    step(h,
+    partition_step(h,
             &(struct replica_event){
                     .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks}},
             ask, &own);
@@ -348,13 +344,13 @@ static void produce_locked(struct hold *h,
         ret->error = errcode_of_plog(r).error;
         ret->detail = errcode_of_plog(r).detail;
         if (r < 0) {
-            fail(h);
+            partition_fail_locked(h);
         }
         return;
     }
     atomic_store(&p->is_unsynced, true);
     own = (struct replica_fx_item){.kind = REPLICA_FX_BECAME};
-    step(h,
+    partition_step(h,
             &(struct replica_event){.kind = REPLICA_EV_APPENDED,
                     .ask = *ask,
                     .appended = {.acks = acks,
@@ -407,7 +403,7 @@ void partition_fetch(
             .log_start = OFFSET_NONE,
             .leader_epoch = EPOCH_NONE};
     hold_begin(&h, p);
-    step(&h,
+    partition_step(&h,
             &(struct replica_event){.kind = REPLICA_EV_FETCH,
                     .ask = none,
                     .fetch = {.replica = ask->replica,
@@ -434,7 +430,7 @@ void partition_fetch(
             ret->is_busy = r == PLOG_E_BUSY;
             ret->slice = (struct plog_slice){0};
             if (r < 0 && log_dir_failed(p->dir)) {
-                fail(&h);
+                partition_fail_locked(&h);
             }
         }
     }
@@ -459,7 +455,7 @@ void partition_wait(
     struct hold h;
 
     hold_begin(&h, p);
-    step(&h,
+    partition_step(&h,
             &(struct replica_event){.kind = REPLICA_EV_WAIT,
                     .ask = *ask,
                     .wait = {.leader_epoch = leader_epoch, .seen = seen}},
@@ -472,7 +468,7 @@ void partition_forget(struct partition *p, const struct replica_ask *ask)
     struct hold h;
 
     hold_begin(&h, p);
-    step(&h, &(struct replica_event){.kind = REPLICA_EV_FORGET, .ask = *ask}, NULL, NULL);
+    partition_step(&h, &(struct replica_event){.kind = REPLICA_EV_FORGET, .ask = *ask}, NULL, NULL);
     hold_end(&h);
 }
 
@@ -485,7 +481,7 @@ void partition_ends(
 
     *ret = (struct partition_ends){.detail = "", .start = OFFSET_NONE, .limit = OFFSET_NONE};
     hold_begin(&h, p);
-    step(&h,
+    partition_step(&h,
             &(struct replica_event){.kind = REPLICA_EV_LIST,
                     .ask = none,
                     .list = {.leader_epoch = leader_epoch, .latest = latest}},
@@ -515,136 +511,4 @@ int partition_find(
     }
     hold_end(&h);
     return r;
-}
-
-/* Takes the log of a removed partition away from it, unless a flush still uses it. Under the lock. */
-static struct plog *take_removed(struct partition *p)
-{
-    return p->is_deleted && !p->is_flushing ? mem_steal(&p->log) : NULL;
-}
-
-static void trash(struct partition *p, struct plog *log)
-{
-    if (log != NULL && plog_delete(log) != 0) {
-        log_error("partition", "trash_failed", KV_STR("partition", p->name),
-                KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", log_dir_failure(p->dir)));
-    }
-}
-
-void partition_trash(struct partition *p)
-{
-    struct plog *log;
-    struct hold h;
-
-    hold_begin(&h, p);
-    log = take_removed(p);
-    hold_end(&h);
-    trash(p, log);
-}
-
-static struct plog_flush *begin_flush(struct partition *p, offset64 *ret_end)
-{
-    struct plog_flush *f = NULL;
-    struct hold h;
-
-    hold_begin(&h, p);
-    atomic_store(&p->is_flush_asked, false);
-    if (p->log != NULL && p->core.role != REPLICA_FAILED && !p->is_flushing && !p->is_deleted) {
-        atomic_store(&p->is_unsynced, false);
-        f = plog_flush_begin(p->log);
-        p->is_flushing = f != NULL;
-        *ret_end = plog_end(p->log);
-    }
-    hold_end(&h);
-    return f;
-}
-
-static void note_sync_failure(struct partition *p, int r)
-{
-    if (log_dir_is_scarce(r)) {
-        log_warn("partition", "sync_postponed", KV_STR("partition", p->name), KV_ERR(r));
-        atomic_store(&p->is_unsynced, true);
-    } else {
-        log_error("partition", "sync_failed", KV_STR("partition", p->name),
-                KV_STR("dir", log_dir_path(p->dir)), KV_ERR(r));
-    }
-}
-
-/* True: a part was synced, of what there was when it began. */
-static bool flush_part(struct partition *p)
-{
-    struct plog_flush *f;
-    struct plog *removed;
-    offset64 end = 0;
-    bool is_part;
-    struct hold h;
-    int r;
-
-    f = begin_flush(p, &end);
-    if (f == NULL) {
-        return false;
-    }
-    r = plog_flush_run(f);
-    if (r < 0) {
-        note_sync_failure(p, r);
-    }
-    hold_begin(&h, p);
-    must(p->log != NULL); /* is_flushing keeps it */
-    plog_flush_end(p->log, f);
-    p->is_flushing = false;
-    is_part = r == 0 && plog_recovery_point(p->log) < end;
-    if (r == 0) {
-        step(&h,
-                &(struct replica_event){
-                        .kind = REPLICA_EV_FLUSHED, .flushed = plog_recovery_point(p->log)},
-                NULL, NULL);
-    } else if (!log_dir_is_scarce(r)) {
-        fail(&h);
-    }
-    removed = take_removed(p);
-    hold_end(&h);
-    trash(p, removed);
-    atomic_store(&p->env->is_checkpoint_stale, true);
-    return is_part;
-}
-
-void partition_flush(struct partition *p)
-{
-    while (flush_part(p)) {
-    }
-}
-
-bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int64_t *ret_bytes)
-{
-    struct hold h;
-    bool has_log;
-
-    hold_begin(&h, p);
-    has_log = !p->is_deleted && p->log != NULL && plog_end(p->log) > 0;
-    if (!p->is_deleted && p->log == NULL) {
-        /* A log that could not be opened keeps what stands, or damage below its recovery point would look like a torn
-         * tail at the next start. */
-        *ret_bytes = 0;
-        has_log = log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, ret);
-    } else if (has_log) {
-        *ret = (struct checkpoint_entry){.topic_id = p->key.topic_id,
-                .partition = p->key.number,
-                .recovery_point = plog_recovery_point(p->log),
-                .high_watermark = p->core.high_watermark,
-                .log_start = plog_start(p->log)};
-        *ret_bytes = plog_bytes(p->log);
-    }
-    hold_end(&h);
-    return has_log;
-}
-
-void partition_fail(struct partition *p)
-{
-    struct hold h;
-
-    hold_begin(&h, p);
-    if (p->core.role != REPLICA_FAILED) {
-        fail(&h);
-    }
-    hold_end(&h);
 }

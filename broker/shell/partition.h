@@ -78,12 +78,14 @@ struct partition {
 
     /* Hints for those who look without the lock. */
     atomic_bool is_unsynced, is_failed, is_flush_asked;
+    atomic_bool is_removed; /* its topic was; set under `lock` */
 
     pthread_mutex_t lock;
     struct replica core;
     struct replica_fx fx;
     struct plog *log; /* NULL = not opened, or gone */
-    bool is_deleted, is_flushing;
+    bool is_flushing;
+    uint32_t n_users; /* of the log, outside the lock: it stays for them */
     struct topic_settings settings;
 };
 

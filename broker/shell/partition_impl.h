@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/shell/partition.h"
+#include "common/base/array.h"
+
+/* What partition.c and the files of its work beside requests share; nobody else includes it.
+ *
+ *   hold_begin(&h, p)        lock, drain the inbox
+ *     partition_step(…)      the core decides; wake-ups gather in the hold
+ *     partition_use_begin()  the log stays for work outside the lock, also when its topic is removed
+ *   hold_end(&h)             drain, unlock; then the wake-ups leave, and a removed log goes to the trash
+ *
+ * Long work takes the lock twice, at its begin and at its end, and looks between whether the log still is what it was: segments
+ * have ids (struct segment). Thread: whoever calls; use_end() on the pool. */
+
+/* One hold of the lock. */
+struct hold {
+    struct partition *p;
+    ARRAY(struct partition_wake) wakes;
+    struct plog *removed; /* taken from the partition; for the trash */
+};
+
+void hold_begin(struct hold *h, struct partition *p);
+void hold_end(struct hold *h);
+
+/* One step of the core; effects for parked requests go to the hold, the caller's own one to *ret_own (may be NULL). */
+void partition_step(struct hold *h,
+        const struct replica_event *ev,
+        const struct replica_ask *own,
+        struct replica_fx_item *ret_own);
+/* The log refused to go on. */
+void partition_fail_locked(struct hold *h);
+
+/* The log, kept until partition_use_end(); NULL: there is none, it failed, or its topic was removed. */
+struct plog *partition_use_begin(struct hold *h);
+/* Under a later hold of the same partition. Thread: pool. */
+void partition_use_end(struct hold *h);
+/* Its topic was removed since the use began: what was done in vain may end now. Takes no lock. */
+bool partition_is_removed(const struct partition *p);

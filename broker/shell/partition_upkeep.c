@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/shell/partition_impl.h"
+
+#include "common/base/mem.h"
+#include "common/base/must.h"
+#include "common/obs/log.h"
+
+/* What is done with a partition's log beside requests: syncing, checkpoints, the way to the trash. */
+
+/* Takes the log of a removed partition away from it, unless somebody still uses it. */
+static void take_removed(struct hold *h)
+{
+    struct partition *p = h->p;
+
+    if (atomic_load(&p->is_removed) && p->n_users == 0) {
+        h->removed = mem_steal(&p->log);
+    }
+}
+
+struct plog *partition_use_begin(struct hold *h)
+{
+    struct partition *p = h->p;
+
+    if (p->log == NULL || p->core.role == REPLICA_FAILED || atomic_load(&p->is_removed)) {
+        return NULL;
+    }
+    p->n_users++;
+    return p->log;
+}
+
+void partition_use_end(struct hold *h)
+{
+    must(h->p->n_users > 0);
+    h->p->n_users--;
+    take_removed(h);
+}
+
+bool partition_is_removed(const struct partition *p)
+{
+    return atomic_load(&p->is_removed);
+}
+
+void partition_trash(struct partition *p)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    take_removed(&h);
+    hold_end(&h);
+}
+
+static struct plog_flush *begin_flush(struct partition *p, offset64 *ret_end)
+{
+    struct plog_flush *f = NULL;
+    struct hold h;
+
+    hold_begin(&h, p);
+    atomic_store(&p->is_flush_asked, false);
+    if (!p->is_flushing && partition_use_begin(&h) != NULL) {
+        atomic_store(&p->is_unsynced, false);
+        f = plog_flush_begin(p->log);
+        p->is_flushing = f != NULL;
+        *ret_end = plog_end(p->log);
+        if (f == NULL) {
+            partition_use_end(&h);
+        }
+    }
+    hold_end(&h);
+    return f;
+}
+
+static void note_sync_failure(struct partition *p, int r)
+{
+    if (log_dir_is_scarce(r)) {
+        log_warn("partition", "sync_postponed", KV_STR("partition", p->name), KV_ERR(r));
+        atomic_store(&p->is_unsynced, true);
+    } else {
+        log_error("partition", "sync_failed", KV_STR("partition", p->name),
+                KV_STR("dir", log_dir_path(p->dir)), KV_ERR(r));
+    }
+}
+
+/* True: a part was synced, of what there was when it began. */
+static bool flush_part(struct partition *p)
+{
+    struct plog_flush *f;
+    offset64 end = 0;
+    bool is_part;
+    struct hold h;
+    int r;
+
+    f = begin_flush(p, &end);
+    if (f == NULL) {
+        return false;
+    }
+    r = plog_flush_run(f);
+    if (r < 0) {
+        note_sync_failure(p, r);
+    }
+    hold_begin(&h, p);
+    plog_flush_end(p->log, f);
+    p->is_flushing = false;
+    is_part = r == 0 && plog_recovery_point(p->log) < end;
+    if (r == 0) {
+        partition_step(&h,
+                &(struct replica_event){
+                        .kind = REPLICA_EV_FLUSHED, .flushed = plog_recovery_point(p->log)},
+                NULL, NULL);
+    } else if (!log_dir_is_scarce(r)) {
+        partition_fail_locked(&h);
+    }
+    partition_use_end(&h);
+    hold_end(&h);
+    atomic_store(&p->env->is_checkpoint_stale, true);
+    return is_part;
+}
+
+void partition_flush(struct partition *p)
+{
+    while (flush_part(p)) {
+    }
+}
+
+bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int64_t *ret_bytes)
+{
+    struct hold h;
+    bool has_log;
+
+    hold_begin(&h, p);
+    has_log = !atomic_load(&p->is_removed) && p->log != NULL && plog_end(p->log) > 0;
+    if (!atomic_load(&p->is_removed) && p->log == NULL) {
+        /* A log that could not be opened keeps what stands, or damage below its recovery point would look like a torn
+         * tail at the next start. */
+        *ret_bytes = 0;
+        has_log = log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, ret);
+    } else if (has_log) {
+        *ret = (struct checkpoint_entry){.topic_id = p->key.topic_id,
+                .partition = p->key.number,
+                .recovery_point = plog_recovery_point(p->log),
+                .high_watermark = p->core.high_watermark,
+                .log_start = plog_start(p->log)};
+        *ret_bytes = plog_bytes(p->log);
+    }
+    hold_end(&h);
+    return has_log;
+}
+
+void partition_fail(struct partition *p)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    if (p->core.role != REPLICA_FAILED) {
+        partition_fail_locked(&h);
+    }
+    hold_end(&h);
+}
