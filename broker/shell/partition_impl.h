@@ -12,7 +12,7 @@
  *   hold_end(&h)             drain, unlock; then the wake-ups leave, and a removed log goes to the trash
  *
  * Long work takes the lock twice, at its begin and at its end, and looks between whether the log still is what it was: segments
- * have ids (struct segment). Thread: whoever calls; use_end() on the pool. */
+ * have ids (struct segment). Thread: data or pool; use_end() on the pool. */
 
 /* One hold of the lock. */
 struct hold {
