@@ -61,11 +61,13 @@ enum wire_api {
     API_PRODUCE = 3,
     API_FETCH = 4,
     API_LIST_OFFSETS = 5,
+    API_INIT_PRODUCER_ID = 8,
     API_PUSH = 32,
     API_BEAT = 33,
     API_BROKER_READY = 34,
     API_CONTROLLED_SHUTDOWN = 35,
-    API_DESCRIBE_CONFIGS = 36, /* controller → broker */
+    API_DESCRIBE_CONFIGS = 36,      /* controller → broker */
+    API_ALLOCATE_PRODUCER_IDS = 37, /* broker → controller */
 };
 
 /* "produce"; "unknown" for a number that is not in the list. */
@@ -214,6 +216,17 @@ struct msg_list_offsets_response {
     size_t n_partitions;
 };
 
+struct msg_init_producer_id_request {
+    const char *transactional_id; /* "" = none */
+    int64_t producer_id;          /* -1 = a new one */
+    int32_t producer_epoch;       /* -1 */
+};
+
+struct msg_init_producer_id_response {
+    int64_t producer_id;
+    int32_t producer_epoch;
+};
+
 /* --- Produce requests and Fetch answers, walked by hand in produce.c and fetch.c --- */
 
 struct msg_produce_partition {
@@ -348,6 +361,15 @@ struct msg_describe_configs_response {
     size_t n_configs;
 };
 
+struct msg_allocate_producer_ids_request {
+    int64_t broker_epoch;
+};
+
+struct msg_allocate_producer_ids_response {
+    int64_t first;
+    int32_t count; /* ids first … first + count - 1 */
+};
+
 /* Pushes carry up to 512 KiB of batches or one snapshot chunk. */
 
 /* --- Values in ZooKeeper --- */
@@ -437,6 +459,8 @@ WIRE_PAIR(produce_response);
 WIRE_PAIR(fetch_request);
 WIRE_PAIR(list_offsets_request);
 WIRE_PAIR(list_offsets_response);
+WIRE_PAIR(init_producer_id_request);
+WIRE_PAIR(init_producer_id_response);
 WIRE_PAIR(push_request);
 WIRE_PAIR(push_response);
 WIRE_PAIR(beat_request);
@@ -446,6 +470,8 @@ WIRE_PAIR(controlled_shutdown_request);
 WIRE_PAIR(controlled_shutdown_response);
 WIRE_PAIR(describe_configs_request);
 WIRE_PAIR(describe_configs_response);
+WIRE_PAIR(allocate_producer_ids_request);
+WIRE_PAIR(allocate_producer_ids_response);
 WIRE_PAIR(cluster_id);
 WIRE_PAIR(epoch);
 WIRE_PAIR(active);

@@ -14,11 +14,13 @@ const char *wire_api_name(uint32_t api)
     case API_PRODUCE: return "produce";
     case API_FETCH: return "fetch";
     case API_LIST_OFFSETS: return "list_offsets";
+    case API_INIT_PRODUCER_ID: return "init_producer_id";
     case API_PUSH: return "push";
     case API_BEAT: return "beat";
     case API_BROKER_READY: return "broker_ready";
     case API_CONTROLLED_SHUTDOWN: return "controlled_shutdown";
     case API_DESCRIBE_CONFIGS: return "describe_configs";
+    case API_ALLOCATE_PRODUCER_IDS: return "allocate_producer_ids";
     default: return "unknown";
     }
 }

@@ -31,7 +31,11 @@
     DO(record_list)                                                                                \
     DO(describe_configs_request)                                                                   \
     DO(describe_configs_response)                                                                  \
-    DO(hello_auth)
+    DO(hello_auth)                                                                                 \
+    DO(init_producer_id_request)                                                                   \
+    DO(init_producer_id_response)                                                                  \
+    DO(allocate_producer_ids_request)                                                              \
+    DO(allocate_producer_ids_response)
 
 /* Records of an unknown kind are read, but never written. */
 static bool has_unknown_kind(const struct msg_record_list *m)

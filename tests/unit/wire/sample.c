@@ -355,6 +355,26 @@ static void make_list_offsets_response(struct msg_list_offsets_response *m)
     *m = (struct msg_list_offsets_response){.partitions = p, .n_partitions = 2};
 }
 
+static void make_init_producer_id_request(struct msg_init_producer_id_request *m)
+{
+    *m = (struct msg_init_producer_id_request){sample_text(1), sample_i64(2), sample_i32(3)};
+}
+
+static void make_init_producer_id_response(struct msg_init_producer_id_response *m)
+{
+    *m = (struct msg_init_producer_id_response){sample_i64(1), sample_i32(2)};
+}
+
+static void make_allocate_producer_ids_request(struct msg_allocate_producer_ids_request *m)
+{
+    m->broker_epoch = sample_i64(1);
+}
+
+static void make_allocate_producer_ids_response(struct msg_allocate_producer_ids_response *m)
+{
+    *m = (struct msg_allocate_producer_ids_response){sample_i64(1), sample_count(2)};
+}
+
 static void make_push_request(struct msg_push_request *m)
 {
     static struct msg_pushed_batch batches[2];
@@ -642,7 +662,11 @@ static void make_record_list(struct msg_record_list *m)
     DO(batch)                                                                                      \
     DO(snap_head)                                                                                  \
     DO(record_list)                                                                                \
-    DO(hello_auth)
+    DO(hello_auth)                                                                                 \
+    DO(init_producer_id_request)                                                                   \
+    DO(init_producer_id_response)                                                                  \
+    DO(allocate_producer_ids_request)                                                              \
+    DO(allocate_producer_ids_response)
 
 #define ROW(X) {#X, &weir__v1__##X##__descriptor, encode_##X, decode_##X},
 
