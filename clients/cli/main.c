@@ -30,6 +30,8 @@ const struct cli_command *const cli_commands[] = {
         &cli_explain,
         &cli_meta_export,
         &cli_meta_rebuild,
+        &cli_log_dump,
+        &cli_log_verify,
         &cli_produce,
         &cli_consume,
         &cli_dev_up,

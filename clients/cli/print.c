@@ -4,7 +4,6 @@
 #include "common/base/must.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,8 +101,8 @@ static json_t *base64(struct weir_bytes bytes)
     return text;
 }
 
-/* `name`: text, or null; `name`_base64 when the bytes are not UTF-8. */
-static void set_bytes(json_t *o, const char *name, const char *name_base64, struct weir_bytes bytes)
+void print_set_bytes(
+        json_t *o, const char *name, const char *name_base64, struct weir_bytes bytes)
 {
     json_t *text = bytes.at != NULL ? json_stringn(bytes.size > 0 ? bytes.at : "", bytes.size)
                                     : json_null();
@@ -125,13 +124,13 @@ static bool print_json(const struct weir_batch *b, size_t i)
             (json_int_t)m->timestamp);
 
     must(o != NULL);
-    set_bytes(o, "key", "key_base64", m->key);
-    set_bytes(o, "value", "value_base64", m->value);
+    print_set_bytes(o, "key", "key_base64", m->key);
+    print_set_bytes(o, "value", "value_base64", m->value);
     for (size_t n = 0; weir_batch_header(b, i, n, &h); n++) {
         json_t *header = json_object();
-        set_bytes(header, "name", "name_base64",
+        print_set_bytes(header, "name", "name_base64",
                 (struct weir_bytes){.at = h.name, .size = strlen(h.name)});
-        set_bytes(header, "value", "value_base64", h.value);
+        print_set_bytes(header, "value", "value_base64", h.value);
         json_array_append_new(headers, header);
     }
     json_object_set_new(o, "headers", headers);

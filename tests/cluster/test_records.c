@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -351,8 +352,59 @@ static void the_cluster_goes_down_whole(void)
     CHECK(!process_is_alive(broker));
 }
 
+/* What `command` (a shell's) prints and ends with. */
+static void shell(const char *command, struct run_result *ret)
+{
+    run_program((const char *const[]){"sh", "-c", command, NULL}, NULL, ret);
+}
+
+static void files_of_a_log_are_read_offline(void)
+{
+    const char *log = path_of("offline");
+    const char *copy = path_of("offline-copy");
+    struct run_result r = {0};
+
+    need_cluster();
+    make_log(log, 1024 * 1024);
+    round_trip("offline", "zstd", log);
+    char *folder = node_path("broker-1", "data/offline-0");
+    char *command = mem_format("%s/clients/cli/weir log dump -r -O jsonl %s/00000000000000000000.log | "
+                               "jq -r '.records[].value' | cmp - %s",
+            test_build_root(), folder, log);
+    shell(command, &r);
+    CHECK_EQ(r.code, 0);
+    run_result_deinit(&r);
+    WEIR(&r, "log", "verify", folder);
+    CHECK_EQ(r.code, 0);
+    CHECK(strstr(buf_str(&r.out), ": sound") != NULL);
+    run_result_deinit(&r);
+
+    /* A byte in the middle of a copy. */
+    mem_free(command);
+    command = mem_format("cp -r %s %s && printf x | dd of=%s/00000000000000000000.log bs=1 seek=5000 "
+                         "conv=notrunc status=none",
+            folder, copy, copy);
+    shell(command, &r);
+    CHECK_EQ(r.code, 0);
+    run_result_deinit(&r);
+    WEIR(&r, "log", "verify", copy);
+    CHECK_EQ(r.code, 1);
+    CHECK(strstr(buf_str(&r.out), "damage: ") != NULL);
+    CHECK(strstr(buf_str(&r.out), "00000000000000000000.log, position ") != NULL);
+    run_result_deinit(&r);
+    char *file = mem_format("%s/00000000000000000000.log", copy);
+    WEIR(&r, "log", "dump", file);
+    CHECK_EQ(r.code, 1);
+    CHECK(strstr(buf_str(&r.out), "WRONG") != NULL);
+    run_result_deinit(&r);
+    mem_free(file);
+    mem_free(command);
+    mem_free(folder);
+}
+
 static const struct check_case cases[] = {
         CASE(a_log_comes_back_byte_for_byte_with_each_compression),
+        CASE(files_of_a_log_are_read_offline),
         CASE(random_bytes_survive_each_compression),
         CASE(six_partitions_give_the_same_lines),
         CASE(odd_lines_survive),

@@ -36,7 +36,8 @@ LAYERS = {
     "clients/core": DOMAIN | {"clients/core"},
     "clients/lib": COMMON - {"common/zk"} | {"clients/core", "clients/lib", "clients/include/weir"},
     # `weir meta rebuild` writes /weir when no controller is there to do it: the one user of ZooKeeper among the clients.
-    "clients/cli": COMMON | {"clients/include/weir", "clients/cli"},
+    # `weir log` reads what brokers wrote, by the decoders that brokers read it with.
+    "clients/cli": COMMON | {"broker/log", "clients/include/weir", "clients/cli"},
 }
 # System headers that end at the folders named.
 WALLS = {
