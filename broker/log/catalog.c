@@ -73,7 +73,7 @@ int entry_file_read(const struct log_dir *d,
     return r < 0 ? err_forward(r) : r;
 }
 
-int entry_file_write(const struct log_dir *d,
+int entry_file_write(struct log_dir *d,
         const char *name,
         const char magic[8],
         uint64_t word,
@@ -94,6 +94,9 @@ int entry_file_write(const struct log_dir *d,
     }
     buf_be32(&out, crc32c(0, out.data, out.size));
     int r = durable_write(d->io, path, out.data, out.size);
+    if (log_dir_use_reserve(d, r)) {
+        r = durable_write(d->io, path, out.data, out.size);
+    }
     buf_deinit(&out);
     mem_free(path);
     return r < 0 ? err_forward(r) : 0;

@@ -237,6 +237,8 @@ int log_dir_open(const struct file_io *io,
     atomic_init(&d->is_trash_unsynced, true); /* an earlier run may have died before it */
     must(pthread_mutex_init(&d->marker_lock, NULL) == 0);
     must(pthread_mutex_init(&d->failure_lock, NULL) == 0);
+    must(pthread_mutex_init(&d->reserve_lock, NULL) == 0);
+    atomic_init(&d->room, INT64_MAX);
     int r = open_locked(d, &f);
     if (is_access_problem(r)) { /* readable by the lock's owner only, or gone meanwhile */
         r = refuse(&f, LOG_DIR_E_ACCESS, "log directory %s cannot be read: %s", path, strerror(-r));
@@ -265,6 +267,7 @@ struct log_dir *log_dir_close(struct log_dir *d)
     mem_free(d->checkpoints);
     (void)pthread_mutex_destroy(&d->marker_lock);
     (void)pthread_mutex_destroy(&d->failure_lock);
+    (void)pthread_mutex_destroy(&d->reserve_lock);
     mem_free(d->path);
     return mem_free(d);
 }
@@ -323,13 +326,6 @@ int64_t log_dir_prev_epoch(const struct log_dir *d)
 const struct file_io *log_dir_io(const struct log_dir *d)
 {
     return d->io;
-}
-
-int log_dir_space(const struct log_dir *d, uint64_t *ret_total, uint64_t *ret_free)
-{
-    int r = d->io->space(d->io->ctx, d->path, ret_total, ret_free);
-
-    return r < 0 ? err_forward(r) : 0;
 }
 
 void log_dir_set_stalled(struct log_dir *d, uint32_t ms)

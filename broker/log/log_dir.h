@@ -22,6 +22,7 @@
  *                         meta.image.former when it was once told less (written by the shell)
  *   <topic>-<p>/          a partition's log; partition.metadata inside holds the topic id
  *   .trash/<topic_id>-<p> deleted logs until they are purged
+ *   .reserve              blocks that are given up when a checkpoint or marker finds the disk full
  *
  * An I/O error latches the directory failed (log_dir_fail); from then on nothing in it is
  * acknowledged. */
@@ -81,7 +82,21 @@ const char *log_dir_failure(const struct log_dir *d); /* sentence, or "" */
 /* How long its disk has not answered for, as whoever watches it says; 0 = it answers. Thread: any. */
 void log_dir_set_stalled(struct log_dir *d, uint32_t ms);
 uint32_t log_dir_stalled_ms(const struct log_dir *d);
-MUST_CHECK int log_dir_space(const struct log_dir *d, uint64_t *ret_total, uint64_t *ret_free);
+/* --- Space ------------------------------------------------------------------------------------ */
+
+struct log_dir_space {
+    uint64_t total, free; /* of its file system */
+    uint64_t reserve;     /* free space below which appends are refused */
+};
+
+/* Measures the file system, judges whether the directory is full, and keeps the reserve file whole while there is
+ * room for it. `reserve` in bytes, -1 = a twentieth of the file system, at most 1 GiB. Thread: pool (one caller at a
+ * time), main. */
+MUST_CHECK int log_dir_measure(struct log_dir *d, int64_t reserve, struct log_dir_space *ret);
+/* Takes so much of the room that the last measurement left above the reserve; false: it is not there, and nothing may
+ * be appended. Before the first measurement there is room for everything. Thread: any. */
+bool log_dir_take_room(struct log_dir *d, size_t size);
+bool log_dir_is_full(const struct log_dir *d); /* as last measured. Thread: any */
 
 /* --- Catalog: which partitions belong here ---------------------------------------------------- */
 

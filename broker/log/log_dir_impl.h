@@ -32,6 +32,12 @@ struct log_dir {
     char failure[512];
     atomic_uint_least32_t stalled_ms;
 
+    atomic_bool is_full;
+    atomic_bool was_refused;      /* an append since the last measurement */
+    atomic_int_least64_t room;    /* may still be appended before the next measurement */
+    pthread_mutex_t reserve_lock; /* .reserve, and: */
+    int64_t reserve_file_size;    /* of blocks that it has; 0 = none, or not known */
+
     atomic_bool is_trash_unsynced; /* a rename into .trash may be lost with the power */
 
     uint64_t catalog_index;
@@ -46,6 +52,9 @@ struct log_dir {
 char *log_dir_file(const struct log_dir *d, const char *name);
 int partition_key_compare(
         const struct uuid *a_topic, int32_t a, const struct uuid *b_topic, int32_t b);
+
+/* A small file met `error`: true = the disk is full, and the reserve file gave up its blocks: try once more. */
+bool log_dir_use_reserve(struct log_dir *d, int error);
 
 /* Markers: sets kind, prev_epoch, is_pending from what the previous run left. */
 MUST_CHECK int markers_read(struct log_dir *d, bool is_fresh);
@@ -70,7 +79,7 @@ MUST_CHECK int entry_file_read(const struct log_dir *d,
         size_t entry_size,
         struct entry_file *ret);
 /* `body` has the entries; n * entry_size bytes. */
-MUST_CHECK int entry_file_write(const struct log_dir *d,
+MUST_CHECK int entry_file_write(struct log_dir *d,
         const char *name,
         const char magic[8],
         uint64_t word,

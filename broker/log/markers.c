@@ -115,6 +115,9 @@ static int write_marker(struct log_dir *d, const char *name, const char *lines)
     char *path = log_dir_file(d, name);
     int r = kv_file_write(d->io, path, lines);
 
+    if (log_dir_use_reserve(d, r)) {
+        r = kv_file_write(d->io, path, lines);
+    }
     mem_free(path);
     return r < 0 ? err_forward(r) : 0;
 }

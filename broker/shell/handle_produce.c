@@ -72,6 +72,29 @@ static bool is_stalled(struct parked *k, const struct log_dir *dir, struct parti
     return ms > 0;
 }
 
+/* [LOG-120] What a full disk is told by. Nothing was written, so it may be sent again. */
+static bool has_no_room(
+        struct parked *k, struct log_dir *dir, size_t size, struct partition_produced *ret)
+{
+    enum {
+        TEXT_SIZE = 512
+    };
+
+    if (log_dir_take_room(dir, size)) {
+        return false;
+    }
+    char *text = arena_alloc(&k->arena, TEXT_SIZE);
+    if (text != NULL) {
+        (void)snprintf(text, TEXT_SIZE,
+                "log directory %s is full: less than weir.disk.reserve.bytes are free; nothing was written. Free space "
+                "there, or lower retention or the reserve",
+                log_dir_path(dir));
+    }
+    ret->error = ERRCODE_KAFKA_STORAGE_ERROR;
+    ret->detail = text != NULL ? text : "the broker's disk is full";
+    return true;
+}
+
 /* One partition of the request. */
 static void produce_one(struct client_conn *conn,
         struct parked *k,
@@ -104,6 +127,9 @@ static void produce_one(struct client_conn *conn,
 
         ret->error = no.error;
         ret->detail = no.detail;
+        return;
+    }
+    if (has_no_room(k, k->partitions[i]->dir, b.size, ret)) {
         return;
     }
     /* The frame is ours, and stamping it in place is what saves a copy. */

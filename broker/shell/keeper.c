@@ -12,7 +12,8 @@
 #include "common/obs/metrics.h"
 
 enum {
-    CHECKPOINT_S = 5
+    CHECKPOINT_S = 5,
+    SPACE_S = 1
 };
 
 /* A kind of work: runs on the pool, never twice at once; asked for while it runs, it runs once more. It waits for nobody:
@@ -39,13 +40,14 @@ struct chore {
 
 /* What the pool last measured of one folder. */
 struct dir_state {
-    atomic_uint_least64_t total, free, log_bytes;
+    atomic_uint_least64_t total, free, reserve, log_bytes;
 };
 
 struct keeper {
     struct broker *b;
-    struct chore flush, checkpoint, catalog, purge;
-    struct timer flush_timer, checkpoint_timer;
+    struct chore flush, checkpoint, catalog, purge, space;
+    struct timer flush_timer, checkpoint_timer, space_timer;
+    atomic_int_least64_t reserve_wanted; /* weir.disk.reserve.bytes */
     struct dir_state *dirs;
     atomic_size_t n_trashing; /* jobs on the pool that move a log into the trash */
     pthread_mutex_t later_lock;
@@ -179,16 +181,26 @@ static void checkpoint_dir(struct keeper *k, size_t d, struct partition **all, s
     (void)mem_free(entries);
 }
 
-static void measure(struct keeper *k)
+/* [LOG-121] Between two measurements appends count down what the last one left. */
+static void do_space(struct keeper *k)
 {
-    for (size_t d = 0; d < k->b->dirs.n; d++) {
-        uint64_t total = 0, free_bytes = 0;
+    int64_t n_full = 0;
 
-        if (log_dir_space(k->b->dirs.items[d], &total, &free_bytes) == 0) {
-            atomic_store(&k->dirs[d].total, total);
-            atomic_store(&k->dirs[d].free, free_bytes);
+    for (size_t d = 0; d < k->b->dirs.n; d++) {
+        struct log_dir *dir = k->b->dirs.items[d];
+        struct log_dir_space space;
+        int r = log_dir_failed(dir)
+                        ? -1
+                        : log_dir_measure(dir, atomic_load(&k->reserve_wanted), &space);
+
+        if (r == 0) {
+            atomic_store(&k->dirs[d].total, space.total);
+            atomic_store(&k->dirs[d].free, space.free);
+            atomic_store(&k->dirs[d].reserve, space.reserve);
         }
+        n_full += log_dir_is_full(dir) ? 1 : 0;
     }
+    metric_set(METRIC_BROKER_DIRS_FULL, n_full);
 }
 
 static void do_checkpoint(struct keeper *k)
@@ -196,7 +208,6 @@ static void do_checkpoint(struct keeper *k)
     struct partition **all;
     size_t n;
 
-    measure(k);
     if (!atomic_exchange(&k->b->env.is_checkpoint_stale, false)) {
         return;
     }
@@ -471,6 +482,15 @@ static void on_checkpoint_timer(void *ctx)
     timer_set(&k->checkpoint_timer, wtime_add(loop_now(k->b->control), WTIME_S(CHECKPOINT_S)));
 }
 
+static void on_space_timer(void *ctx)
+{
+    struct keeper *k = ctx;
+
+    atomic_store(&k->reserve_wanted, broker_configs_i64(k->b->configs, "weir.disk.reserve.bytes"));
+    chore_ask(&k->space);
+    timer_set(&k->space_timer, wtime_add(loop_now(k->b->control), WTIME_S(SPACE_S)));
+}
+
 size_t keeper_dir_states(struct keeper *k, struct msg_log_dir_state *ret, size_t max)
 {
     size_t n = 0;
@@ -484,6 +504,8 @@ size_t keeper_dir_states(struct keeper *k, struct msg_log_dir_state *ret, size_t
                 .total_bytes = atomic_load(&k->dirs[d].total),
                 .free_bytes = atomic_load(&k->dirs[d].free),
                 .log_bytes = atomic_load(&k->dirs[d].log_bytes),
+                .reserve_bytes = atomic_load(&k->dirs[d].reserve),
+                .full = log_dir_is_full(dir),
                 .stall_ms = log_dir_stalled_ms(dir),
                 .canary_ms = k->b->canaries != NULL ? canaries_last_ms(k->b->canaries, d) : 0};
     }
@@ -502,13 +524,15 @@ struct keeper *keeper_new(struct broker *b)
     chore_init(&k->checkpoint, k, do_checkpoint);
     chore_init(&k->catalog, k, do_catalog);
     chore_init(&k->purge, k, do_purge);
+    chore_init(&k->space, k, do_space);
     timer_init(&k->flush_timer, b->control, on_flush_timer, k);
     timer_init(&k->checkpoint_timer, b->control, on_checkpoint_timer, k);
+    timer_init(&k->space_timer, b->control, on_space_timer, k);
     atomic_init(&k->is_adopted, !uuid_is_zero(&b->cluster_id));
-    measure(k);
     chore_ask(&k->purge); /* what the previous run left */
     on_flush_timer(k);
     on_checkpoint_timer(k);
+    on_space_timer(k);
     return k;
 }
 
@@ -558,6 +582,7 @@ struct keeper *keeper_free(struct keeper *k)
     }
     timer_deinit(&k->flush_timer);
     timer_deinit(&k->checkpoint_timer);
+    timer_deinit(&k->space_timer);
     for (struct io_job *job = take_later(k); job != NULL; job = take_later(k)) {
         (void)mem_free(container_of(job, struct dir_job, job));
     }

@@ -20,12 +20,7 @@ static int status(struct cli *cli, int argc, char **argv)
     if (cluster == NULL) {
         return r;
     }
-    const json_t *counts = json_object_get(cluster, "counts");
-    bool healthy = json_is_object(json_object_get(cluster, "controller")) &&
-                   strcmp(jstr(json_object_get(cluster, "zookeeper"), "state", ""), "connected") ==
-                           0 &&
-                   jint(counts, "offline", 0) == 0 &&
-                   jint(counts, "brokers", 0) == jint(counts, "brokers_up", 0);
+    bool healthy = json_is_true(json_object_get(cluster, "healthy"));
     if (!cli_print_json(cli, cluster, "cluster_id")) {
         cli_http(cli, "GET", "/", NULL, &a);
         if (a.status == 200) {

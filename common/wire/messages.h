@@ -314,6 +314,8 @@ struct msg_log_dir_state {
     bool failed;
     uint64_t total_bytes, free_bytes, log_bytes;
     uint32_t stall_ms, canary_ms;
+    bool full;
+    uint64_t reserve_bytes;
 };
 
 struct msg_beat_response {

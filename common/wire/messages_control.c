@@ -128,6 +128,8 @@ void wire_encode_beat_response(const struct msg_beat_response *m, struct buf *ou
         to->free_bytes = s->free_bytes;
         to->log_bytes = s->log_bytes;
         to->stall_ms = s->stall_ms;
+        to->full = s->full;
+        to->reserve_bytes = s->reserve_bytes;
         to->canary_ms = s->canary_ms;
     }
     enc_finish(&pb.base, out);
@@ -150,6 +152,8 @@ static void from_beat_response(
                 .free_bytes = from->free_bytes,
                 .log_bytes = from->log_bytes,
                 .stall_ms = from->stall_ms,
+                .full = from->full,
+                .reserve_bytes = from->reserve_bytes,
                 .canary_ms = from->canary_ms,
         };
     }

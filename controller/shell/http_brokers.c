@@ -29,7 +29,7 @@ static json_t *endpoints_json(const struct endpoint *endpoints, size_t n)
 
 static const char *dir_state(const struct msg_log_dir_state *d)
 {
-    return d->failed ? "failed" : d->stall_ms > 0 ? "stalled" : "ok";
+    return d->failed ? "failed" : d->stall_ms > 0 ? "stalled" : d->full ? "full" : "ok";
 }
 
 static json_t *dirs_json(const struct http_link *link)
@@ -39,10 +39,11 @@ static json_t *dirs_json(const struct http_link *link)
     for (size_t i = 0; i < link->n_dirs; i++) {
         const struct msg_log_dir_state *d = &link->dirs[i];
         must(json_array_append_new(
-                     list, json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I}", "id",
+                     list, json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
                                    http_json_uuid(&d->dir_id), "path", http_json_text(d->path),
                                    "state", dir_state(d), "total_bytes", (json_int_t)d->total_bytes,
-                                   "free_bytes", (json_int_t)d->free_bytes, "log_bytes",
+                                   "free_bytes", (json_int_t)d->free_bytes, "reserve_bytes",
+                                   (json_int_t)d->reserve_bytes, "log_bytes",
                                    (json_int_t)d->log_bytes, "stall_ms", (json_int_t)d->stall_ms,
                                    "canary_ms", (json_int_t)d->canary_ms)) == 0);
     }

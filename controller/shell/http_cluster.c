@@ -224,8 +224,8 @@ void http_get_cluster(const struct http_view *v,
             is_connected ? "connected" : "disconnected", "session_ms", v->zookeeper.session_ms,
             "detail", http_json_text(is_connected ? "" : v->zookeeper.trouble));
     http_answer_json(a, 200,
-            json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:{s:i}}", "cluster_id",
-                    http_json_uuid(&v->cluster_id), "controller", active_json(v), "standbys",
+            json_pack("{s:o, s:b, s:o, s:o, s:o, s:I, s:o, s:{s:i}}", "cluster_id",
+                    http_json_uuid(&v->cluster_id), "healthy", (int)http_is_healthy(v), "controller", active_json(v), "standbys",
                     standbys_json(v), "zookeeper", zookeeper, "metadata_index",
                     (json_int_t)image_position(v->image).index, "counts", counts_json(v),
                     "features", "metadata.version", (int)image_feature_level(v->image)));

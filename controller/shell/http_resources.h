@@ -162,6 +162,9 @@ void http_refuse_body(
  * patch. */
 bool http_is_json(const struct http_call *c, bool and_merge_patch);
 
+/* Whether `GET /` has nothing to complain of: what `weir status` and /v1/cluster call healthy. */
+bool http_is_healthy(const struct http_view *v);
+
 /* The rows' functions (and http_later_fn above). `arg` is what stands at the pattern's `{}`; NULL = there is none. */
 typedef void http_get_fn(const struct http_view *v,
         const struct http_call *c,

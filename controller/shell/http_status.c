@@ -70,6 +70,11 @@ static void find_disk_reasons(const struct http_view *v, struct reasons *r)
                         "broker %" PRId32 ": log directory %s has not answered for %" PRIu32
                         " s; appends there are refused",
                         link->id, d->path, d->stall_ms / 1000);
+            } else if (d->full) {
+                add_reason(r,
+                        "broker %" PRId32 ": log directory %s is full (%" PRIu64
+                        " MiB free); appends there are refused until space is freed",
+                        link->id, d->path, d->free_bytes / (1024 * 1024));
             }
         }
     }
@@ -104,6 +109,15 @@ static void find_reasons(const struct http_view *v, struct reasons *r)
     }
     find_broker_reasons(v, r);
     find_disk_reasons(v, r);
+}
+
+bool http_is_healthy(const struct http_view *v)
+{
+    struct reasons reasons = {0};
+
+    find_reasons(v, &reasons);
+    buf_deinit(&reasons.text);
+    return reasons.n == 0;
 }
 
 static void write_health(const struct reasons *r, struct buf *out)

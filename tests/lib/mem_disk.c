@@ -400,6 +400,7 @@ static int disk_truncate(void *ctx, int fd, int64_t size)
     int r = admit_whole(d, &happens);
 
     if (happens && size != n->now.size) {
+        d->room += d->room >= 0 && size < n->now.size ? n->now.size - size : 0;
         contents_resize(&n->now, size);
         *array_push(&n->unsynced) = (struct change){.kind = CHANGE_CUT, .at = size};
     }

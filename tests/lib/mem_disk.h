@@ -28,7 +28,8 @@ bool mem_disk_is_dead(const struct mem_disk *d);
 uint64_t mem_disk_n_changes(const struct mem_disk *d);
 /* The nth changing operation (1 = the next) fails with this errno (negative) and changes nothing; 0 = none. */
 void mem_disk_fail_at(struct mem_disk *d, uint64_t n, int error);
-/* So many bytes may be added to files; a write beyond is short, or fails with -ENOSPC. Negative = no limit. */
+/* So many bytes may be added to files; a write beyond is short, or fails with -ENOSPC; a cut gives back. Negative = no
+ * limit. */
 void mem_disk_set_room(struct mem_disk *d, int64_t bytes);
 
 /* The users died, the kernel lives: descriptors and locks are gone, every byte is there. */

@@ -5,6 +5,7 @@
 #include "common/base/crc.h"
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
+#include "tests/lib/mem_disk.h"
 #include "tests/unit/log/log_fixture.h"
 
 #include <errno.h>
@@ -418,15 +419,143 @@ static void deleted_logs_go_to_the_trash_and_are_purged(void)
     fixture_close(&f);
 }
 
-static void space_is_told(void)
+/* A file system of any size. */
+static uint64_t told_total, told_free;
+
+static int tell_space(void *ctx, const char *path, uint64_t *ret_total, uint64_t *ret_free)
+{
+    *ret_total = told_total;
+    *ret_free = told_free;
+    return 0;
+}
+
+static struct log_dir *open_measured(const struct fixture *f, struct file_io *io)
+{
+    struct log_dir *d = NULL;
+    char error[256] = "";
+
+    *io = fault_io;
+    io->space = tell_space;
+    CHECK_EQ(log_dir_open(io, f->path, 1, &d, error, sizeof(error)), 0);
+    return d;
+}
+
+static void measure(struct log_dir *d, uint64_t total, uint64_t free_bytes, int64_t reserve)
+{
+    struct log_dir_space space;
+
+    told_total = total;
+    told_free = free_bytes;
+    CHECK_EQ(log_dir_measure(d, reserve, &space), 0);
+    CHECK_EQ(space.total, total);
+    CHECK_EQ(space.free, free_bytes);
+}
+
+#define MIB ((uint64_t)1024 * 1024)
+#define GIB (1024 * MIB)
+
+/* [LOG-120] [LOG-121] */
+static void appends_end_at_the_reserve(void)
 {
     struct fixture f;
-    uint64_t total = 0, free_bytes = 0;
+    struct file_io io;
 
     fixture_open(&f);
-    CHECK_EQ(log_dir_space(f.dir, &total, &free_bytes), 0);
-    CHECK(total > 0 && free_bytes <= total);
+    f.dir = log_dir_close(f.dir);
+    f.dir = open_measured(&f, &io);
+    CHECK(log_dir_take_room(f.dir, SIZE_MAX / 2)); /* not measured yet */
+    measure(f.dir, 100 * MIB, 30 * MIB, (int64_t)(10 * MIB));
+    CHECK(!log_dir_is_full(f.dir));
+    CHECK(log_dir_take_room(f.dir, 15 * MIB));
+    CHECK(!log_dir_take_room(f.dir, 6 * MIB)); /* counted down between two measurements */
+    CHECK(log_dir_take_room(f.dir, 5 * MIB));
+    CHECK(!log_dir_take_room(f.dir, 1));
+    measure(f.dir, 100 * MIB, 16 * MIB, (int64_t)(10 * MIB));
+    CHECK(log_dir_take_room(f.dir, 6 * MIB));
     fixture_close(&f);
+}
+
+/* [LOG-122] */
+static void full_ends_a_little_above_where_it_begins(void)
+{
+    const struct {
+        uint64_t free_bytes;
+        bool is_full;
+    } steps[] = {{101, false}, {100, false}, {99, true}, {101, true}, {149, true}, {150, false}, {101, false}};
+    struct fixture f;
+    struct file_io io;
+
+    fixture_open(&f);
+    f.dir = log_dir_close(f.dir);
+    f.dir = open_measured(&f, &io);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        measure(f.dir, 1000 * MIB, steps[i].free_bytes * MIB, (int64_t)(100 * MIB));
+        CHECK_EQ(log_dir_is_full(f.dir), steps[i].is_full);
+        if (steps[i].is_full) {
+            CHECK(!log_dir_take_room(f.dir, 1));
+        }
+    }
+    CHECK(!log_dir_take_room(f.dir, 2 * MIB)); /* the room is 1 MiB */
+    CHECK(!log_dir_is_full(f.dir));
+    measure(f.dir, 1000 * MIB, 101 * MIB, (int64_t)(100 * MIB));
+    CHECK(log_dir_is_full(f.dir));
+    fixture_close(&f);
+}
+
+static void default_reserve_is_a_twentieth_up_to_a_gibibyte(void)
+{
+    const struct {
+        uint64_t total, reserve;
+    } rows[] = {{100 * MIB, 5 * MIB}, {20 * GIB, GIB}, {4000 * GIB, GIB}};
+    struct fixture f;
+    struct file_io io;
+
+    fixture_open(&f);
+    f.dir = log_dir_close(f.dir);
+    f.dir = open_measured(&f, &io);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct log_dir_space space;
+        told_total = rows[i].total;
+        told_free = 0;
+        CHECK_EQ(log_dir_measure(f.dir, -1, &space), 0);
+        CHECK_EQ(space.reserve, rows[i].reserve);
+    }
+    fixture_close(&f);
+}
+
+/* [LOG-123] */
+static void checkpoint_of_a_full_disk_takes_the_reserve_file(void)
+{
+    struct mem_disk *disk = mem_disk_new(1);
+    struct checkpoint_entry e = {.topic_id = {{1}}, .partition = 0, .recovery_point = 7};
+    struct log_dir *d = NULL;
+    struct log_dir_space space;
+    struct file_io io = *mem_disk_io(disk);
+    char error[256] = "";
+
+    io.space = tell_space;
+    CHECK_EQ(log_dir_open(&io, "/d", 1, &d, error, sizeof(error)), 0);
+    told_total = 1 * MIB;
+    told_free = told_total;
+    CHECK_EQ(log_dir_measure(d, 0, &space), 0);
+    CHECK_EQ(io.size_of(io.ctx, "/d/.reserve"), (int64_t)(1 * MIB / 100));
+    mem_disk_set_room(disk, 0);
+    told_free = 0;
+    CHECK_EQ(log_dir_write_checkpoints(d, &e, 1), 0);
+    CHECK_EQ(io.size_of(io.ctx, "/d/.reserve"), 0);
+    CHECK_EQ(log_dir_mark_clean(d, 5, 1), 0);
+    CHECK(!log_dir_failed(d));
+    d = log_dir_close(d);
+    /* What was written is there, and the file comes back with the space. */
+    CHECK_EQ(log_dir_open(&io, "/d", 1, &d, error, sizeof(error)), 0);
+    CHECK(log_dir_checkpoint(d, &e.topic_id, 0, &e));
+    CHECK_EQ(e.recovery_point, 7);
+    mem_disk_set_room(disk, -1);
+    told_free = told_total;
+    CHECK_EQ(log_dir_measure(d, 0, &space), 0);
+    CHECK_EQ(io.size_of(io.ctx, "/d/.reserve"), (int64_t)(1 * MIB / 100));
+    (void)log_dir_close(d);
+    (void)mem_disk_free(disk);
 }
 
 static const struct check_case cases[] = {
@@ -448,7 +577,10 @@ static const struct check_case cases[] = {
         CASE(checkpoints_come_back_and_are_damaged_one_by_one),
         CASE(full_disk_keeps_the_old_checkpoint_and_the_directory),
         CASE(deleted_logs_go_to_the_trash_and_are_purged),
-        CASE(space_is_told),
+        CASE(appends_end_at_the_reserve),
+        CASE(full_ends_a_little_above_where_it_begins),
+        CASE(default_reserve_is_a_twentieth_up_to_a_gibibyte),
+        CASE(checkpoint_of_a_full_disk_takes_the_reserve_file),
 };
 
 CHECK_MAIN("log_dir", cases)

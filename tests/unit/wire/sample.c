@@ -427,6 +427,8 @@ static void make_beat_response(struct msg_beat_response *m)
                 .log_bytes = sample_u64(6),
                 .stall_ms = sample_u32(7),
                 .canary_ms = sample_u32(8),
+                .full = true,
+                .reserve_bytes = sample_u64(10),
         };
     }
     *m = (struct msg_beat_response){
