@@ -6,6 +6,7 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/conn_log.h"
+#include "broker/shell/produce_line.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/obj.h"
@@ -203,6 +204,7 @@ static void conn_free(struct client_conn *conn)
         parked_free(k);
     }
     metadata_forget(conn);
+    produce_line_leave(conn);
     HASH_DEL(conn->dl->conns, conn);
     conn_limits_leave(&conn->dl->broker->conn_limits, &conn->slot);
     OBJ_CLEAR(conn);

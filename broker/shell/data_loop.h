@@ -9,6 +9,7 @@
 #include "common/wire/messages.h"
 
 struct broker;
+struct produce_line;
 struct question;
 
 enum {
@@ -76,6 +77,7 @@ struct client_conn {
     char client_id[256];
     LIST_HEAD(, parked) parked;
     size_t n_polls;                        /* parked fetches */
+    struct produce_line *line;             /* produce requests behind one on the pool; NULL = none */
     STAILQ_HEAD(, question) questions;     /* Metadata that waits for its turn */
     TAILQ_ENTRY(client_conn) asking_entry; /* in the loop's `asking` while there are questions */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/shell/broker.h"
 #include "broker/shell/errcode_map.h"
+#include "broker/shell/produce_line.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/obs/log.h"
@@ -99,44 +100,38 @@ static bool has_no_room(
 static void produce_one(struct client_conn *conn,
         struct parked *k,
         size_t i,
-        const struct msg_produce_partition *pp,
+        const struct produce_part *part,
         int32_t acks,
         struct partition_produced *ret)
 {
     struct replica_ask ask = {.loop = conn->dl->index, .request = k->request, .part = (uint32_t)i};
-    struct batch b;
-    int r;
+    const struct append_check *c = &part->check;
 
     *ret = (struct partition_produced){.is_done = true,
             .detail = "",
             .base = OFFSET_NONE,
             .append_time = -1,
             .log_start = OFFSET_NONE};
-    k->partitions[i] = partitions_get(&conn->dl->broker->partitions, &pp->topic_id, pp->partition);
-    if (k->partitions[i] == NULL) {
-        ret->error = partitions_refusal(&conn->dl->broker->partitions, &pp->topic_id);
-        ret->detail = partitions_refusal_text(ret->error);
+    if (part->partition != NULL && is_stalled(k, part->partition->dir, ret)) {
         return;
     }
-    if (is_stalled(k, k->partitions[i]->dir, ret)) {
+    if (c->error != ERRCODE_NONE) {
+        ret->error = c->error;
+        ret->detail = c->detail;
+        if (part->partition != NULL) {
+            partition_may_produce(part->partition, &ask, acks, ret);
+        }
         return;
     }
-    r = batch_validate_produced(pp->records.at, pp->records.size, &b);
-    if (r != 0) {
-        struct refusal no = errcode_of_batch(r > 0 ? r : BATCH_E_FORM);
-
-        ret->error = no.error;
-        ret->detail = no.detail;
-        return;
-    }
-    if (has_no_room(k, k->partitions[i]->dir, b.size, ret)) {
+    if (has_no_room(k, part->partition->dir, c->batch.size, ret)) {
         return;
     }
     /* The frame is ours, and stamping it in place is what saves a copy. */
-    partition_produce(k->partitions[i], &ask, acks, (uint8_t *)(uintptr_t)pp->records.at, &b, ret);
+    partition_produce(part->partition, &ask, acks, (uint8_t *)(uintptr_t)c->batch.bytes, &c->batch,
+            ret);
     if (ret->error == ERRCODE_NONE) {
-        metric_add(METRIC_BROKER_BYTES_IN, b.size);
-        metric_add(METRIC_BROKER_RECORDS_IN, (uint64_t)b.n_records);
+        metric_add(METRIC_BROKER_BYTES_IN, c->batch.size);
+        metric_add(METRIC_BROKER_RECORDS_IN, (uint64_t)c->batch.n_records);
     }
 }
 
@@ -207,13 +202,12 @@ MUST_CHECK static int find_twice(
     return 0;
 }
 
-static void run(struct client_conn *conn,
-        const struct rpc_request *r,
-        const struct msg_produce_request *m,
-        struct arena *arena)
+static void run(struct client_conn *conn, struct produce_work *w)
 {
+    const struct rpc_request *r = w->request;
+    const struct msg_produce_request *m = &w->m;
     uint32_t timeout = r->header.timeout_ms > 0 ? r->header.timeout_ms : PRODUCE_TIMEOUT_MS;
-    struct parked *k = parked_new(conn, r, arena, m->n_partitions);
+    struct parked *k = parked_new(conn, r, &w->arena, m->n_partitions);
     enum pending_fx fx;
 
     pending_init_produce(&k->pending, k->parts, m->n_partitions,
@@ -228,7 +222,9 @@ static void run(struct client_conn *conn,
     for (size_t i = 0; i < m->n_partitions; i++) {
         struct partition_produced done;
 
-        produce_one(conn, k, i, &m->partitions[i], m->acks, &done);
+        k->partitions[i] = w->parts[i].partition;
+        produce_one(conn, k, i, &w->parts[i], m->acks, &done);
+        w->parts[i].partition = NULL; /* the reference is the parked one's */
         k->results[i] = (struct msg_produce_result){.topic_id = m->partitions[i].topic_id,
                 .partition = m->partitions[i].partition,
                 .detail = done.detail,
@@ -255,32 +251,101 @@ static void run(struct client_conn *conn,
     act(k, fx);
 }
 
+static void work_deinit(struct produce_work *w)
+{
+    for (size_t i = 0; w->parts != NULL && i < w->m.n_partitions; i++) {
+        partition_unref(w->parts[i].partition);
+        append_check_deinit(&w->parts[i].check);
+    }
+    w->parts = mem_free(w->parts);
+    w->request = rpc_request_free(w->request); /* what waits keeps ids and offsets, not the payload */
+    arena_deinit(&w->arena);
+}
+
+void produce_perform(struct client_conn *conn, struct produce_work *w)
+{
+    run(conn, w);
+    work_deinit(w);
+}
+
+void produce_perform_alone(struct data_loop *dl, struct produce_work *w)
+{
+    for (size_t i = 0; i < w->m.n_partitions && w->m.acks == 0 && !dl->broker->is_over; i++) {
+        struct replica_ask ask = {.loop = dl->index, .part = (uint32_t)i};
+        struct append_check *c = &w->parts[i].check;
+        struct partition *p = w->parts[i].partition;
+        struct partition_produced done;
+
+        if (p != NULL && c->error == ERRCODE_NONE && log_dir_stalled_ms(p->dir) == 0 &&
+                log_dir_take_room(p->dir, c->batch.size)) {
+            partition_produce(
+                    p, &ask, 0, (uint8_t *)(uintptr_t)c->batch.bytes, &c->batch, &done);
+        }
+    }
+    work_deinit(w);
+}
+
+/* Looks at what costs little; true when the rest is for the pool. */
+static bool look(struct client_conn *conn, struct produce_work *w)
+{
+    struct partitions *all = &conn->dl->broker->partitions;
+    wall_ms now = clock_wall();
+    bool is_long = false;
+
+    w->parts = mem_new_n(struct produce_part, w->m.n_partitions + 1);
+    for (size_t i = 0; i < w->m.n_partitions; i++) {
+        const struct msg_produce_partition *pp = &w->m.partitions[i];
+        struct append_check *c = &w->parts[i].check;
+        struct append_rules rules;
+
+        w->parts[i].partition = partitions_get(all, &pp->topic_id, pp->partition);
+        if (w->parts[i].partition == NULL) {
+            c->error = partitions_refusal(all, &pp->topic_id);
+            c->detail = partitions_refusal_text(c->error);
+            continue;
+        }
+        rules = partition_append_rules(w->parts[i].partition);
+        append_check_begin(c, &rules, now, pp->records, &w->arena);
+        if (append_check_is_long(c)) {
+            is_long = true;
+        } else {
+            append_check_end(c, &w->arena);
+        }
+    }
+    return is_long;
+}
+
 void handle_produce(struct client_conn *conn, struct rpc_request *r)
 {
-    struct msg_produce_request m;
-    struct arena arena;
+    struct produce_work w = {.request = r};
     bool is_twice = false;
     int e;
 
-    arena_init(&arena, wire_arena_ceiling(r->body.size));
-    e = wire_decode_produce_request(r->body, &arena, &m);
+    arena_init(&w.arena, wire_arena_ceiling(r->body.size));
+    e = wire_decode_produce_request(r->body, &w.arena, &w.m);
     if (e == 0) {
-        e = find_twice(&m, &arena, &is_twice);
+        e = find_twice(&w.m, &w.arena, &is_twice);
     }
     if (e != 0) {
         struct refusal no = errcode_of_wire(e);
 
         answer_error(conn, r, no.error, no.detail);
-    } else if (m.acks < -1 || m.acks > 1) {
+    } else if (w.m.acks < -1 || w.m.acks > 1) {
         answer_error(conn, r, ERRCODE_INVALID_REQUIRED_ACKS, "acks must be 0, 1 or -1 (all)");
     } else if (is_twice) {
         answer_error(conn, r, ERRCODE_INVALID_REQUEST,
                 "a partition is named twice in one request; nothing of it was written");
     } else {
-        run(conn, r, &m, &arena);
-        (void)rpc_request_free(r); /* what waits keeps ids and offsets, not the payload */
+        bool is_long = look(conn, &w);
+
+        if (is_long || conn->line != NULL) { /* [LOG-108] */
+            produce_line_add(conn, &w, is_long);
+        } else {
+            produce_perform(conn, &w);
+        }
+        return;
     }
-    arena_deinit(&arena);
+    arena_deinit(&w.arena);
 }
 
 void produce_on_wake(struct parked *k, const struct partition_wake *w)

@@ -199,6 +199,7 @@ struct partition *partition_new(struct partition_env *env,
     (void)pthread_mutex_init(&p->lock, NULL);
     p->drain_task.run = on_drain_task;
     p->settings = topic_settings_default();
+    p->append_rules = p->settings.append;
     replica_init(&p->core, env->self, p->name, 0, 0, env->trace);
     if (is_lost) {
         struct hold h;
@@ -286,6 +287,9 @@ void partition_order(
     if (!p->has_order || p->order.kind != PARTITION_DELETE) { /* Nothing follows a removal. */
         p->order = *order;
         p->has_order = true;
+        if (order->kind == PARTITION_BECOME) {
+            p->append_rules = order->settings.append;
+        }
     }
     must_post = !p->is_posted;
     p->is_posted = true;
@@ -329,12 +333,12 @@ static void produce_locked(struct hold *h,
     must(own.kind == REPLICA_FX_APPEND);
     epoch = own.leader_epoch;
     ret->log_start = plog_start(p->log);
-    if ((int64_t)b->size > p->settings.max_message_bytes) {
+    if ((int64_t)b->size > p->settings.append.max_message_bytes) {
         ret->error = ERRCODE_MESSAGE_TOO_LARGE;
         ret->detail = "the batch is larger than max.message.bytes of the topic";
         return;
     }
-    if (p->settings.is_append_time) {
+    if (p->settings.append.is_append_time) {
         ret->append_time = clock_wall();
         batch_set_append_time(bytes, b->size, ret->append_time);
         must(batch_parse(bytes, b->size, &stamped) == 0);
@@ -360,6 +364,36 @@ static void produce_locked(struct hold *h,
             ask, &own);
     ret->is_done = own.kind == REPLICA_FX_REPLY;
     ret->error = own.error;
+}
+
+struct append_rules partition_append_rules(struct partition *p)
+{
+    struct append_rules rules;
+
+    (void)pthread_mutex_lock(&p->inbox_lock);
+    rules = p->append_rules;
+    (void)pthread_mutex_unlock(&p->inbox_lock);
+    return rules;
+}
+
+void partition_may_produce(struct partition *p,
+        const struct replica_ask *ask,
+        int32_t acks,
+        struct partition_produced *ret)
+{
+    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct hold h;
+
+    hold_begin(&h, p);
+    partition_step(&h,
+            &(struct replica_event){
+                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks}},
+            ask, &own);
+    hold_end(&h);
+    if (own.kind == REPLICA_FX_REPLY) {
+        ret->error = own.error;
+        ret->detail = own.detail;
+    }
 }
 
 void partition_produce(struct partition *p,

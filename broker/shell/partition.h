@@ -74,6 +74,7 @@ struct partition {
     pthread_mutex_t inbox_lock;
     bool has_order, is_posted; /* under inbox_lock */
     struct partition_order order;
+    struct append_rules append_rules; /* of the newest order; under inbox_lock */
     struct loop_task drain_task;
 
     /* Hints for those who look without the lock. */
@@ -117,6 +118,14 @@ struct partition_produced {
     offset64 log_start;
 };
 
+/* What the newest record says of batches. Waits for nobody who may wait for a disk. Thread: any. */
+struct append_rules partition_append_rules(struct partition *p);
+/* Asks the core, as partition_produce() does, whether it would take a batch; what it says against it goes to `ret`. For
+ * a batch that is refused anyway: that this replica does not lead is the better reason. Thread: data. */
+void partition_may_produce(struct partition *p,
+        const struct replica_ask *ask,
+        int32_t acks,
+        struct partition_produced *ret);
 /* Appends the validated batch in `bytes`, which may be stamped in place. Thread: data. */
 void partition_produce(struct partition *p,
         const struct replica_ask *ask,

@@ -6,6 +6,7 @@
 #include "common/base/must.h"
 #include "common/conf/conf.h"
 #include "common/domain/image.h"
+#include "common/domain/record_batch.h"
 
 /* The value in force of a topic key: the topic's, else the cluster's, else the default [CFG-7];
  * what this version cannot read counts as not given [CFG-11]. `ret_i64` (may be NULL) gets an I64's
@@ -43,14 +44,50 @@ static int64_t number_of(
     return value;
 }
 
+/* [LOG-107] compress_bytes() has 0 for a codec's default, which for lz4 is its fast compressor: Kafka's 9. */
+static int level_of(const struct image *image, const struct image_topic *topic, int codec)
+{
+    enum {
+        LZ4_FAST = 9
+    };
+
+    int64_t level = 0;
+
+    switch (codec) {
+    case CODEC_GZIP:
+        level = number_of(image, topic, "compression.gzip.level");
+        return level > 0 ? (int)level : 0;
+    case CODEC_LZ4:
+        level = number_of(image, topic, "compression.lz4.level");
+        return level != LZ4_FAST ? (int)level : 0;
+    case CODEC_ZSTD: return (int)number_of(image, topic, "compression.zstd.level");
+    default: return 0;
+    }
+}
+
+static struct append_rules append_rules_of(
+        const struct image *image, const struct image_topic *topic)
+{
+    const char *type = in_force(image, topic, "compression.type", NULL);
+    int codec = strcmp(type, "uncompressed") == 0 ? CODEC_NONE : codec_by_name(type);
+
+    return (struct append_rules){
+            .max_message_bytes = number_of(image, topic, "max.message.bytes"),
+            .before_max_ms = number_of(image, topic, "message.timestamp.before.max.ms"),
+            .after_max_ms = number_of(image, topic, "message.timestamp.after.max.ms"),
+            .is_append_time = strcmp(in_force(image, topic, "message.timestamp.type", NULL),
+                                      "LogAppendTime") == 0,
+            .codec = codec >= 0 ? codec : APPEND_KEEP_CODEC,
+            .level = level_of(image, topic, codec),
+    };
+}
+
 struct topic_settings topic_settings_of(const struct image *image, const struct image_topic *topic)
 {
     return (struct topic_settings){
             .segment_bytes = number_of(image, topic, "segment.bytes"),
             .index_interval_bytes = number_of(image, topic, "index.interval.bytes"),
-            .max_message_bytes = number_of(image, topic, "max.message.bytes"),
-            .is_append_time = strcmp(in_force(image, topic, "message.timestamp.type", NULL),
-                                      "LogAppendTime") == 0,
+            .append = append_rules_of(image, topic),
     };
 }
 

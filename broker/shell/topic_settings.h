@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stdbool.h>
+#include "broker/core/append_rules.h"
+
 #include <stdint.h>
 
 struct image;
@@ -9,8 +10,8 @@ struct image_topic;
 
 /* The topic configurations that a broker acts on: topic override, else cluster value, else default. */
 struct topic_settings {
-    int64_t segment_bytes, index_interval_bytes, max_message_bytes;
-    bool is_append_time; /* message.timestamp.type=LogAppendTime */
+    int64_t segment_bytes, index_interval_bytes;
+    struct append_rules append;
 };
 
 /* A value that this version cannot read counts as the default. Thread: control. */

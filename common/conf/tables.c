@@ -36,10 +36,11 @@ const struct conf_key conf_topic_keys[] = {
 };
 const size_t conf_n_topic_keys = COUNT_OF(conf_topic_keys);
 
-/* Kafka names the default of a topic key `k` "log.k", with this one exception. */
+/* Kafka names the default of a topic key `k` "log.k", with these exceptions. */
 #define CLUSTER_NAME(topic_name)                                                                   \
-    (__builtin_strcmp((topic_name), "max.message.bytes") == 0 ? "message.max.bytes"                \
-                                                              : "log." topic_name)
+    (__builtin_strcmp((topic_name), "max.message.bytes") == 0        ? "message.max.bytes"         \
+            : __builtin_strncmp((topic_name), "compression.", 12) == 0 ? (topic_name)              \
+                                                                       : "log." topic_name)
 
 /* Of a broker's table the cluster takes what may be changed live. */
 #undef KEY

@@ -177,6 +177,22 @@ void batch_set_append_time(uint8_t *bytes, size_t size, wall_ms now)
     store_be32(bytes + AT_CRC, crc_of(bytes, size));
 }
 
+void batch_recode_header(const struct batch *from,
+        enum batch_codec codec,
+        wall_ms max_timestamp,
+        uint8_t *bytes,
+        size_t size)
+{
+    uint16_t attributes = (uint16_t)((from->attributes & ~BATCH_CODEC_MASK) | (int)codec);
+
+    must(size >= BATCH_HEADER_SIZE && size <= INT32_MAX);
+    memcpy(bytes, from->bytes, BATCH_HEADER_SIZE);
+    store_be32(bytes + AT_LENGTH, (uint32_t)(size - BATCH_LENGTH_END));
+    store_be16(bytes + AT_ATTRIBUTES, attributes);
+    store_be64(bytes + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp);
+    store_be32(bytes + AT_CRC, crc_of(bytes, size));
+}
+
 /* --- Records ---------------------------------------------------------------------------------- */
 
 void record_iter_init(

@@ -90,6 +90,15 @@ void batch_stamp(uint8_t *bytes, offset64 base_offset, epoch32 leader_epoch);
 /* LogAppendTime: sets the attribute and max timestamp in place and recomputes the checksum. */
 void batch_set_append_time(uint8_t *bytes, size_t size, wall_ms now);
 
+/* Writes into bytes[0 … BATCH_HEADER_SIZE) the header of `from` for the payload that stands behind it in `bytes`, which
+ * holds the same records in another compression: offsets, producer fields and base timestamp are kept; length, codec,
+ * max timestamp and checksum are new. `size`: header and payload. */
+void batch_recode_header(const struct batch *from,
+        enum batch_codec codec,
+        wall_ms max_timestamp,
+        uint8_t *bytes,
+        size_t size);
+
 /* --- Records ---------------------------------------------------------------------------------- */
 
 struct record_header {

@@ -59,7 +59,8 @@ static void cluster_keys_have_kafkas_names(void)
 {
     static const char *const names[] = {"num.partitions", "default.replication.factor",
             "log.segment.bytes", "log.index.interval.bytes", "message.max.bytes",
-            "log.message.timestamp.type"};
+            "log.message.timestamp.type", "log.message.timestamp.after.max.ms", "compression.type",
+            "compression.lz4.level"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const struct conf_key *key =
@@ -71,7 +72,8 @@ static void cluster_keys_have_kafkas_names(void)
     for (size_t i = 0; i < conf_n_topic_keys; i++) {
         const struct conf_key *key = conf_cluster_key_of(&conf_topic_keys[i]);
         CHECK_STR(key->fallback, conf_topic_keys[i].fallback);
-        CHECK(strstr(key->name, "message") != NULL || strstr(key->name, "log.") == key->name);
+        CHECK(strstr(key->name, "message") != NULL || strstr(key->name, "log.") == key->name ||
+                strstr(key->name, "compression.") == key->name);
     }
 }
 
