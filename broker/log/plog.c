@@ -280,6 +280,7 @@ static int roll(struct plog *l)
         return plog_outcome(l, r, "a new segment could not be made");
     }
     l->n_folder_changes++;
+    l->lacks_seals = l->segments.n > 1;
     plog_forget_positions(l);
     return 0;
 }
@@ -386,6 +387,8 @@ int plog_append(struct plog *l,
             .size = (int64_t)b->size,
             .base = l->end,
             .last = l->end + b->last_offset_delta,
+            .leader_epoch = leader_epoch,
+            .crc = b->crc,
             .max_timestamp = b->max_timestamp};
     batch_stamp(bytes, l->end, leader_epoch);
     r = write_batch(l, s, bytes, b->size);

@@ -10,6 +10,7 @@
 /* A partition's log: segments of record batches in a folder, appended at the end, read by offset.
  *
  *   <base offset, 20 digits>.log    record batches and nothing else
+ *   <base offset, 20 digits>.seal   what a segment holds that is no longer appended to (seal.h)
  *   <base offset, 20 digits>.index  sparse: (relative offset be32, position be32) per
  *                                   index.interval.bytes; a cache, rebuilt on any doubt
  *   partition.metadata              topic, topic id and partition; read before all else
@@ -128,6 +129,15 @@ MUST_CHECK int plog_flush_run(struct plog_flush *f);
 /* Moves the recovery point when run succeeded; frees. */
 void plog_flush_end(struct plog *l, struct plog_flush *f);
 int64_t plog_unsynced_bytes(const struct plog *l);
+
+/* Seals (seal.h) for segments that are not appended to any more and are synced: begin and end under the lock, run
+ * outside it on the pool. One at a time; meanwhile nobody cuts or replaces segments that have no seal yet. */
+struct plog_seal;
+struct plog_seal *plog_seal_begin(struct plog *l); /* NULL = none to be written now */
+/* > 0: DAMAGED. Negative: the directory has been latched, unless it is full or scarce: then again. Thread: pool. */
+MUST_CHECK int plog_seal_run(struct plog_seal *x);
+void plog_seal_end(struct plog *l, struct plog_seal *x);
+bool plog_lacks_seals(const struct plog *l); /* or may */
 
 /* Renames the folder into .trash; the log is closed (freed) whatever the result. Syncing that and
  * purging are the directory's business. */

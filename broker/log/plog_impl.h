@@ -44,6 +44,9 @@ struct plog {
     epoch32 last_epoch;
     int64_t bytes, unsynced;
 
+    bool lacks_seals; /* some segment but the last may have none */
+    bool is_sealing;  /* between plog_seal_begin and _end */
+
     offset64 tail_offset; /* the last batch of the active segment, for who waits at the end */
     int64_t tail_at;
     struct plog_hint hints[PLOG_HINTS];

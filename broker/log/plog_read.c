@@ -76,7 +76,7 @@ static int find_first(struct plog *l,
         if (r < 0) {
             return err_forward(r);
         }
-        if (r == 0 && ret->base == offset) {
+        if (r == 0 && segment_may_follow(s, offset, ret->base)) {
             return 0;
         }
     }
@@ -139,6 +139,37 @@ give(struct plog *l, struct segment *s, int fd, const struct range *range, struc
             .older_segment = s != plog_active(l)};
 }
 
+/* From `offset`, which lies in the segment. > 0: as plog_read, and NOT_FOUND. */
+static int read_segment(struct plog *l,
+        struct segment *s,
+        offset64 offset,
+        offset64 limit,
+        int64_t max_bytes,
+        bool first_whole,
+        struct plog_slice *ret)
+{
+    struct range range = {0};
+    int fd = -1;
+
+    if (s->size == 0) {
+        return PLOG_E_NOT_FOUND;
+    }
+    int r = cached_file_hold(s->log, &fd);
+    if (r < 0) {
+        return plog_outcome(l, r, "a segment could not be opened");
+    }
+    r = find_range(l, s, fd, offset, limit, max_bytes, first_whole, &range);
+    if (r == 0 && range.size > 0) {
+        give(l, s, fd, &range, ret);
+        return 0;
+    }
+    cached_file_release(s->log);
+    if (r < 0) {
+        return plog_outcome(l, r, "a segment could not be read");
+    }
+    return r == SEGMENT_E_BAD ? unreadable(l, s, offset) : r == SEGMENT_E_NONE ? PLOG_E_NOT_FOUND : 0;
+}
+
 int plog_read(struct plog *l,
         offset64 offset,
         offset64 limit,
@@ -146,9 +177,6 @@ int plog_read(struct plog *l,
         bool first_whole,
         struct plog_slice *ret)
 {
-    struct range range = {0};
-    int fd = -1;
-
     if (offset < l->start || offset > l->end) {
         return PLOG_E_OUT_OF_RANGE;
     }
@@ -157,23 +185,18 @@ int plog_read(struct plog *l,
         *ret = (struct plog_slice){.fd = -1};
         return 0;
     }
-    struct segment *s = &l->segments.items[plog_segment_index(l, offset)];
-    int r = cached_file_hold(s->log, &fd);
-    if (r < 0) {
-        return plog_outcome(l, r, "a segment could not be opened");
-    }
     int64_t max = max_bytes > INT64_MAX ? INT64_MAX : (int64_t)max_bytes;
-    r = find_range(l, s, fd, offset, limit, max, first_whole, &range);
-    if (r == 0 && range.size > 0) {
-        give(l, s, fd, &range, ret);
-        return 0;
+    int r = PLOG_E_NOT_FOUND;
+    *ret = (struct plog_slice){.fd = -1};
+    /* Of a compacted segment there may be nothing left from `offset` on. */
+    for (size_t i = plog_segment_index(l, offset); i < l->segments.n && r == PLOG_E_NOT_FOUND; i++) {
+        struct segment *s = &l->segments.items[i];
+        if (s->base >= limit) {
+            return 0;
+        }
+        r = read_segment(l, s, offset > s->base ? offset : s->base, limit, max, first_whole, ret);
     }
-    cached_file_release(s->log);
-    if (r == 0) {
-        *ret = (struct plog_slice){.fd = -1};
-        return 0;
-    }
-    return r < 0 ? plog_outcome(l, r, "a segment could not be read") : unreadable(l, s, offset);
+    return r < 0 ? err_forward(r) : r == PLOG_E_NOT_FOUND ? 0 : r;
 }
 
 size_t plog_readable(struct plog *l, offset64 offset, offset64 limit, size_t max_bytes)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/plog_impl.h"
+#include "broker/log/seal.h"
+#include "common/base/crc.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 
@@ -37,6 +39,7 @@ struct recovery {
 struct listing {
     ARRAY(offset64) bases;
     ARRAY(offset64) indexes;
+    ARRAY(offset64) seals;
     ARRAY(char *) leftovers; /* .tmp files */
 };
 
@@ -71,6 +74,8 @@ static void collect(void *arg, const char *name, bool is_dir)
         *array_push(&list->bases) = base;
     } else if (parse_name(name, ".index", &base)) {
         *array_push(&list->indexes) = base;
+    } else if (parse_name(name, ".seal", &base)) {
+        *array_push(&list->seals) = base;
     } else if (size > 4 && strcmp(name + size - 4, ".tmp") == 0) {
         *array_push(&list->leftovers) = mem_strdup(name);
     }
@@ -84,6 +89,7 @@ static void listing_deinit(struct listing *list)
     array_deinit(&list->leftovers);
     array_deinit(&list->bases);
     array_deinit(&list->indexes);
+    array_deinit(&list->seals);
 }
 
 static int compare_offsets(const void *a, const void *b)
@@ -95,7 +101,21 @@ static int compare_offsets(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Half-written small files and indexes without a segment: of no use to anybody, and of no harm if
+static void remove_orphan(struct plog *l,
+        const char *path,
+        const struct listing *list,
+        offset64 base,
+        const char *suffix)
+{
+    if (list->bases.n == 0 || bsearch(&base, list->bases.items, list->bases.n, sizeof(offset64),
+                                      compare_offsets) == NULL) {
+        char *file = segment_path(path, base, suffix);
+        (void)l->io->unlink(l->io->ctx, file);
+        mem_free(file);
+    }
+}
+
+/* Half-written small files, and indexes and seals without a segment: of no use to anybody, and of no harm if
  * they stay. */
 static void remove_leftovers(struct plog *l, const char *path, struct listing *list)
 {
@@ -105,12 +125,10 @@ static void remove_leftovers(struct plog *l, const char *path, struct listing *l
         mem_free(file);
     }
     ARRAY_FOREACH (base, &list->indexes) {
-        if (list->bases.n == 0 || bsearch(base, list->bases.items, list->bases.n, sizeof(offset64),
-                                          compare_offsets) == NULL) {
-            char *file = mem_format("%s/%020" PRId64 ".index", path, *base);
-            (void)l->io->unlink(l->io->ctx, file);
-            mem_free(file);
-        }
+        remove_orphan(l, path, list, *base, ".index");
+    }
+    ARRAY_FOREACH (base, &list->seals) {
+        remove_orphan(l, path, list, *base, ".seal");
     }
 }
 
@@ -145,7 +163,7 @@ int plog_folder_has_data(struct plog *l, bool *ret)
     int r = l->io->list(l->io->ctx, path, collect, &list);
 
     for (size_t i = 0; i < list.bases.n && r >= 0; i++) {
-        char *file = mem_format("%s/%020" PRId64 ".log", path, list.bases.items[i]);
+        char *file = segment_path(path, list.bases.items[i], ".log");
         int64_t size = l->io->size_of(l->io->ctx, file);
         r = size < 0 ? (int)size : 0;
         has_data = has_data || size > 0;
@@ -168,7 +186,9 @@ static int begin_anew(struct plog *l, struct segment *s)
     s->end = s->base;
     s->size = s->synced = s->index_due = 0;
     s->max_timestamp = INT64_MIN;
-    s->has_max_timestamp = true;
+    s->has_max_timestamp = s->has_heads = true;
+    s->heads = 0;
+    s->last_epoch = EPOCH_NONE;
     int r = offset_index_cut(l->io, &s->index, 0);
     return r < 0 ? err_forward(r) : 0;
 }
@@ -179,7 +199,7 @@ static int begin_at(struct plog *l, struct segment *s, struct index_entry e, uin
     s->end = s->base + e.delta;
     s->size = s->synced = e.at;
     s->index_due = 0;
-    s->has_max_timestamp = false;
+    s->has_max_timestamp = s->has_heads = false;
     int r = offset_index_cut(l->io, &s->index, n);
     return r < 0 ? err_forward(r) : 0;
 }
@@ -200,7 +220,8 @@ static int take_batches(struct recovery *c,
     file_window_init(&w, l->io, fd, file_size, c->bytes, SCAN_WINDOW_SIZE);
     while (s->size < file_size && s->end < next_base) {
         int r = batch_head_read(&w, s->size, &h);
-        if (r == 0 && (h.base != s->end || h.leader_epoch < c->epoch || h.last >= next_base)) {
+        if (r == 0 && (!segment_may_follow(s, s->end, h.base) || h.leader_epoch < c->epoch ||
+                              h.last >= next_base)) {
             r = BATCH_HEAD_E_BAD;
         }
         if (r == 0 && with_crc) {
@@ -218,7 +239,101 @@ static int take_batches(struct recovery *c,
     return 0;
 }
 
-/* A segment below the recovery point: its last batches, found by the index, must end right before
+static int damaged(const struct recovery *c, const char *file, offset64 offset, const char *why);
+
+/* What the segment's seal says, if it has one that can be read. *ret_why: what in it cannot be true of what stands
+ * there; NULL = nothing. > 0: SEAL_E_*. */
+static int look_at_seal(struct recovery *c,
+        const struct segment *s,
+        offset64 next_base,
+        struct seal *ret,
+        const char **ret_why)
+{
+    struct plog *l = c->l;
+    char *path = plog_path(l);
+    char *file = segment_path(path, s->base, ".seal");
+    int r = seal_read(l->io, file, ret);
+
+    mem_free(file);
+    mem_free(path);
+    if (r != 0) {
+        return r < 0 ? err_forward(r) : r;
+    }
+    bool is_ours = uuid_equal(&ret->topic_id, &l->topic_id) && ret->partition == l->partition &&
+                   ret->base == s->base;
+    *ret_why = !is_ours                      ? "its seal is of another log or segment"
+               : ret->end != next_base       ? "the next segment does not begin where its seal says"
+               : ret->size > s->size         ? "it is shorter than its seal says"
+               : ret->last_epoch < c->epoch && ret->size > 0
+                       ? "its seal ends with an older leader epoch than the segment before"
+                       : NULL;
+    return 0;
+}
+
+/* Whether the index has what the seal says; looked into only where the kernel died. */
+static int index_fits(struct recovery *c, const struct segment *s, const struct seal *seal, bool *ret)
+{
+    const struct file_io *io = c->l->io;
+    const char *path = cached_file_path(s->index.file);
+    int64_t size = io->size_of(io->ctx, path);
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+
+    *ret = size == (int64_t)seal->index_n * INDEX_ENTRY_SIZE;
+    if (!*ret || !c->is_host) {
+        return size < 0 && size != -ENOENT ? err_forward((int)size) : 0;
+    }
+    int r = file_read_all(io, path, (size_t)size, &bytes, &n);
+    if (r >= 0) {
+        *ret = n == (size_t)size && crc32c(0, bytes, n) == seal->index_crc;
+        mem_free(bytes);
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* [LOG-10] A segment with a seal is not read at all. *ret_taken = false: it has none, or its index must be made anew. > 0:
+ * SEGMENT_E_BAD, said. */
+static int take_by_seal(struct recovery *c, struct segment *s, offset64 next_base, bool *ret_taken)
+{
+    const char *why = NULL;
+    struct seal seal;
+    bool fits = false;
+    int r = look_at_seal(c, s, next_base, &seal, &why);
+
+    *ret_taken = false;
+    if (r != 0) {
+        return r < 0 ? err_forward(r) : 0;
+    }
+    if (why != NULL) {
+        (void)damaged(c, cached_file_path(s->log), s->base, why);
+        return SEGMENT_E_BAD;
+    }
+    s->is_compacted = seal.is_compacted;
+    r = index_fits(c, s, &seal, &fits);
+    if (r < 0 || !fits) {
+        return r < 0 ? err_forward(r) : 0;
+    }
+    s->end = next_base;
+    s->size = s->synced = seal.size;
+    s->max_timestamp = seal.max_timestamp;
+    s->heads = seal.heads;
+    s->last_epoch = seal.last_epoch;
+    s->has_max_timestamp = s->has_heads = s->is_sealed = true;
+    s->index.n = seal.index_n;
+    c->epoch = seal.size > 0 ? seal.last_epoch : c->epoch;
+    *ret_taken = true;
+    return 0;
+}
+
+/* All of its bytes were taken; the offsets behind them, up to the next segment, were compacted away. */
+static void end_compacted(struct segment *s, int64_t file_size, offset64 next_base)
+{
+    if (s->is_compacted && s->size == file_size && next_base != INT64_MAX) {
+        s->end = next_base;
+    }
+}
+
+/* A segment below the recovery point without a seal: its last batches, found by the index, must end right before
  * `next_base`. With a doubtful index all its headers are walked instead. */
 static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 next_base)
 {
@@ -237,6 +352,7 @@ static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 n
         }
         if (r >= 0) {
             r = take_batches(c, s, fd, file_size, next_base, false);
+            end_compacted(s, file_size, next_base);
         }
         if (r >= 0 && s->size == file_size && s->end == next_base) {
             s->synced = s->size;
@@ -249,6 +365,7 @@ static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 n
     }
     if (r >= 0) {
         r = take_batches(c, s, fd, file_size, next_base, false);
+        end_compacted(s, file_size, next_base);
     }
     if (r < 0) {
         return err_forward(r);
@@ -269,7 +386,16 @@ static int take_scanned(
     bool is_sound = false;
     uint32_t n = 0;
     bool may_skip = is_first && !c->is_host;
-    int r = offset_index_open(l->io, &s->index, file_size, true, &is_sound);
+    const char *why = NULL;
+    struct seal seal;
+
+    /* Where the checkpoint is older than a compaction, its result is scanned. */
+    int r = look_at_seal(c, s, next_base, &seal, &why);
+    if (r < 0) {
+        return err_forward(r);
+    }
+    s->is_compacted = r == 0 && why == NULL && seal.is_compacted;
+    r = offset_index_open(l->io, &s->index, file_size, true, &is_sound);
 
     if (r >= 0 && may_skip && is_sound && c->recovery_point > s->base) {
         offset64 delta = c->recovery_point - s->base;
@@ -280,6 +406,7 @@ static int take_scanned(
         r = begin_at(l, s, e, n);
         if (r >= 0) {
             r = take_batches(c, s, fd, file_size, next_base, true);
+            end_compacted(s, file_size, next_base);
         }
         /* All that the index led to was right, or at least past what may not be cut. */
         if (r < 0 || s->end >= c->recovery_point) {
@@ -292,6 +419,7 @@ static int take_scanned(
     }
     if (r >= 0) {
         r = take_batches(c, s, fd, file_size, next_base, true);
+        end_compacted(s, file_size, next_base);
     }
     return r < 0 ? err_forward(r) : 0;
 }
@@ -364,30 +492,44 @@ static int cut_surplus(struct recovery *c, struct segment *s, int fd, int64_t fi
     return r < 0 ? err_forward(r) : 0;
 }
 
-/* Sealed segments [0, n). > 0: PLOG_E_*. */
+/* > 0: PLOG_E_*. */
+static int recover_one_sealed(struct recovery *c, struct segment *s, offset64 next_base)
+{
+    int64_t file_size = s->size;
+    bool is_taken = false;
+    int fd = -1;
+    int r = take_by_seal(c, s, next_base, &is_taken);
+
+    if (r < 0 || (is_taken && s->size == file_size)) {
+        return r < 0 ? err_forward(r) : 0;
+    }
+    if (r > 0) {
+        return PLOG_E_DAMAGED;
+    }
+    r = cached_file_hold(s->log, &fd);
+    if (r < 0) {
+        return err_forward(r);
+    }
+    r = is_taken ? 0 : take_sealed(c, s, fd, next_base);
+    if (r == 0) {
+        r = cut_surplus(c, s, fd, file_size);
+    }
+    cached_file_release(s->log);
+    if (r > 0) {
+        return damaged(c, cached_file_path(s->log), s->end, "a segment does not join the next one");
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* Segments [0, n) below the recovery point. > 0: PLOG_E_*. */
 static int recover_sealed(struct recovery *c, size_t n)
 {
     struct plog *l = c->l;
 
     for (size_t i = 0; i < n; i++) {
-        struct segment *s = &l->segments.items[i];
-        int64_t file_size = s->size;
-        int fd = -1;
-        int r = cached_file_hold(s->log, &fd);
-        if (r < 0) {
-            return err_forward(r);
-        }
-        r = take_sealed(c, s, fd, l->segments.items[i + 1].base);
-        if (r == 0) {
-            r = cut_surplus(c, s, fd, file_size);
-        }
-        cached_file_release(s->log);
-        if (r < 0) {
-            return err_forward(r);
-        }
-        if (r > 0) {
-            return damaged(
-                    c, cached_file_path(s->log), s->end, "a segment does not join the next one");
+        int r = recover_one_sealed(c, &l->segments.items[i], l->segments.items[i + 1].base);
+        if (r != 0) {
+            return r < 0 ? err_forward(r) : r;
         }
     }
     return 0;
@@ -445,6 +587,14 @@ static int conclude(struct recovery *c, const struct checkpoint_entry *checkpoin
     l->start = l->start > l->end ? l->end : l->start;
     l->recovery_point = c->recovery_point;
     l->last_epoch = c->epoch;
+    /* A seal of the last segment is what a cut left of it. */
+    if (active != NULL) {
+        char *path = plog_path(l);
+        char *seal = segment_path(path, active->base, ".seal");
+        (void)l->io->unlink(l->io->ctx, seal);
+        mem_free(seal);
+        mem_free(path);
+    }
     /* Who died before its next flush has left names that are not on the disk, has removed some that still are, or cut an
      * end that is still there: a power failure would take the ones and bring the others back. The next flush syncs. */
     if (active != NULL && log_dir_crash_kind(l->dir) != CRASH_CLEAN) {
@@ -455,6 +605,7 @@ static int conclude(struct recovery *c, const struct checkpoint_entry *checkpoin
         if (l->end == c->recovery_point) {
             s->synced = s->size;
         }
+        l->lacks_seals = l->lacks_seals || (s != active && !s->is_sealed);
         l->bytes += s->size;
         l->unsynced += s->size - s->synced;
     }

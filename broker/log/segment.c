@@ -1,20 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/segment.h"
 
+#include "broker/log/seal.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <string.h>
+
+char *segment_path(const char *folder_path, offset64 base, const char *suffix)
+{
+    return mem_format("%s/%020" PRId64 "%s", folder_path, base, suffix);
+}
+
+/* [LOG-11] */
+bool segment_may_follow(const struct segment *s, offset64 next, offset64 base)
+{
+    return s->is_compacted ? base >= next : base == next;
+}
 
 void segment_init(
         struct segment *s, struct file_cache *files, const char *folder_path, offset64 base)
 {
-    char *log = mem_format("%s/%020" PRId64 ".log", folder_path, base);
-    char *index = mem_format("%s/%020" PRId64 ".index", folder_path, base);
+    char *log = segment_path(folder_path, base, ".log");
+    char *index = segment_path(folder_path, base, ".index");
 
-    *s = (struct segment){.base = base, .end = base, .has_max_timestamp = true};
+    *s = (struct segment){.base = base,
+            .end = base,
+            .has_max_timestamp = true,
+            .has_heads = true,
+            .last_epoch = EPOCH_NONE};
     s->max_timestamp = INT64_MIN;
     s->log = cached_file_new(files, log);
     s->index.file = cached_file_new(files, index);
@@ -58,8 +75,14 @@ int segment_create_files(const struct file_io *io, struct segment *s)
 
 int segment_unlink_files(const struct file_io *io, struct segment *s)
 {
-    int r = io->unlink(io->ctx, cached_file_path(s->index.file));
+    const char *log = cached_file_path(s->log);
+    char *seal = mem_format("%.*s.seal", (int)(strlen(log) - strlen(".log")), log);
+    int r = io->unlink(io->ctx, seal); /* first: without its segment it says nothing */
 
+    mem_free(seal);
+    if (r >= 0 || r == -ENOENT) {
+        r = io->unlink(io->ctx, cached_file_path(s->index.file));
+    }
     if (r >= 0 || r == -ENOENT) {
         r = io->unlink(io->ctx, cached_file_path(s->log));
     }
@@ -73,10 +96,14 @@ int segment_note_batch(const struct file_io *io,
 {
     int64_t at = s->size;
 
-    must(h->base == s->end);
+    must(segment_may_follow(s, s->end, h->base));
     must(h->at == at);
     s->end = h->last + 1;
     s->size += h->size;
+    s->last_epoch = h->leader_epoch;
+    if (s->has_heads) {
+        s->heads = batch_head_digest(s->heads, h);
+    }
     if (s->has_max_timestamp && h->max_timestamp > s->max_timestamp) {
         s->max_timestamp = h->max_timestamp;
     }
@@ -112,7 +139,7 @@ static int walk_to(struct segment *s,
         if (r < 0) {
             return err_forward(r);
         }
-        if (r > 0 || h.base != base) {
+        if (r > 0 || !segment_may_follow(s, base, h.base)) {
             return SEGMENT_E_BAD;
         }
         if (h.last >= offset) {
@@ -122,7 +149,26 @@ static int walk_to(struct segment *s,
         at += h.size;
         base = h.last + 1;
     }
-    return SEGMENT_E_BAD;
+    return s->is_compacted ? SEGMENT_E_NONE : SEGMENT_E_BAD;
+}
+
+/* From the batch that an index entry leads to, which must be there: behind a gap another one would do. */
+static int walk_from(struct segment *s,
+        struct file_window *w,
+        struct index_entry e,
+        offset64 offset,
+        struct batch_head *ret)
+{
+    struct batch_head h;
+    int r = e.at > 0 ? batch_head_read(w, e.at, &h) : 0;
+
+    if (r == 0 && e.at > 0 && h.base != s->base + e.delta) {
+        r = SEGMENT_E_BAD;
+    }
+    if (r == 0) {
+        r = walk_to(s, w, e.at, s->base + e.delta, offset, ret);
+    }
+    return r < 0 ? err_forward(r) : r;
 }
 
 int segment_locate(const struct file_io *io,
@@ -138,8 +184,8 @@ int segment_locate(const struct file_io *io,
     if (r < 0) {
         return err_forward(r);
     }
-    r = walk_to(s, w, e.at, s->base + e.delta, offset, ret);
-    if (r > 0 && e.at > 0) { /* The index may be what is wrong. */
+    r = e.at < s->size ? walk_from(s, w, e, offset, ret) : SEGMENT_E_BAD;
+    if (r == SEGMENT_E_BAD && e.at > 0) { /* The index may be what is wrong. */
         r = walk_to(s, w, 0, s->base, offset, ret);
     }
     return r < 0 ? err_forward(r) : r;
@@ -182,7 +228,7 @@ int segment_run_end(const struct file_io *io,
         if (r < 0) {
             return err_forward(r);
         }
-        if (r > 0 || h.base != next) {
+        if (r > 0 || !segment_may_follow(s, next, h.base)) {
             return SEGMENT_E_BAD;
         }
         if (h.last >= limit || at + h.size > at_max) {

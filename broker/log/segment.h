@@ -19,6 +19,11 @@ struct segment {
     uint32_t n_cuts;        /* of the file's end, one counted for what an earlier run may have cut; */
     uint32_t n_cuts_synced; /* of these: else the file may come back longer after a power failure */
     int64_t index_due; /* bytes since the last index entry */
+    bool is_sealed;    /* its seal is on the disk: it is not appended to, cut or changed any more */
+    bool is_compacted; /* offsets inside may be missing; `end` is where the next one begins */
+    uint64_t heads;    /* batch_head_digest() of its batches, when has_heads */
+    bool has_heads;
+    epoch32 last_epoch; /* of its last batch as far as known, EPOCH_NONE without any */
     wall_ms max_timestamp;
     bool has_max_timestamp; /* else it is looked up when first asked for */
     struct cached_file *log;
@@ -26,9 +31,15 @@ struct segment {
 };
 
 enum {
-    SEGMENT_E_BAD = 1, /* the bytes are not the batches that should be there */
+    SEGMENT_E_BAD = 1,  /* the bytes are not the batches that should be there */
+    SEGMENT_E_NONE = 2, /* no batch at or above the offset is left in it: see the next one */
     SEGMENT_SIZE_MAX = INT32_MAX,
 };
+
+/* "<folder>/<base, 20 digits><suffix>"; mem_free. */
+char *segment_path(const char *folder_path, offset64 base, const char *suffix);
+/* [LOG-11] Whether a batch that begins with `base` may come where `next` is to come. */
+bool segment_may_follow(const struct segment *s, offset64 next, offset64 base);
 
 /* Sets up the object; no file is touched. `folder_path` is the partition's folder. */
 void segment_init(
@@ -46,8 +57,8 @@ MUST_CHECK int segment_note_batch(const struct file_io *io,
         const struct batch_head *h,
         int64_t index_interval);
 
-/* The header of the batch that holds `offset` (base <= offset < end). `w` is a window over the log
- * file. > 0: BAD. */
+/* The header of the batch that holds `offset` (base <= offset < end), or follows it where compaction removed that. `w` is
+ * a window over the log file. > 0: BAD, NONE. */
 MUST_CHECK int segment_locate(const struct file_io *io,
         struct segment *s,
         struct file_window *w,

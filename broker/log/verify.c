@@ -5,6 +5,8 @@
 #include "broker/log/kv_file.h"
 #include "broker/log/log_dir_impl.h"
 #include "broker/log/partition_identity.h"
+#include "broker/log/seal.h"
+#include "broker/log/segment.h"
 #include "common/base/mem.h"
 
 #include <errno.h>
@@ -29,6 +31,7 @@ struct look {
     struct verify *v;
     const char *folder;
     offset64 recovery_point; /* 0 = nothing is known to be synced */
+    struct partition_identity id;
     ARRAY(struct segment_name) segments;
     offset64 end; /* of what was walked */
     epoch32 epoch;
@@ -39,7 +42,10 @@ struct segment_look {
     struct look *l;
     const char *path, *index_path;
     offset64 base, next;
-    bool is_last, is_first_batch;
+    bool is_last;
+    bool has_seal; /* and it can be read */
+    struct seal seal;
+    uint64_t heads;
     wall_ms max_timestamp;
     uint8_t *entries; /* of its offset index */
     size_t n_entries, i_entry;
@@ -102,7 +108,7 @@ static void check_offsets(struct segment_look *s, const struct batch_head *h)
     if (h->base < s->next) {
         find(v, VERIFY_DAMAGE, s->path, h->at, h->base,
                 "a batch begins at offset %" PRId64 " where %" PRId64 " was to come", h->base, s->next);
-    } else if (h->base > s->next) {
+    } else if (h->base > s->next && !(s->has_seal && s->seal.is_compacted)) {
         find(v, VERIFY_DAMAGE, s->path, h->at, s->next,
                 "offsets %" PRId64 " to %" PRId64 " are missing", s->next, h->base - 1);
     }
@@ -132,6 +138,7 @@ static bool on_batch(void *ctx, const struct inspected_batch *b)
     } else if (!b->crc_is_right) {
         find(v, VERIFY_DAMAGE, s->path, h->at, h->base, "the batch's checksum is wrong");
     }
+    s->heads = batch_head_digest(s->heads, h);
     s->next = h->last + 1 > s->next ? h->last + 1 : s->next;
     s->l->epoch = h->leader_epoch > s->l->epoch ? h->leader_epoch : s->l->epoch;
     s->max_timestamp = h->max_timestamp > s->max_timestamp ? h->max_timestamp : s->max_timestamp;
@@ -167,6 +174,44 @@ static void check_end(struct segment_look *s, const struct inspected_file *f, of
         find(v, VERIFY_DAMAGE, s->path, f->good_end, s->next,
                 "no batch can be read from here on (%" PRId64 " bytes)", f->size - f->good_end);
     }
+}
+
+/* [LOG-10] */
+static void check_seal(struct segment_look *s, const struct inspected_file *f, offset64 next_base)
+{
+    const struct seal *seal = &s->seal;
+    struct verify *v = s->l->v;
+
+    if (s->is_last || !s->has_seal) {
+        return; /* one beside the last segment is what a cut left, and is removed */
+    }
+    if (seal->base != s->base || !uuid_equal(&seal->topic_id, &s->l->id.topic_id) ||
+            seal->partition != s->l->id.partition) {
+        find(v, VERIFY_DAMAGE, s->path, -1, s->base, "its seal is of another log or segment");
+    } else if (seal->end != next_base) {
+        find(v, VERIFY_DAMAGE, s->path, -1, s->base,
+                "its seal says that the next segment begins at %" PRId64, seal->end);
+    } else if (seal->size > f->size) {
+        find(v, VERIFY_DAMAGE, s->path, f->size, s->next,
+                "it is shorter than its seal says (%" PRId64 " bytes)", seal->size);
+    } else if (f->good_end == f->size && seal->size == f->size && seal->heads != s->heads) {
+        find(v, VERIFY_DAMAGE, s->path, -1, s->base, "its batches are not those that were sealed");
+    }
+    if (seal->is_compacted && s->next < next_base) {
+        s->next = next_base;
+    }
+}
+
+static void load_seal(struct segment_look *s)
+{
+    char *path = segment_path(s->l->folder, s->base, ".seal");
+    int r = seal_read(s->l->v->io, path, &s->seal);
+
+    s->has_seal = r == 0;
+    if (r < 0 || r == SEAL_E_DAMAGED) {
+        find(s->l->v, VERIFY_NOTE, path, -1, OFFSET_NONE, "it cannot be read and is made anew");
+    }
+    mem_free(path);
 }
 
 /* --- A segment's other files ------------------------------------------------------------------ */
@@ -225,19 +270,14 @@ static void check_time_index(struct segment_look *s, const char *path)
     mem_free(entries);
 }
 
-static char *sibling(const struct look *l, const struct segment_name *s, const char *suffix)
-{
-    return mem_format("%s/%020" PRId64 "%s", l->folder, s->base, suffix);
-}
-
 static int check_segment(struct look *l, size_t i)
 {
     const struct segment_name *name = &l->segments.items[i];
     bool is_last = i + 1 == l->segments.n;
     struct inspected_file file = {0};
     char *path = path_in(l->folder, name->name);
-    char *index_path = sibling(l, name, ".index");
-    char *time_path = sibling(l, name, ".timeindex");
+    char *index_path = segment_path(l->folder, name->base, ".index");
+    char *time_path = segment_path(l->folder, name->base, ".timeindex");
     struct segment_look s = {.l = l,
             .path = path,
             .index_path = index_path,
@@ -248,12 +288,14 @@ static int check_segment(struct look *l, size_t i)
             .doubt_at = -1};
 
     load_index(&s);
+    load_seal(&s);
     int r = inspect_batches(l->v->io, path, on_batch, &s, &file);
     if (r == INSPECT_E_TOO_LARGE) {
         find(l->v, VERIFY_DAMAGE, path, file.good_end, s.next, "a batch does not fit in memory");
         r = 0;
     }
     if (r >= 0) {
+        check_seal(&s, &file, is_last ? OFFSET_NONE : name[1].base);
         check_end(&s, &file, is_last ? OFFSET_NONE : name[1].base);
         check_time_index(&s, time_path);
         l->v->bytes += file.size;
@@ -315,9 +357,8 @@ static int check_segments(struct look *l)
 static int check_partition(struct verify *v, const struct log_dir *dir, const char *folder)
 {
     struct look l = {.v = v, .folder = folder, .epoch = EPOCH_NONE};
-    struct partition_identity id = {0};
     struct checkpoint_entry checkpoint = {0};
-    int r = partition_identity_read(v->io, folder, &id);
+    int r = partition_identity_read(v->io, folder, &l.id);
 
     if (r < 0) {
         return err_forward(r);
@@ -328,7 +369,7 @@ static int check_partition(struct verify *v, const struct log_dir *dir, const ch
                 "it is %s: nobody can tell whose records these are",
                 r == PARTITION_IDENTITY_E_ABSENT ? "missing" : "damaged");
         mem_free(path);
-    } else if (log_dir_checkpoint(dir, &id.topic_id, id.partition, &checkpoint)) {
+    } else if (log_dir_checkpoint(dir, &l.id.topic_id, l.id.partition, &checkpoint)) {
         l.recovery_point = checkpoint.recovery_point;
     }
     r = v->io->list(v->io->ctx, folder, collect_segment, &l);

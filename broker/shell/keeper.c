@@ -45,7 +45,7 @@ struct dir_state {
 
 struct keeper {
     struct broker *b;
-    struct chore flush, checkpoint, catalog, purge, space;
+    struct chore flush, checkpoint, catalog, purge, seal, space;
     struct timer flush_timer, checkpoint_timer, space_timer;
     atomic_int_least64_t reserve_wanted; /* weir.disk.reserve.bytes */
     struct dir_state *dirs;
@@ -143,6 +143,19 @@ static void do_flush(struct keeper *k)
 {
     each_partition(k, flush_one);
     metric_set(METRIC_BROKER_OPEN_SEGMENT_FILES, (int64_t)file_cache_n_open(k->b->files));
+}
+
+static void seal_one(struct keeper *k, struct partition *p)
+{
+    (void)k;
+    if (atomic_load(&p->is_unsealed)) {
+        partition_seal(p);
+    }
+}
+
+static void do_seal(struct keeper *k)
+{
+    each_partition(k, seal_one);
 }
 
 static int compare_checkpoints(const void *a, const void *b)
@@ -479,6 +492,7 @@ static void on_checkpoint_timer(void *ctx)
     struct keeper *k = ctx;
 
     chore_ask(&k->checkpoint);
+    chore_ask(&k->seal);
     timer_set(&k->checkpoint_timer, wtime_add(loop_now(k->b->control), WTIME_S(CHECKPOINT_S)));
 }
 
@@ -524,6 +538,7 @@ struct keeper *keeper_new(struct broker *b)
     chore_init(&k->checkpoint, k, do_checkpoint);
     chore_init(&k->catalog, k, do_catalog);
     chore_init(&k->purge, k, do_purge);
+    chore_init(&k->seal, k, do_seal);
     chore_init(&k->space, k, do_space);
     timer_init(&k->flush_timer, b->control, on_flush_timer, k);
     timer_init(&k->checkpoint_timer, b->control, on_checkpoint_timer, k);
@@ -557,6 +572,7 @@ bool keeper_finish(struct keeper *k, int64_t broker_epoch, uint64_t meta_index)
     bool ok = true;
 
     do_flush(k);
+    do_seal(k);
     atomic_store(&k->b->env.is_checkpoint_stale, true);
     do_checkpoint(k);
     do_catalog(k);

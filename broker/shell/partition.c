@@ -258,6 +258,7 @@ static void open_log(struct partition *p)
         log_warn("partition", "tail_cut", KV_STR("partition", p->name),
                 KV_I64("bytes", stats.cut_bytes), KV_I64("log_end", plog_end(p->log)));
     }
+    atomic_store(&p->is_unsealed, plog_lacks_seals(p->log));
     (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
     replica_deinit(&p->core);
     replica_init(

@@ -78,7 +78,7 @@ struct partition {
     struct loop_task drain_task;
 
     /* Hints for those who look without the lock. */
-    atomic_bool is_unsynced, is_failed, is_flush_asked;
+    atomic_bool is_unsynced, is_failed, is_flush_asked, is_unsealed;
     atomic_bool is_removed; /* its topic was; set under `lock` */
 
     pthread_mutex_t lock;
@@ -179,6 +179,8 @@ MUST_CHECK int partition_find(
 
 /* Syncs what is unsynced; `is_unsynced` stays when there was no descriptor for it. Thread: pool. */
 void partition_flush(struct partition *p);
+/* Writes the seals that segments lack. Thread: pool (one caller at a time). */
+void partition_seal(struct partition *p);
 /* Moves the log of a removed partition into the trash; after a PARTITION_DELETE order. Thread: pool. */
 void partition_trash(struct partition *p);
 /* False when there is no log to checkpoint. `ret_bytes` = size of the log. Thread: pool. */

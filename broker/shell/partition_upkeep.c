@@ -109,6 +109,7 @@ static bool flush_part(struct partition *p)
     } else if (!log_dir_is_scarce(r)) {
         partition_fail_locked(&h);
     }
+    atomic_store(&p->is_unsealed, plog_lacks_seals(p->log));
     partition_use_end(&h);
     hold_end(&h);
     atomic_store(&p->env->is_checkpoint_stale, true);
@@ -118,6 +119,41 @@ static bool flush_part(struct partition *p)
 void partition_flush(struct partition *p)
 {
     while (flush_part(p)) {
+    }
+}
+
+static struct plog_seal *begin_seal(struct partition *p)
+{
+    struct plog_seal *x = NULL;
+    struct hold h;
+
+    hold_begin(&h, p);
+    if (partition_use_begin(&h) != NULL) {
+        x = plog_seal_begin(p->log);
+        atomic_store(&p->is_unsealed, plog_lacks_seals(p->log));
+        if (x == NULL) {
+            partition_use_end(&h);
+        }
+    }
+    hold_end(&h);
+    return x;
+}
+
+void partition_seal(struct partition *p)
+{
+    struct plog_seal *x;
+    struct hold h;
+    int r = 0;
+
+    while (r == 0 && (x = begin_seal(p)) != NULL) {
+        r = plog_seal_run(x);
+        hold_begin(&h, p);
+        plog_seal_end(p->log, x);
+        if (r > 0 || (r < 0 && log_dir_failed(p->dir))) {
+            partition_fail_locked(&h);
+        }
+        partition_use_end(&h);
+        hold_end(&h);
     }
 }
 

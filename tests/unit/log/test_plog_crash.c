@@ -175,6 +175,18 @@ static bool do_checkpoint(struct world *w)
     return done(w, log_dir_write_checkpoints(w->dir, &e, 1));
 }
 
+static bool do_seal(struct world *w)
+{
+    struct plog_seal *x = plog_seal_begin(w->l);
+
+    if (x == NULL) {
+        return true;
+    }
+    int r = plog_seal_run(x);
+    plog_seal_end(w->l, x);
+    return done(w, r);
+}
+
 static bool do_settle(struct world *w)
 {
     w->is_host_pending = false; /* or not, when this life ends in it: a worse kind is never wrong */
@@ -188,8 +200,11 @@ static bool step(struct world *w)
     if (what < 70) {
         return do_append(w);
     }
-    if (what < 85) {
+    if (what < 80) {
         return do_flush(w);
+    }
+    if (what < 85) {
+        return do_seal(w);
     }
     return what < 95 ? do_checkpoint(w) : do_settle(w);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/plog_impl.h"
+#include "broker/log/seal.h"
 
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
@@ -7,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define FIRST_LOG   "00000000000000000000.log"
@@ -263,7 +266,7 @@ static void index_spoiled_while_in_use_does_not_mislead_a_reader(void)
 }
 
 /* Path of the log file of the segment that begins with `base`. */
-static char *segment_path(struct fixture *f, offset64 base)
+static char *log_path(struct fixture *f, offset64 base)
 {
     char *name = mem_format("%020lld.log", (long long)base);
     char *path = fixture_file(f, "orders-0", name);
@@ -281,7 +284,7 @@ static void missing_segment_below_the_recovery_point_is_damage(void)
     make_log(&f, 100, 95, true);
     l = fixture_plog(&f, "orders", NULL);
     CHECK(l->segments.n >= 4);
-    char *path = segment_path(&f, l->segments.items[1].base);
+    char *path = log_path(&f, l->segments.items[1].base);
     (void)plog_close(l);
     CHECK_EQ(unlink(path), 0);
     CHECK_EQ(fixture_try_plog(&f, "orders", &l, NULL), PLOG_E_DAMAGED);
@@ -299,8 +302,8 @@ static void torn_older_segment_above_the_recovery_point_drops_the_later_ones(voi
         make_log(&f, 100, 10, false);
         l = fixture_plog(&f, "orders", NULL);
         offset64 second = l->segments.items[1].base, third = l->segments.items[2].base;
-        char *path = segment_path(&f, second);
-        char *next = segment_path(&f, third);
+        char *path = log_path(&f, second);
+        char *next = log_path(&f, third);
         (void)plog_close(l);
         if (kind == 0) {
             cut_file(path, file_size_of(path) - 1);
@@ -333,7 +336,7 @@ static void empty_last_segment_is_fine(void)
 
     fixture_open(&f);
     make_log(&f, 5, 5, true);
-    char *path = segment_path(&f, 5);
+    char *path = log_path(&f, 5);
     write_file(path, "", 0);
     struct plog *l = fixture_plog(&f, "orders", NULL);
     CHECK_EQ(plog_end(l), 5);
@@ -390,6 +393,220 @@ static void log_start_of_the_checkpoint_hides_what_is_below(void)
     fixture_close(&f);
 }
 
+/* --- Seals and compacted segments --------------------------------------------------------------- */
+
+/* Three batches a segment, all synced and sealed; closed after an orderly stop. */
+static void make_sealed_log(struct fixture *f, int n_batches)
+{
+    f->config.segment_bytes = 3 * batch_size();
+    struct plog *l = fixture_plog(f, "orders", NULL);
+    struct plog_seal *x = NULL;
+
+    for (int i = 0; i < n_batches; i++) {
+        CHECK_EQ(fixture_append(l, 1, 100, 10 + i), 0);
+    }
+    CHECK(plog_seal_begin(l) == NULL); /* not synced yet */
+    fixture_flush(l);
+    CHECK((x = plog_seal_begin(l)) != NULL);
+    CHECK_EQ(plog_seal_run(x), 0);
+    plog_seal_end(l, x);
+    CHECK(plog_seal_begin(l) == NULL);
+    CHECK(!plog_lacks_seals(l));
+    fixture_checkpoint(f, l, &f->topic_id);
+    (void)plog_close(l);
+}
+
+/* [LOG-9] [LOG-10] */
+static void sealed_segments_are_not_read_at_a_start(void)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    make_sealed_log(&f, 30);
+    fixture_restart(&f, true);
+    fault_reset();
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    int n_pread = faults.n_pread;
+    CHECK(n_pread < 2 * 10 + 10); /* a seal each, and the last segment */
+    CHECK_EQ(plog_end(l), 30);
+    for (size_t i = 0; i + 1 < l->segments.n; i++) {
+        CHECK(l->segments.items[i].is_sealed);
+        CHECK_EQ(l->segments.items[i].max_timestamp, 10 + 3 * (wall_ms)i + 2);
+    }
+    check_readable(l);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
+static void missing_or_spoiled_seal_is_made_again(void)
+{
+    for (int spoil = 0; spoil < 2; spoil++) {
+        struct fixture f;
+        struct plog_seal *x = NULL;
+        fixture_open(&f);
+        make_sealed_log(&f, 9);
+        char *path = fixture_file(&f, "orders-0", "00000000000000000003.seal");
+        if (spoil) {
+            flip_byte(path, 30);
+        } else {
+            CHECK_EQ(unlink(path), 0);
+        }
+        fixture_restart(&f, false);
+        struct plog *l = fixture_plog(&f, "orders", NULL);
+        CHECK(plog_lacks_seals(l));
+        CHECK((x = plog_seal_begin(l)) != NULL);
+        CHECK_EQ(plog_seal_run(x), 0);
+        plog_seal_end(l, x);
+        struct seal seal;
+        CHECK_EQ(seal_read(&file_io_posix, path, &seal), 0);
+        CHECK_EQ(seal.base, 3);
+        CHECK_EQ(seal.end, 6);
+        CHECK_EQ(seal.size, 3 * batch_size());
+        CHECK_EQ(seal.max_timestamp, 15);
+        CHECK(seal.heads != 0);
+        check_readable(l);
+        (void)plog_close(l);
+        mem_free(path);
+        fixture_close(&f);
+    }
+}
+
+static void seal_that_cannot_be_true_is_damage(void)
+{
+    enum {
+        SHORTER,
+        OTHER_TOPIC,
+        OTHER_END,
+        CASES
+    };
+
+    for (int i = 0; i < CASES; i++) {
+        struct fixture f;
+        struct seal seal;
+        struct plog *l = NULL;
+        fixture_open(&f);
+        make_sealed_log(&f, 9);
+        char *path = fixture_file(&f, "orders-0", "00000000000000000003.seal");
+        char *log = fixture_file(&f, "orders-0", "00000000000000000003.log");
+        CHECK_EQ(seal_read(&file_io_posix, path, &seal), 0);
+        switch (i) {
+        case SHORTER: cut_file(log, batch_size()); break;
+        case OTHER_TOPIC: seal.topic_id.bytes[0] ^= 1; break;
+        default: seal.end++; break;
+        }
+        CHECK_EQ(seal_write(&file_io_posix, path, &seal), 0);
+        fixture_restart(&f, true);
+        CHECK_EQ(fixture_try_plog(&f, "orders", &l, NULL), PLOG_E_DAMAGED);
+        mem_free(log);
+        mem_free(path);
+        fixture_close(&f);
+    }
+}
+
+/* Takes the batch at `at` out of a file of three, as a compaction would, and says so in the seal. */
+static void compact_by_hand(struct fixture *f, offset64 base, int at, bool is_said)
+{
+    char name[40];
+    struct seal seal;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    size_t one = (size_t)batch_size();
+
+    (void)snprintf(name, sizeof(name), "%020d.log", (int)base);
+    char *log = fixture_file(f, "orders-0", name);
+    (void)snprintf(name, sizeof(name), "%020d.seal", (int)base);
+    char *path = fixture_file(f, "orders-0", name);
+    CHECK_EQ(file_read_all(&file_io_posix, log, 1 << 20, &bytes, &size), 0);
+    memmove(bytes + (size_t)at * one, bytes + (size_t)(at + 1) * one, size - (size_t)(at + 1) * one);
+    write_file(log, bytes, size - one);
+    CHECK_EQ(seal_read(&file_io_posix, path, &seal), 0);
+    seal.size -= (int64_t)one;
+    seal.is_compacted = is_said;
+    CHECK_EQ(seal_write(&file_io_posix, path, &seal), 0);
+    mem_free(bytes);
+    mem_free(path);
+    mem_free(log);
+}
+
+/* What a reader of `offset` is given first. */
+static offset64 first_read(struct plog *l, offset64 offset)
+{
+    struct plog_slice s;
+    uint8_t head[8];
+
+    CHECK_EQ(plog_read(l, offset, plog_end(l), 1 << 20, true, &s), 0);
+    if (s.file == NULL) {
+        return OFFSET_NONE;
+    }
+    CHECK_EQ(pread(s.fd, head, sizeof(head), s.at), 8);
+    cached_file_release(s.file);
+    return (offset64)load_be64(head);
+}
+
+/* [LOG-11] */
+static void reader_of_a_removed_offset_gets_the_next_batch(void)
+{
+    for (int at = 0; at < 3; at++) {
+        for (int kind = 0; kind < 3; kind++) { /* clean, process, host */
+            struct fixture f;
+            fixture_open(&f);
+            make_sealed_log(&f, 9);
+            compact_by_hand(&f, 3, at, true);
+            if (kind < 2) {
+                fixture_restart(&f, kind == 0);
+            } else {
+                f.dir = log_dir_close(f.dir);
+                f.dir = fixture_open_dir(f.path);
+            }
+            struct plog *l = fixture_plog(&f, "orders", NULL);
+            for (offset64 o = 0; o < 9; o++) {
+                CHECK_EQ(first_read(l, o), o == 3 + at ? o + 1 : o);
+            }
+            CHECK_EQ(plog_end(l), 9);
+            CHECK_EQ(plog_bytes(l), 8 * batch_size());
+            (void)plog_close(l);
+            fixture_close(&f);
+        }
+    }
+}
+
+/* [LOG-11] Nobody said that anything was removed. */
+static void gap_without_a_compaction_is_damage(void)
+{
+    struct fixture f;
+    struct plog *l = NULL;
+
+    fixture_open(&f);
+    make_sealed_log(&f, 9);
+    compact_by_hand(&f, 3, 1, false);
+    char *path = fixture_file(&f, "orders-0", "00000000000000000003.seal");
+    CHECK_EQ(unlink(path), 0);
+    fixture_restart(&f, false);
+    CHECK_EQ(fixture_try_plog(&f, "orders", &l, NULL), PLOG_E_DAMAGED);
+    mem_free(path);
+    fixture_close(&f);
+}
+
+/* A compaction may be newer than the checkpoint that a crash left. */
+static void compacted_segment_above_the_recovery_point_is_kept(void)
+{
+    struct fixture f;
+    struct checkpoint_entry none = {.recovery_point = 1};
+
+    fixture_open(&f);
+    make_sealed_log(&f, 9);
+    compact_by_hand(&f, 3, 1, true);
+    none.topic_id = f.topic_id;
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, &none, 1), 0);
+    f.dir = log_dir_close(f.dir);
+    f.dir = fixture_open_dir(f.path);
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    CHECK_EQ(plog_end(l), 9);
+    CHECK_EQ(first_read(l, 4), 5);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
 static const struct check_case cases[] = {
         CASE(torn_tail_is_cut_at_every_byte_of_the_last_batch),
         CASE(flipped_bit_above_the_recovery_point_cuts_there),
@@ -405,6 +622,12 @@ static const struct check_case cases[] = {
         CASE(empty_last_segment_is_fine),
         CASE(folder_whose_owner_cannot_be_read_is_damage),
         CASE(log_start_of_the_checkpoint_hides_what_is_below),
+        CASE(sealed_segments_are_not_read_at_a_start),
+        CASE(missing_or_spoiled_seal_is_made_again),
+        CASE(seal_that_cannot_be_true_is_damage),
+        CASE(reader_of_a_removed_offset_gets_the_next_batch),
+        CASE(gap_without_a_compaction_is_damage),
+        CASE(compacted_segment_above_the_recovery_point_is_kept),
 };
 
 CHECK_MAIN("recover", cases)

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog_impl.h"
+#include "broker/log/seal.h"
+#include "common/base/crc.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+
+#include <errno.h>
+
+/* [LOG-9] Seals are written for segments that are no longer appended to, once their bytes and names are synced. What a
+ * seal says was gathered while the segment was appended to; a segment of an earlier run is walked once. */
+
+enum {
+    SEALS_A_TURN = 16,
+    WALK_WINDOW_SIZE = 64 * 1024,
+    INDEX_SIZE_MAX = 1024 * 1024 * 1024
+};
+
+struct seal_item {
+    uint64_t id;
+    struct cached_file *log, *index;
+    struct seal seal;
+    bool has_digest; /* heads, largest timestamp, last epoch */
+    bool is_done;
+};
+
+struct plog_seal {
+    struct log_dir *dir;
+    const struct file_io *io;
+    char *folder;
+    ARRAY(struct seal_item) items;
+};
+
+static bool is_sealable(const struct plog *l, const struct segment *s)
+{
+    return !s->is_sealed && s->end <= l->recovery_point && s->synced == s->size &&
+           s->n_cuts == s->n_cuts_synced;
+}
+
+/* Negative: the files cannot be held now. */
+static int add_item(struct plog *l, struct plog_seal *x, struct segment *s)
+{
+    int fd = -1;
+    int r = cached_file_hold(s->log, &fd);
+
+    if (r < 0) {
+        return err_forward(r);
+    }
+    r = cached_file_hold(s->index.file, &fd);
+    if (r < 0) {
+        cached_file_release(s->log);
+        return err_forward(r);
+    }
+    *array_push(&x->items) = (struct seal_item){.id = s->id,
+            .log = s->log,
+            .index = s->index.file,
+            .has_digest = s->has_heads && s->has_max_timestamp,
+            .seal = {.topic_id = l->topic_id,
+                    .partition = l->partition,
+                    .dir_id = *log_dir_id(l->dir),
+                    .base = s->base,
+                    .end = s->end,
+                    .size = s->size,
+                    .heads = s->heads,
+                    .last_epoch = s->last_epoch,
+                    .max_timestamp = s->max_timestamp,
+                    .index_n = s->index.n,
+                    .is_compacted = s->is_compacted}};
+    return 0;
+}
+
+bool plog_lacks_seals(const struct plog *l)
+{
+    return l->lacks_seals;
+}
+
+struct plog_seal *plog_seal_begin(struct plog *l)
+{
+    struct plog_seal *x = NULL;
+    bool is_all = true;
+
+    must(!l->is_sealing);
+    for (size_t i = 0; l->lacks_seals && i + 1 < l->segments.n; i++) {
+        struct segment *s = &l->segments.items[i];
+        if (s->is_sealed) {
+            continue;
+        }
+        is_all = false;
+        if (!is_sealable(l, s) || (x != NULL && x->items.n == SEALS_A_TURN)) {
+            continue;
+        }
+        if (x == NULL) {
+            x = mem_new(struct plog_seal);
+            x->dir = l->dir;
+            x->io = l->io;
+            x->folder = plog_path(l);
+        }
+        if (add_item(l, x, s) < 0) {
+            break; /* for want of descriptors: the next turn has it */
+        }
+    }
+    l->lacks_seals = l->lacks_seals && !is_all;
+    l->is_sealing = x != NULL;
+    if (x != NULL && x->items.n == 0) {
+        plog_seal_end(l, x);
+        return NULL;
+    }
+    return x;
+}
+
+/* > 0: SEGMENT_E_BAD. */
+static int walk(const struct plog_seal *x, int fd, struct seal *s, uint8_t *window)
+{
+    struct file_window w;
+    struct batch_head h;
+
+    s->heads = 0;
+    s->max_timestamp = INT64_MIN;
+    s->last_epoch = EPOCH_NONE;
+    file_window_init(&w, x->io, fd, s->size, window, WALK_WINDOW_SIZE);
+    for (int64_t at = 0; at < s->size; at += h.size) {
+        int r = batch_head_read(&w, at, &h);
+        if (r != 0) {
+            return r < 0 ? err_forward(r) : SEGMENT_E_BAD;
+        }
+        s->heads = batch_head_digest(s->heads, &h);
+        s->max_timestamp = h.max_timestamp > s->max_timestamp ? h.max_timestamp : s->max_timestamp;
+        s->last_epoch = h.leader_epoch;
+    }
+    return 0;
+}
+
+/* > 0: SEGMENT_E_BAD. The files are held: holding them again opens nothing. */
+static int seal_one(const struct plog_seal *x, struct seal_item *item, uint8_t *window)
+{
+    int fd = -1;
+    uint8_t *entries = NULL;
+    size_t size = (size_t)item->seal.index_n * INDEX_ENTRY_SIZE;
+    int r = cached_file_hold(item->log, &fd);
+
+    if (r >= 0) {
+        r = item->has_digest ? 0 : walk(x, fd, &item->seal, window);
+        cached_file_release(item->log);
+    }
+    if (r != 0) {
+        return r < 0 ? err_forward(r) : r;
+    }
+    entries = size > 0 ? mem_try_alloc(size) : NULL;
+    if (size > 0 && entries == NULL) {
+        return err_origin(-ENOMEM);
+    }
+    r = cached_file_hold(item->index, &fd);
+    if (r >= 0) {
+        int64_t n = size > 0 ? x->io->pread(x->io->ctx, fd, entries, size, 0) : 0;
+        r = n < 0 ? (int)n : 0;
+        item->seal.index_n = n < 0 ? 0 : (uint32_t)(n / INDEX_ENTRY_SIZE);
+        cached_file_release(item->index);
+    }
+    if (r == 0) {
+        item->seal.index_crc = crc32c(0, entries != NULL ? entries : (const uint8_t *)"",
+                (size_t)item->seal.index_n * INDEX_ENTRY_SIZE);
+        char *path = segment_path(x->folder, item->seal.base, ".seal");
+        r = seal_write(x->io, path, &item->seal);
+        mem_free(path);
+    }
+    mem_free(entries);
+    return r < 0 ? err_forward(r) : r;
+}
+
+int plog_seal_run(struct plog_seal *x)
+{
+    uint8_t *window = mem_alloc(WALK_WINDOW_SIZE);
+    int r = log_dir_failed(x->dir) ? err_origin(-EIO) : 0;
+
+    for (size_t i = 0; i < x->items.n && r == 0; i++) {
+        r = seal_one(x, &x->items.items[i], window);
+        x->items.items[i].is_done = r == 0;
+        if (r > 0) {
+            log_error("plog", "log_damaged", KV_STR("file", cached_file_path(x->items.items[i].log)),
+                    KV_STR("why", "the batch headers do not chain"));
+            r = PLOG_E_DAMAGED;
+        }
+    }
+    mem_free(window);
+    if (r < 0 && r != -ENOSPC && r != -EDQUOT && !log_dir_is_scarce(r)) {
+        log_dir_fail(x->dir, r, "a segment could not be sealed");
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+void plog_seal_end(struct plog *l, struct plog_seal *x)
+{
+    ARRAY_FOREACH (item, &x->items) {
+        for (size_t i = 0; i < l->segments.n; i++) {
+            struct segment *s = &l->segments.items[i];
+            if (s->id == item->id && item->is_done && s->size == item->seal.size) {
+                s->is_sealed = true;
+                s->max_timestamp = item->seal.max_timestamp;
+                s->has_max_timestamp = true;
+            }
+        }
+        cached_file_release(item->log);
+        cached_file_release(item->index);
+    }
+    l->is_sealing = false;
+    array_deinit(&x->items);
+    mem_free(x->folder);
+    mem_free(x);
+}
