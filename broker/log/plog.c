@@ -187,6 +187,7 @@ struct plog *plog_close(struct plog *l)
         segment_deinit(s);
     }
     array_deinit(&l->segments);
+    plog_forget_retired(l);
     mem_free(l->topic);
     mem_free(l->folder);
     return mem_free(l);
@@ -269,7 +270,7 @@ static int make_folder(struct plog *l)
 
 /* A new active segment at the end. Its name is synced with the next flush: until then nothing in it
  * is promised. */
-static int roll(struct plog *l)
+int plog_roll(struct plog *l)
 {
     struct segment *s = plog_push_segment(l, l->end);
     int r = segment_create_files(l->io, s);
@@ -354,7 +355,7 @@ static int make_ready(struct plog *l, const struct batch *b)
     int r = l->stage == PLOG_READY ? 0 : make_folder(l);
 
     if (r == 0 && needs_roll(l, b)) {
-        r = roll(l);
+        r = plog_roll(l);
     }
     if (r == 0 && l->segments.n == 1 && l->segments.items[0].size == 0 &&
             l->n_folder_synced != l->n_folder_changes) {

@@ -4,6 +4,7 @@
 #include "broker/log/file_cache.h"
 #include "broker/log/log_dir.h"
 #include "common/base/err.h"
+#include "common/base/wtime.h"
 #include "common/domain/ids.h"
 #include "common/domain/record_batch.h"
 
@@ -138,6 +139,36 @@ struct plog_seal *plog_seal_begin(struct plog *l); /* NULL = none to be written 
 MUST_CHECK int plog_seal_run(struct plog_seal *x);
 void plog_seal_end(struct plog *l, struct plog_seal *x);
 bool plog_lacks_seals(const struct plog *l); /* or may */
+
+/* --- The oldest records go -------------------------------------------------------------------- */
+
+/* [LOG-20] Moves the log start forward, to at most plog_end(); backwards never. What is below is out of range from now
+ * on; it is for good once plog_start_saved() was told. */
+void plog_set_start(struct plog *l, offset64 offset);
+/* The directory's checkpoint has this log start, or a later one, on the disk. */
+void plog_start_saved(struct plog *l, offset64 offset);
+offset64 plog_saved_start(const struct plog *l);
+
+struct plog_removed {
+    uint32_t n_segments;
+    int64_t bytes;
+    bool wants_flush; /* more can go once the log was flushed */
+};
+
+/* Whether a segment, never the active one, lies wholly below the saved log start. */
+bool plog_has_removable(const struct plog *l);
+/* Takes such segments out of the log; their files are unlinked by plog_reap_*. > 0: BUSY. */
+MUST_CHECK int plog_remove_below_start(struct plog *l, wtime now, struct plog_removed *ret);
+
+/* Unlinking what was taken out `delay` or longer ago, as a flush: begin and end under the lock, run outside it. Files that
+ * are left when the log is closed go at the next plog_open(). */
+struct plog_reap;
+/* When the first one is due; WTIME_NEVER = none waits. */
+wtime plog_reap_deadline(const struct plog *l, wtime delay);
+struct plog_reap *plog_reap_begin(struct plog *l, wtime now, wtime delay); /* NULL = none is due */
+/* Negative: the directory has been latched; but where log_dir_is_scarce(), not: to be done again. Thread: pool. */
+MUST_CHECK int plog_reap_run(struct plog_reap *r);
+void plog_reap_end(struct plog *l, struct plog_reap *r);
 
 /* Renames the folder into .trash; the log is closed (freed) whatever the result. Syncing that and
  * purging are the directory's business. */

@@ -18,6 +18,7 @@ enum {
 struct flush_item {
     struct cached_file *file;
     int fd;
+    uint64_t id;
     offset64 base;
     int64_t size; /* when the flush began */
     uint32_t n_cuts;
@@ -50,7 +51,12 @@ static bool add_item(struct plog_flush *f, struct segment *s)
         return false;
     }
     *array_push(&f->items) =
-            (struct flush_item){.file = s->log, .fd = fd, .base = s->base, .size = s->size, .n_cuts = s->n_cuts};
+            (struct flush_item){.file = s->log,
+            .fd = fd,
+            .id = s->id,
+            .base = s->base,
+            .size = s->size,
+            .n_cuts = s->n_cuts};
     return true;
 }
 
@@ -123,12 +129,13 @@ int plog_flush_run(struct plog_flush *f)
     return 0;
 }
 
-/* The segment may have grown meanwhile; what this flush synced is what it had. */
+/* The segment may have grown meanwhile; what this flush synced is what it had. Or it was removed, or replaced. */
 static void note_synced(struct plog *l, const struct flush_item *item)
 {
-    struct segment *s = &l->segments.items[plog_segment_index(l, item->base)];
+    size_t i = plog_segment_index(l, item->base);
+    struct segment *s = i < l->segments.n ? &l->segments.items[i] : NULL;
 
-    if (s->base != item->base) {
+    if (s == NULL || s->id != item->id) {
         return;
     }
     s->n_cuts_synced = item->n_cuts;

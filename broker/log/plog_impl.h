@@ -25,6 +25,12 @@ struct plog_hint {
     int64_t at;
 };
 
+/* A "<name>.deleted" that waits to be unlinked. */
+struct retired_file {
+    char *path;
+    wtime since;
+};
+
 struct plog {
     struct log_dir *dir;
     struct file_cache *files;
@@ -41,8 +47,10 @@ struct plog {
 
     ARRAY(struct segment) segments; /* by base; the last is active; none before the first append */
     offset64 start, end, recovery_point;
+    offset64 saved_start; /* the log start that is in hw.ckpt, or 0 */
     epoch32 last_epoch;
     int64_t bytes, unsynced;
+    ARRAY(struct retired_file) retired;
 
     bool lacks_seals; /* some segment but the last may have none */
     bool is_sealing;  /* between plog_seal_begin and _end */
@@ -65,6 +73,16 @@ int plog_outcome(struct plog *l, int r, const char *why);
 /* Adds an empty segment object at the end, without files. */
 struct segment *plog_push_segment(struct plog *l, offset64 base);
 void plog_forget_positions(struct plog *l);
+/* Makes the files of a new active segment at the end. > 0: FULL, BUSY. */
+MUST_CHECK int plog_roll(struct plog *l);
+
+/* Takes segment `i` out of the log and renames its files to "<name>.deleted" (one that is missing is no error), to be
+ * unlinked by a later plog_reap_*; open readers keep theirs. Nothing is synced: the caller sees to it that a start copes
+ * with renames that a power failure undid, some or all. `now` = when it may be unlinked after the delay from; 0 = at once.
+ * Indexes of later segments shift; remembered positions are forgotten. > 0: BUSY, to be called again: the log still has
+ * the segment. */
+MUST_CHECK int plog_retire_segment(struct plog *l, size_t i, wtime now);
+void plog_forget_retired(struct plog *l);
 
 /* Recovers the segments that stand in the folder (stage READY). Results as plog_open. */
 MUST_CHECK int plog_recover(

@@ -19,7 +19,10 @@
  *
  * Below the recovery point all bytes were synced: what is wrong there is damage, and is never cut.
  * At or above it a power failure may have left anything, also a later segment behind a torn earlier
- * one: cut at the first bad byte, and remove what follows. */
+ * one: cut at the first bad byte, and remove what follows.
+ *
+ * Segments that lie wholly below the checkpoint's log start had been removed, or were about to be: a power failure brings
+ * back some or all. They are not looked at, and go. */
 
 enum {
     SCAN_WINDOW_SIZE = 64 * 1024
@@ -40,7 +43,7 @@ struct listing {
     ARRAY(offset64) bases;
     ARRAY(offset64) indexes;
     ARRAY(offset64) seals;
-    ARRAY(char *) leftovers; /* .tmp files */
+    ARRAY(char *) leftovers; /* .tmp files, .deleted ones */
 };
 
 /* "<20 digits><suffix>" */
@@ -61,10 +64,16 @@ static bool parse_name(const char *name, const char *suffix, offset64 *ret)
     return true;
 }
 
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t size = strlen(name), suffix_size = strlen(suffix);
+
+    return size > suffix_size && strcmp(name + size - suffix_size, suffix) == 0;
+}
+
 static void collect(void *arg, const char *name, bool is_dir)
 {
     struct listing *list = arg;
-    size_t size = strlen(name);
     offset64 base = 0;
 
     if (is_dir) {
@@ -76,7 +85,7 @@ static void collect(void *arg, const char *name, bool is_dir)
         *array_push(&list->indexes) = base;
     } else if (parse_name(name, ".seal", &base)) {
         *array_push(&list->seals) = base;
-    } else if (size > 4 && strcmp(name + size - 4, ".tmp") == 0) {
+    } else if (ends_with(name, ".tmp") || ends_with(name, ".deleted")) {
         *array_push(&list->leftovers) = mem_strdup(name);
     }
 }
@@ -115,7 +124,7 @@ static void remove_orphan(struct plog *l,
     }
 }
 
-/* Half-written small files, and indexes and seals without a segment: of no use to anybody, and of no harm if
+/* Half-written small files, removed ones [LOG-23], and indexes and seals without a segment: of no use to anybody, and of no harm if
  * they stay. */
 static void remove_leftovers(struct plog *l, const char *path, struct listing *list)
 {
@@ -521,12 +530,12 @@ static int recover_one_sealed(struct recovery *c, struct segment *s, offset64 ne
     return r < 0 ? err_forward(r) : 0;
 }
 
-/* Segments [0, n) below the recovery point. > 0: PLOG_E_*. */
-static int recover_sealed(struct recovery *c, size_t n)
+/* Segments [first, n), below the recovery point. > 0: PLOG_E_*. */
+static int recover_sealed(struct recovery *c, size_t first, size_t n)
 {
     struct plog *l = c->l;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = first; i < n; i++) {
         int r = recover_one_sealed(c, &l->segments.items[i], l->segments.items[i + 1].base);
         if (r != 0) {
             return r < 0 ? err_forward(r) : r;
@@ -572,8 +581,68 @@ static int recover_scanned(struct recovery *c, size_t first)
     return 0;
 }
 
-/* Sums up what the segments say. */
-static int conclude(struct recovery *c, const struct checkpoint_entry *checkpoint)
+/* So many segments lie wholly below the log start. */
+static size_t count_removed(const struct plog *l, offset64 log_start)
+{
+    size_t n = 0;
+
+    while (n + 1 < l->segments.n && l->segments.items[n + 1].base <= log_start) {
+        n++;
+    }
+    return n;
+}
+
+/* [LOG-24] What is left ends below a log start that was promised for good: all of it had been removed. The log goes on at
+ * its start, so that no offset is given twice. > 0: PLOG_E_*. */
+static int begin_at_start(struct plog *l, offset64 log_start)
+{
+    log_info("plog", "log_begins_anew", KV_STR("folder", l->folder), KV_I64("end", l->end),
+            KV_I64("log_start", log_start));
+    l->end = log_start;
+    int r = plog_roll(l);
+    return r < 0 ? err_forward(r) : r;
+}
+
+/* [LOG-22] Then [LOG-21]: the first `n` segments go. > 0: PLOG_E_*. */
+static int remove_first(struct plog *l, size_t n)
+{
+    char *path = plog_path(l);
+    int r = l->io->sync_dir(l->io->ctx, path);
+
+    mem_free(path);
+    if (r >= 0) {
+        l->n_folder_synced = l->n_folder_changes;
+    }
+    for (; n > 0 && r == 0; n--) {
+        r = plog_retire_segment(l, 0, 0);
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+static int settle_start(struct recovery *c, offset64 log_start, size_t n_removed)
+{
+    struct plog *l = c->l;
+    int r = 0;
+
+    if (l->end < log_start) {
+        n_removed = l->segments.n;
+        r = begin_at_start(l, log_start);
+    }
+    if (r == 0 && n_removed > 0) {
+        r = remove_first(l, n_removed);
+    }
+    if (r != 0) {
+        return r < 0 ? err_forward(r) : r;
+    }
+    l->start = l->segments.n > 0 ? l->segments.items[0].base : 0;
+    l->start = log_start > l->start ? log_start : l->start;
+    l->saved_start = log_start;
+    return 0;
+}
+
+/* Sums up what the segments say, and takes the first `n_removed` out. > 0: PLOG_E_*. */
+static int conclude(
+        struct recovery *c, const struct checkpoint_entry *checkpoint, size_t n_removed)
 {
     struct plog *l = c->l;
     struct segment *active = plog_active(l);
@@ -582,9 +651,6 @@ static int conclude(struct recovery *c, const struct checkpoint_entry *checkpoin
     if (l->end < c->recovery_point) {
         return damaged(c, l->folder, l->end, "synced records are missing at the end");
     }
-    l->start = active != NULL ? l->segments.items[0].base : 0;
-    l->start = checkpoint->log_start > l->start ? checkpoint->log_start : l->start;
-    l->start = l->start > l->end ? l->end : l->start;
     l->recovery_point = c->recovery_point;
     l->last_epoch = c->epoch;
     /* A seal of the last segment is what a cut left of it. */
@@ -609,7 +675,8 @@ static int conclude(struct recovery *c, const struct checkpoint_entry *checkpoin
         l->bytes += s->size;
         l->unsynced += s->size - s->synced;
     }
-    return 0;
+    int r = settle_start(c, checkpoint->log_start, n_removed);
+    return r < 0 ? err_forward(r) : r;
 }
 
 int plog_recover(
@@ -620,19 +687,22 @@ int plog_recover(
             .is_host = log_dir_crash_kind(l->dir) == CRASH_HOST,
             .epoch = EPOCH_NONE,
             .stats = stats};
+    size_t n_removed = 0;
     int r = list_segments(l);
 
     if (r >= 0) {
         c.bytes = mem_alloc(SCAN_WINDOW_SIZE);
+        n_removed = count_removed(l, checkpoint->log_start);
         size_t first = l->segments.n > 0 ? plog_segment_index(l, c.recovery_point) : 0;
-        r = recover_sealed(&c, first);
+        first = first < n_removed ? n_removed : first;
+        r = recover_sealed(&c, n_removed, first);
         if (r == 0) {
             r = recover_scanned(&c, first);
         }
         mem_free(c.bytes);
     }
     if (r == 0) {
-        r = conclude(&c, checkpoint);
+        r = conclude(&c, checkpoint, n_removed);
     }
     return r < 0 ? plog_outcome(l, r, "its files could not be recovered") : r;
 }

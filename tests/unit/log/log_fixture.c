@@ -295,7 +295,8 @@ void fixture_checkpoint(struct fixture *f, struct plog *l, const struct uuid *to
 {
     struct checkpoint_entry e = {.topic_id = *topic_id,
             .recovery_point = plog_recovery_point(l),
-            .high_watermark = plog_recovery_point(l)};
+            .high_watermark = plog_recovery_point(l),
+            .log_start = plog_start(l)};
 
     CHECK_EQ(log_dir_write_checkpoints(f->dir, &e, 1), 0);
 }

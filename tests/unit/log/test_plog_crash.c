@@ -15,8 +15,9 @@
 
 /* Random operations on a log on a disk that forgets; the process dies, or the power goes, at any write, sync, rename
  * or removal. What was acknowledged and synced is always there again, what was only acknowledged is there unless the
- * power went, nothing else ever is, and no death looks milder than it was. The seed is check_seed(), the number of
- * lives $WEIR_CRASH_LIVES. */
+ * power went, nothing else ever is, no death looks milder than it was, and what was removed from the begin stays
+ * removed once the checkpoint had it [LOG-20] [LOG-21] [LOG-22] [LOG-24]. The seed is check_seed(), the number of lives
+ * $WEIR_CRASH_LIVES. */
 
 enum {
     LIVES = 4000,
@@ -41,6 +42,9 @@ struct world {
     bool is_last_under_way;
     offset64 end;    /* of what was acknowledged */
     offset64 synced; /* below it all is on the disk for good */
+    offset64 start, saved_start; /* as the log has it; in the checkpoint for good */
+    offset64 saving_start;       /* in a checkpoint whose writing met the death; else OFFSET_NONE */
+    wtime now;
     epoch32 epoch;
     bool is_host_pending; /* the power went, and no run was settled since */
     bool is_clean;        /* the folder may be marked so, and nothing was written since */
@@ -68,6 +72,15 @@ static bool done(const struct world *w, int r)
 
 /* --- What should be there ------------------------------------------------------------------------ */
 
+/* Below the log start, when all of the batch is. */
+static void forget_below(struct world *w, offset64 start)
+{
+    while (w->batches.n > 0 && w->batches.items[0].last < start) {
+        mem_free(w->batches.items[0].bytes);
+        array_remove(&w->batches, 0);
+    }
+}
+
 static void forget_from(struct world *w, offset64 end)
 {
     while (w->batches.n > 0 && w->batches.items[w->batches.n - 1].base >= end) {
@@ -83,7 +96,8 @@ static void check_all(struct world *w)
 
     for (size_t i = 0; i < w->batches.n;) {
         struct plog_slice s = {.fd = -1};
-        CHECK_EQ(plog_read(w->l, w->batches.items[i].base, w->end, 1 << 20, true, &s), 0);
+        offset64 base = w->batches.items[i].base;
+        CHECK_EQ(plog_read(w->l, base > w->start ? base : w->start, w->end, 1 << 20, true, &s), 0);
         CHECK(s.file != NULL);
         uint8_t *bytes = mem_alloc(s.size);
         CHECK_EQ(io->pread(io->ctx, s.fd, bytes, s.size, s.at), (int64_t)s.size);
@@ -170,9 +184,51 @@ static bool do_checkpoint(struct world *w)
 {
     struct checkpoint_entry e = {.topic_id = topic_id,
             .recovery_point = plog_recovery_point(w->l),
-            .high_watermark = plog_recovery_point(w->l)};
+            .high_watermark = plog_recovery_point(w->l),
+            .log_start = plog_start(w->l)};
 
-    return done(w, log_dir_write_checkpoints(w->dir, &e, 1));
+    w->saving_start = e.log_start;
+    if (!done(w, log_dir_write_checkpoints(w->dir, &e, 1))) {
+        return false;
+    }
+    w->saving_start = OFFSET_NONE;
+    w->saved_start = e.log_start;
+    plog_start_saved(w->l, e.log_start);
+    return true;
+}
+
+static bool do_set_start(struct world *w)
+{
+    offset64 to = w->start + (offset64)below(w, (uint64_t)(w->end - w->start) + 1);
+
+    plog_set_start(w->l, to);
+    w->start = to;
+    CHECK_EQ(plog_start(w->l), to);
+    forget_below(w, to);
+    return true;
+}
+
+static bool do_remove(struct world *w)
+{
+    struct plog_removed removed;
+
+    if (!done(w, plog_remove_below_start(w->l, w->now++, &removed))) {
+        return false;
+    }
+    CHECK(!plog_has_removable(w->l) || removed.wants_flush);
+    return !removed.wants_flush || do_flush(w);
+}
+
+static bool do_reap(struct world *w)
+{
+    struct plog_reap *reap = plog_reap_begin(w->l, w->now, (wtime)below(w, 4));
+
+    if (reap == NULL) {
+        return true;
+    }
+    int r = plog_reap_run(reap);
+    plog_reap_end(w->l, reap);
+    return done(w, r);
 }
 
 static bool do_seal(struct world *w)
@@ -200,13 +256,22 @@ static bool step(struct world *w)
     if (what < 70) {
         return do_append(w);
     }
-    if (what < 80) {
+    if (what < 79) {
         return do_flush(w);
     }
-    if (what < 85) {
+    if (what < 83) {
         return do_seal(w);
     }
-    return what < 95 ? do_checkpoint(w) : do_settle(w);
+    if (what < 86) {
+        return do_set_start(w);
+    }
+    if (what < 90) {
+        return do_remove(w);
+    }
+    if (what < 92) {
+        return do_reap(w);
+    }
+    return what < 98 ? do_checkpoint(w) : do_settle(w);
 }
 
 /* --- Lives --------------------------------------------------------------------------------------- */
@@ -250,6 +315,24 @@ static bool begin(struct world *w)
     return done(w, r);
 }
 
+/* It is the checkpoint's, and that is one of the two that may be there. */
+static void judge_start(struct world *w)
+{
+    offset64 start = plog_start(w->l);
+    struct plog_slice s;
+
+    CHECK(start == w->saved_start || start == w->saving_start);
+    CHECK(!plog_has_removable(w->l));
+    CHECK_EQ(plog_read(w->l, start - 1, w->end, 100, true, &s), PLOG_E_OUT_OF_RANGE);
+    w->start = w->saved_start = start;
+    w->saving_start = OFFSET_NONE;
+    forget_below(w, start);
+    if (start == plog_end(w->l)) { /* a batch in which it lay may be gone */
+        forget_from(w, w->batches.n > 0 ? w->batches.items[0].base : 0);
+        w->end = start;
+    }
+}
+
 /* The log stands again after a death: is it what it must be? */
 static void judge_log(struct world *w, bool was_power)
 {
@@ -260,6 +343,7 @@ static void judge_log(struct world *w, bool was_power)
     CHECK(end <= (w->is_last_under_way && last != NULL ? last->last + 1 : w->end));
     CHECK(plog_recovery_point(w->l) <= end);
     CHECK(plog_last_epoch(w->l) <= w->epoch);
+    judge_start(w);
     forget_from(w, end);
     CHECK(w->batches.n == 0 || w->batches.items[w->batches.n - 1].last + 1 == end);
     w->is_last_under_way = false;
