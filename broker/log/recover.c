@@ -124,8 +124,8 @@ static void remove_orphan(struct plog *l,
     }
 }
 
-/* Half-written small files, removed ones [LOG-23], and indexes and seals without a segment: of no use to anybody, and of no harm if
- * they stay. */
+/* Half-written small files, removed ones [LOG-23], and indexes and seals without a segment: of no use to anybody, and
+ * of no harm if they stay. */
 static void remove_leftovers(struct plog *l, const char *path, struct listing *list)
 {
     ARRAY_FOREACH (name, &list->leftovers) {
