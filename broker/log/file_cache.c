@@ -212,7 +212,7 @@ int cached_file_hold(struct cached_file *f, int *ret_fd)
     struct victims v = {.n = 0};
 
     (void)pthread_mutex_lock(&c->lock);
-    must(!f->is_forgotten);
+    must(!f->is_forgotten || f->n_holds > 0);
     bool done = hold_open(f, ret_fd);
     (void)pthread_mutex_unlock(&c->lock);
     if (done) {

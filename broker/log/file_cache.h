@@ -22,7 +22,8 @@ struct cached_file *cached_file_new(struct file_cache *c, const char *path);
 /* Forgets it: the descriptor closes when the last holder releases it. Takes NULL. */
 void cached_file_forget(struct cached_file *f);
 /* Opens (O_RDWR, never creates) if needed and holds the descriptor open until released. When the
- * process is out of descriptors, idle files are closed first. Negative: errno. */
+ * process is out of descriptors, idle files are closed first. A forgotten file may be held by who
+ * holds it already. Negative: errno. */
 MUST_CHECK int cached_file_hold(struct cached_file *f, int *ret_fd);
 /* One more hold on a held file. */
 void cached_file_hold_again(struct cached_file *f);

@@ -17,6 +17,13 @@ struct file_identity {
     uint64_t inode;   /* of the folder: a copy of it has another */
 };
 
+/* What is said to the kernel about bytes of a file; it may ignore it. */
+enum file_advice {
+    FILE_SOON,      /* they will be read: read ahead */
+    FILE_NOT_AGAIN, /* nobody needs them in memory */
+    FILE_SCATTERED, /* through this descriptor only what is asked for is to be read */
+};
+
 /* The few file operations that logs need, as a table, so that a simulator can give a memory disk
  * that loses what was not synced. Every result: 0 or more = done, negative = errno. Paths are whole
  * paths. Thread: any (the files' users see to their own order). */
@@ -27,6 +34,13 @@ struct file_io {
     int (*close)(void *ctx, int fd);
     /* Short only at the end of the file. */
     int64_t (*pread)(void *ctx, int fd, void *bytes, size_t size, int64_t at);
+    /* As pread, but never waits for the disk: -EAGAIN when not all of it is in memory. Where the
+     * file system cannot say, it is read. */
+    int64_t (*pread_hot)(void *ctx, int fd, void *bytes, size_t size, int64_t at);
+    /* Whether those bytes seem to be in memory: one in each 128 KiB is looked at. True where the
+     * file system cannot say. */
+    bool (*is_hot)(void *ctx, int fd, int64_t at, int64_t size);
+    void (*advise)(void *ctx, int fd, int64_t at, int64_t size, enum file_advice advice);
     /* May be short: then the disk is full, and what was written stands in the file. */
     int64_t (*pwritev)(void *ctx, int fd, const struct iovec *iov, int n, int64_t at);
     int64_t (*size)(void *ctx, int fd);

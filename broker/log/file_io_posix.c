@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 enum {
-    IOV_CHUNK = 16
+    IOV_CHUNK = 16,
+    HOT_STRIDE = 128 * 1024, /* what the kernel reads ahead at once */
 };
 
 static int posix_open(void *ctx, const char *path, int flags)
@@ -50,6 +51,57 @@ static int64_t posix_pread(void *ctx, int fd, void *bytes, size_t size, int64_t 
         done += (size_t)n;
     }
     return (int64_t)done;
+}
+
+static int64_t posix_pread_hot(void *ctx, int fd, void *bytes, size_t size, int64_t at)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        struct iovec iov = {.iov_base = (uint8_t *)bytes + done, .iov_len = size - done};
+        ssize_t n = preadv2(fd, &iov, 1, at + (int64_t)done, RWF_NOWAIT);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) { /* tmpfs */
+            return posix_pread(ctx, fd, bytes, size, at);
+        }
+        if (n < 0) { /* EAGAIN is no error, and its journey is not told */
+            return errno == EAGAIN ? -EAGAIN : err_origin(-errno);
+        }
+        if (n == 0) {
+            break;
+        }
+        done += (size_t)n;
+    }
+    return (int64_t)done;
+}
+
+static bool is_byte_hot(int fd, int64_t at)
+{
+    uint8_t byte = 0;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+
+    return preadv2(fd, &iov, 1, at, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+}
+
+static bool posix_is_hot(void *ctx, int fd, int64_t at, int64_t size)
+{
+    for (int64_t i = 0; i < size; i += HOT_STRIDE) {
+        if (!is_byte_hot(fd, at + i)) {
+            return false;
+        }
+    }
+    return size <= 0 || is_byte_hot(fd, at + size - 1);
+}
+
+static void posix_advise(void *ctx, int fd, int64_t at, int64_t size, enum file_advice advice)
+{
+    int how = advice == FILE_SOON        ? POSIX_FADV_WILLNEED
+              : advice == FILE_NOT_AGAIN ? POSIX_FADV_DONTNEED
+                                         : POSIX_FADV_RANDOM;
+
+    (void)posix_fadvise(fd, at, size, how); /* advice: nothing depends on it */
 }
 
 /* Drops the first `n` bytes of the vector. */
@@ -288,6 +340,9 @@ const struct file_io file_io_posix = {
         .open = posix_open,
         .close = posix_close,
         .pread = posix_pread,
+        .pread_hot = posix_pread_hot,
+        .is_hot = posix_is_hot,
+        .advise = posix_advise,
         .pwritev = posix_pwritev,
         .size = posix_size,
         .size_of = posix_size_of,

@@ -396,6 +396,7 @@ int plog_append(struct plog *l,
     if (r != 0) {
         return r;
     }
+    checked_ranges_add(&s->checked, h.at, h.at + h.size); /* [LOG-80] */
     r = segment_note_batch(l->io, s, &h, l->config.index_interval_bytes);
     l->tail_offset = h.base;
     l->tail_at = h.at;

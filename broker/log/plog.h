@@ -44,6 +44,8 @@ enum {
     PLOG_E_FOREIGN = 5,
     /* No descriptor or memory left in the process; nothing was changed, try again. */
     PLOG_E_BUSY = 6,
+    /* plog_read_checked: nothing can be given without reading from the disk first. */
+    PLOG_E_COLD = 20,
 };
 
 /* Opens the log of a partition: recovers what is there, or remembers that there is nothing yet.
@@ -94,6 +96,7 @@ struct plog_slice {
     int64_t at;
     size_t size;
     bool older_segment; /* the offset lies on a segment before the active one */
+    bool is_cut;        /* plog_read_checked: it ends where what is known to be right ends */
 };
 
 /* The batches from the one that holds `offset` on, ending before `limit` (exclusive: high watermark
@@ -106,6 +109,17 @@ MUST_CHECK int plog_read(struct plog *l,
         offset64 limit,
         size_t max_bytes,
         bool first_whole,
+        struct plog_slice *ret);
+/* As plog_read, but gives only bytes that are known to be right in this run (written, scanned or
+ * checked by it), and, unless `may_wait`, looks only at what is in memory: it does not wait for a
+ * disk, but for opening a file. Whether the slice is in memory is the caller's to see. > 0: also
+ * COLD: read and check them with plog_check.h, then come again. */
+MUST_CHECK int plog_read_checked(struct plog *l,
+        offset64 offset,
+        offset64 limit,
+        size_t max_bytes,
+        bool first_whole,
+        bool may_wait,
         struct plog_slice *ret);
 /* How many bytes plog_read (with first_whole) would give, without holding a file, for min_bytes
  * accounting; 0 when out of range or not readable. */

@@ -83,6 +83,8 @@ MUST_CHECK int plog_roll(struct plog *l);
  * the segment. */
 MUST_CHECK int plog_retire_segment(struct plog *l, size_t i, wtime now);
 void plog_forget_retired(struct plog *l);
+/* A batch with base offset `offset` begins at `at`, and its reader is about to come back. */
+void plog_expect_reader(struct plog *l, offset64 offset, int64_t at);
 
 /* Recovers the segments that stand in the folder (stage READY). Results as plog_open. */
 MUST_CHECK int plog_recover(

@@ -3,6 +3,8 @@
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 
+#include <errno.h>
+
 /* Reading by offset. The two common readers need no search: one that waits at the end of the log,
  * and one that goes on where its last slice ended and takes the rest of the segment. All others pay
  * an index look-up and the headers of at most one index interval, at either end of the slice. */
@@ -10,6 +12,16 @@
 struct range {
     int64_t at;
     int64_t size; /* 0 = nothing to give */
+    bool is_cut;  /* it ends where what is checked ends */
+};
+
+/* What is asked of a segment. */
+struct want {
+    const struct file_io *io; /* to look with */
+    offset64 offset, limit;
+    int64_t max_bytes;
+    bool first_whole;
+    bool is_checked; /* only what is known to be right */
 };
 
 static int unreadable(const struct plog *l, const struct segment *s, offset64 offset)
@@ -63,8 +75,18 @@ static void remember(
     *hint = (struct plog_hint){.offset = next, .at = at};
 }
 
+void plog_expect_reader(struct plog *l, offset64 offset, int64_t at)
+{
+    struct plog_hint *hint = find_hint(l, offset);
+
+    if (hint == NULL) {
+        hint = &l->hints[l->next_hint++ % PLOG_HINTS];
+    }
+    *hint = (struct plog_hint){.offset = offset, .at = at};
+}
+
 /* Where the batch that holds `offset` begins; its header in *ret. */
-static int find_first(struct plog *l,
+static int find_first(const struct file_io *io,
         struct segment *s,
         struct file_window *w,
         offset64 offset,
@@ -80,52 +102,81 @@ static int find_first(struct plog *l,
             return 0;
         }
     }
-    int r = segment_locate(l->io, s, w, offset, ret);
+    int r = segment_locate(io, s, w, offset, ret);
     return r < 0 ? err_forward(r) : r;
 }
 
-static int find_range(struct plog *l,
+/* [LOG-81] All from `at` to the end of the segment, as far as it is checked when that counts. */
+static int take_rest(
+        struct plog *l, struct segment *s, const struct want *want, int64_t at, struct range *ret)
+{
+    int64_t end = want->is_checked ? checked_ranges_end(&s->checked, at) : s->size;
+
+    if (want->is_checked && end <= at) {
+        return PLOG_E_COLD;
+    }
+    if (end == s->size) {
+        remember(l, s, want->offset, s->end, s->size);
+    }
+    *ret = (struct range){.at = at, .size = end - at, .is_cut = end < s->size};
+    return 0;
+}
+
+/* From the batch `first` on: by the rest of the segment, or up to where a walk of headers ends. */
+static int find_end(struct plog *l,
         struct segment *s,
-        int fd,
-        offset64 offset,
-        offset64 limit,
-        int64_t max_bytes,
-        bool first_whole,
+        const struct want *want,
+        struct file_window *w,
+        const struct batch_head *first,
         struct range *ret)
+{
+    int64_t max = want->max_bytes;
+    int64_t end = s->size;
+    offset64 next = OFFSET_NONE;
+
+    if (want->is_checked) {
+        end = checked_ranges_end(&s->checked, first->at);
+        if (end < first->at + first->size) {
+            return PLOG_E_COLD;
+        }
+        max = max < end - first->at ? max : end - first->at;
+    }
+    if (want->limit >= s->end && end - first->at <= max) {
+        return take_rest(l, s, want, first->at, ret);
+    }
+    int64_t known = end;
+    int r = segment_run_end(want->io, s, w, first, want->limit, max, &end, &next);
+    if (r != 0) {
+        return r < 0 ? err_forward(r) : r;
+    }
+    remember(l, s, want->offset, next, end);
+    *ret = (struct range){
+            .at = first->at, .size = end - first->at, .is_cut = end == known && end < s->size};
+    return 0;
+}
+
+static int find_range(
+        struct plog *l, struct segment *s, int fd, const struct want *want, struct range *ret)
 {
     uint8_t bytes[BATCH_HEAD_WALK_SIZE];
     struct file_window w;
     struct batch_head first;
-    int64_t at = remembered(l, s, offset);
-    int64_t end = 0;
-    offset64 next = OFFSET_NONE;
+    int64_t at = remembered(l, s, want->offset);
 
-    if (at >= 0 && limit >= s->end && s->size - at <= max_bytes) {
-        *ret = (struct range){.at = at, .size = s->size - at};
-        remember(l, s, offset, s->end, s->size);
-        return 0;
+    if (at >= 0 && want->limit >= s->end && s->size - at <= want->max_bytes) {
+        return take_rest(l, s, want, at, ret);
     }
-    file_window_init(&w, l->io, fd, s->size, bytes, sizeof(bytes));
-    int r = find_first(l, s, &w, offset, at, &first);
+    file_window_init(&w, want->io, fd, s->size, bytes, sizeof(bytes));
+    int r = find_first(want->io, s, &w, want->offset, at, &first);
     if (r != 0) {
         return r < 0 ? err_forward(r) : r;
     }
-    if (first.last >= limit || (first.size > max_bytes && !first_whole)) {
+    if (first.last >= want->limit || (first.size > want->max_bytes && !want->first_whole)) {
         *ret = (struct range){0};
         return 0;
     }
-    if (limit >= s->end && s->size - first.at <= max_bytes) {
-        end = s->size;
-        next = s->end;
-    } else {
-        r = segment_run_end(l->io, s, &w, &first, limit, max_bytes, &end, &next);
-        if (r != 0) {
-            return r < 0 ? err_forward(r) : r;
-        }
-    }
-    remember(l, s, offset, next, end);
-    *ret = (struct range){.at = first.at, .size = end - first.at};
-    return 0;
+    r = find_end(l, s, want, &w, &first, ret);
+    return r < 0 ? err_forward(r) : r;
 }
 
 /* Holds the segment's file and gives `range` of it. */
@@ -136,17 +187,13 @@ give(struct plog *l, struct segment *s, int fd, const struct range *range, struc
             .fd = fd,
             .at = range->at,
             .size = (size_t)range->size,
-            .older_segment = s != plog_active(l)};
+            .older_segment = s != plog_active(l),
+            .is_cut = range->is_cut};
 }
 
-/* From `offset`, which lies in the segment. > 0: as plog_read, and NOT_FOUND. */
-static int read_segment(struct plog *l,
-        struct segment *s,
-        offset64 offset,
-        offset64 limit,
-        int64_t max_bytes,
-        bool first_whole,
-        struct plog_slice *ret)
+/* From want->offset, which lies in the segment. > 0: as plog_read, NOT_FOUND, and COLD. */
+static int read_segment(
+        struct plog *l, struct segment *s, const struct want *want, struct plog_slice *ret)
 {
     struct range range = {0};
     int fd = -1;
@@ -158,16 +205,46 @@ static int read_segment(struct plog *l,
     if (r < 0) {
         return plog_outcome(l, r, "a segment could not be opened");
     }
-    r = find_range(l, s, fd, offset, limit, max_bytes, first_whole, &range);
+    r = find_range(l, s, fd, want, &range);
     if (r == 0 && range.size > 0) {
         give(l, s, fd, &range, ret);
         return 0;
     }
     cached_file_release(s->log);
+    if (r == PLOG_E_COLD || r == -EAGAIN) {
+        return PLOG_E_COLD;
+    }
     if (r < 0) {
         return plog_outcome(l, r, "a segment could not be read");
     }
-    return r == SEGMENT_E_BAD ? unreadable(l, s, offset) : r == SEGMENT_E_NONE ? PLOG_E_NOT_FOUND : 0;
+    return r == SEGMENT_E_BAD    ? unreadable(l, s, want->offset)
+           : r == SEGMENT_E_NONE ? PLOG_E_NOT_FOUND
+                                 : 0;
+}
+
+static int read_by(struct plog *l, struct want want, struct plog_slice *ret)
+{
+    offset64 offset = want.offset;
+    int r = PLOG_E_NOT_FOUND;
+
+    if (offset < l->start || offset > l->end) {
+        return PLOG_E_OUT_OF_RANGE;
+    }
+    *ret = (struct plog_slice){.fd = -1};
+    want.limit = want.limit < l->end ? want.limit : l->end;
+    if (offset >= want.limit) {
+        return 0;
+    }
+    /* Of a compacted segment there may be nothing left from `offset` on. */
+    for (size_t i = plog_segment_index(l, offset); i < l->segments.n && r == PLOG_E_NOT_FOUND; i++) {
+        struct segment *s = &l->segments.items[i];
+        if (s->base >= want.limit) {
+            return 0;
+        }
+        want.offset = offset > s->base ? offset : s->base;
+        r = read_segment(l, s, &want, ret);
+    }
+    return r < 0 ? err_forward(r) : r == PLOG_E_NOT_FOUND ? 0 : r;
 }
 
 int plog_read(struct plog *l,
@@ -177,26 +254,33 @@ int plog_read(struct plog *l,
         bool first_whole,
         struct plog_slice *ret)
 {
-    if (offset < l->start || offset > l->end) {
-        return PLOG_E_OUT_OF_RANGE;
-    }
-    limit = limit < l->end ? limit : l->end;
-    if (offset >= limit) {
-        *ret = (struct plog_slice){.fd = -1};
-        return 0;
-    }
-    int64_t max = max_bytes > INT64_MAX ? INT64_MAX : (int64_t)max_bytes;
-    int r = PLOG_E_NOT_FOUND;
-    *ret = (struct plog_slice){.fd = -1};
-    /* Of a compacted segment there may be nothing left from `offset` on. */
-    for (size_t i = plog_segment_index(l, offset); i < l->segments.n && r == PLOG_E_NOT_FOUND; i++) {
-        struct segment *s = &l->segments.items[i];
-        if (s->base >= limit) {
-            return 0;
-        }
-        r = read_segment(l, s, offset > s->base ? offset : s->base, limit, max, first_whole, ret);
-    }
-    return r < 0 ? err_forward(r) : r == PLOG_E_NOT_FOUND ? 0 : r;
+    struct want want = {.io = l->io,
+            .offset = offset,
+            .limit = limit,
+            .max_bytes = max_bytes > INT64_MAX ? INT64_MAX : (int64_t)max_bytes,
+            .first_whole = first_whole};
+
+    return read_by(l, want, ret);
+}
+
+int plog_read_checked(struct plog *l,
+        offset64 offset,
+        offset64 limit,
+        size_t max_bytes,
+        bool first_whole,
+        bool may_wait,
+        struct plog_slice *ret)
+{
+    struct file_io hot = *l->io;
+    struct want want = {.io = may_wait ? l->io : &hot,
+            .offset = offset,
+            .limit = limit,
+            .max_bytes = max_bytes > INT64_MAX ? INT64_MAX : (int64_t)max_bytes,
+            .first_whole = first_whole,
+            .is_checked = true};
+
+    hot.pread = l->io->pread_hot; /* [LOG-82] */
+    return read_by(l, want, ret);
 }
 
 size_t plog_readable(struct plog *l, offset64 offset, offset64 limit, size_t max_bytes)

@@ -194,6 +194,7 @@ static int begin_anew(struct plog *l, struct segment *s)
 {
     s->end = s->base;
     s->size = s->synced = s->index_due = 0;
+    checked_ranges_cut(&s->checked, 0);
     s->max_timestamp = INT64_MIN;
     s->has_max_timestamp = s->has_heads = true;
     s->heads = 0;
@@ -236,6 +237,9 @@ static int take_batches(struct recovery *c,
         if (r == 0 && with_crc) {
             r = batch_head_check_crc(&w, &h);
             c->stats->scanned_bytes += h.size;
+            if (r == 0) { /* [LOG-80] */
+                checked_ranges_add(&s->checked, h.at, h.at + h.size);
+            }
         }
         if (r == 0) {
             r = segment_note_batch(l->io, s, &h, l->config.index_interval_bytes);

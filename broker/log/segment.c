@@ -43,6 +43,7 @@ void segment_deinit(struct segment *s)
 {
     cached_file_forget(s->log);
     cached_file_forget(s->index.file);
+    checked_ranges_deinit(&s->checked);
     s->log = s->index.file = NULL;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker/log/batch_head.h"
+#include "broker/log/checked_ranges.h"
 #include "broker/log/offset_index.h"
 
 /* One file of a log: batches from offset `base` to `end` (exclusive) in `size` bytes, and its
@@ -28,6 +29,7 @@ struct segment {
     bool has_max_timestamp; /* else it is looked up when first asked for */
     struct cached_file *log;
     struct offset_index index;
+    struct checked_ranges checked; /* what this run wrote, scanned or checked; below `size` */
 };
 
 enum {

@@ -11,6 +11,7 @@
 #include "broker/shell/broker_configs.h"
 #include "broker/shell/broker_http.h"
 #include "broker/shell/canary.h"
+#include "broker/shell/cold_reads.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/keeper_image.h"
@@ -513,6 +514,7 @@ static int start(struct broker *b, struct self *self, char *error)
     data_loops_init(&b->data, b, n_loops(b->conf));
     partitions_recover(&b->partitions, (size_t)conf_i64(b->conf, "num.io.threads"));
     b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
+    b->cold_reads = cold_reads_new(b);
     b->keeper = keeper_new(b);
     b->image_file = keeper_image_new(b);
     b->canaries = canaries_new(b);
@@ -542,6 +544,7 @@ static void end(struct broker *b, bool is_running)
     }
     b->is_over = true;
     b->canaries = canaries_free(b->canaries);
+    b->cold_reads = cold_reads_free(b->cold_reads);
     b->pool = io_pool_free(b->pool);
     if (b->keeper != NULL && is_running && b->exit_code == 0) {
         b->exit_code = keeper_finish(b->keeper, epoch, image_position(b->image).index) ? 0 : 1;

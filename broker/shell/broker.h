@@ -20,6 +20,7 @@ struct keeper_image;
 struct canaries;
 struct broker_http;
 struct broker_configs;
+struct cold_reads;
 
 enum {
     BROKER_LISTENERS_MAX = 8
@@ -45,6 +46,7 @@ struct broker {
     struct resolver *resolver;
     struct zk *zk;
     struct io_pool *pool;         /* any thread */
+    struct cold_reads *cold_reads; /* any thread */
     struct file_cache *files;     /* any thread */
     struct broker_dirs dirs;      /* fixed */
     struct partition_env env;     /* any thread */

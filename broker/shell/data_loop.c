@@ -29,7 +29,7 @@ static void deliver(struct data_loop *dl, const struct partition_wake *w)
     if (k->pending.kind == PENDING_PRODUCE) {
         produce_on_wake(k, w);
     } else {
-        fetch_on_wake(k, w->ask.part);
+        fetch_on_wake(k, w);
     }
 }
 
@@ -191,6 +191,7 @@ void parked_free(struct parked *k)
     arena_deinit(&k->arena);
     (void)mem_free(k->parts);
     (void)mem_free(k->partitions);
+    (void)mem_free(k->cold);
     (void)mem_free(k);
 }
 

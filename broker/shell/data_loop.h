@@ -104,6 +104,7 @@ struct parked {
     struct pending pending;
     struct pending_part *parts;
     struct partition **partitions;      /* n_parts references; NULL = none there */
+    uint8_t *cold;                      /* PENDING_FETCH: a fetch_cold for each partition */
     struct arena arena;                 /* of the decoded request */
     struct msg_fetch_request fetch;     /* PENDING_FETCH */
     struct msg_produce_result *results; /* PENDING_PRODUCE; in the arena */
@@ -129,7 +130,7 @@ void metadata_ask_next(void *dl);
 /* A wake-up or the deadline for a parked request. */
 void produce_on_wake(struct parked *k, const struct partition_wake *w);
 void produce_on_deadline(struct parked *k);
-void fetch_on_wake(struct parked *k, uint32_t part);
+void fetch_on_wake(struct parked *k, const struct partition_wake *w);
 void fetch_on_deadline(struct parked *k);
 
 /* Answers with an error and frees the request. */

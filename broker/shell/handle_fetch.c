@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/shell/broker.h"
+#include "broker/shell/cold_reads.h"
 #include "broker/shell/errcode_map.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -11,7 +12,10 @@
  * Data goes out in one of two ways. A short range is copied into the answer: that costs less than a sendfile, and no
  * descriptor is bound to it. A long one is sent from its file, which then stays open until the client has taken it, so
  * those are counted, here and over the process (cached_file_keep). Past a limit a partition gives nothing in this answer;
- * the next one has it. An answer never stays without data for that reason: what comes first is copied then. */
+ * the next one has it. An answer never stays without data for that reason: what comes first is copied then.
+ *
+ * A range that is not known to be right, or not in memory, is cold: it gives nothing now, and a cold read is asked for. The
+ * fetch waits for that when it has nothing else, and the next one finds it otherwise. */
 
 enum {
     FETCH_BYTES_MAX = 55 * 1024 * 1024,
@@ -19,6 +23,15 @@ enum {
     COPIED_MAX = 4 * 1024 * 1024, /* copied ranges of an answer */
     KEPT_MAX = 64,                /* files of an answer */
     LONE_COPY_MAX = 1024 * 1024,  /* copied although long, or one batch */
+    COLD_WAIT_MS = 5000,          /* [LOG-84] for cold reads, when max_wait_ms is less */
+};
+
+/* Of a parked request's partition. */
+enum fetch_cold {
+    FETCH_COLD_NONE = 0,
+    FETCH_COLD_ASKED,
+    FETCH_COLD_READ,   /* it was made: what is not in memory is waited for */
+    FETCH_COLD_REFUSED /* it could not be made */
 };
 
 /* What one partition gives. Exactly one of: nothing, a copied range, a kept file. */
@@ -32,7 +45,7 @@ struct look {
     struct given *items; /* one per partition asked for */
     struct buf bytes;    /* copied ranges */
     size_t n_kept;
-    bool has_data;
+    bool has_data, has_cold;
 };
 
 static void look_deinit(struct look *l, size_t n)
@@ -51,7 +64,7 @@ static void release(struct plog_slice *s)
     if (s->file != NULL) {
         cached_file_release(s->file);
     }
-    *s = (struct plog_slice){.older_segment = s->older_segment};
+    *s = (struct plog_slice){.older_segment = s->older_segment, .is_cut = s->is_cut};
 }
 
 static size_t at_most(size_t a, size_t b)
@@ -71,7 +84,8 @@ static void look_at(struct parked *k,
             .leader_epoch = fp->leader_epoch,
             .offset = fp->fetch_offset,
             .max_bytes = at_most(fp->max_bytes, max_bytes),
-            .first_whole = first_whole};
+            .first_whole = first_whole,
+            .may_wait = k->cold[i] == FETCH_COLD_READ};
 
     if (k->partitions[i] == NULL) {
         k->partitions[i] = partitions_get(table, &fp->topic_id, fp->partition);
@@ -89,15 +103,45 @@ static void look_at(struct parked *k,
     partition_fetch(k->partitions[i], &ask, ret);
 }
 
-/* Reads the held range into the look's memory and lets go of the file. */
-static void copy(struct partition *p, struct look *l, struct given *g)
+/* [LOG-84] The partition gives nothing before its cold read is made. */
+static void ask_cold(struct parked *k, size_t i, struct partition_fetched *f)
 {
+    const struct msg_fetch_partition *fp = &k->fetch.partitions[i];
+    struct replica_ask ask = {
+            .loop = k->conn->dl->index, .request = k->request, .part = (uint32_t)i};
+    struct partition_cold cold = {.offset = fp->fetch_offset,
+            .limit = f->limit,
+            .size = (int64_t)at_most(at_most(fp->max_bytes, k->fetch.max_bytes), COLD_READ_SIZE)};
+
+    release(&f->slice);
+    f->slice = (struct plog_slice){0};
+    f->is_cold = true;
+    cold.size = cold.size > 0 ? cold.size : 1;
+    if (k->cold[i] == FETCH_COLD_ASKED) {
+        return;
+    }
+    if (k->cold[i] == FETCH_COLD_REFUSED ||
+            !cold_reads_ask(k->conn->dl->broker->cold_reads, k->partitions[i], &cold, &ask)) {
+        f->is_cold = false;
+        f->is_busy = true;
+        f->error = ERRCODE_REPLICA_NOT_AVAILABLE;
+        f->detail = "the broker has too many reads from disk or open files; try again";
+        return;
+    }
+    k->cold[i] = FETCH_COLD_ASKED;
+}
+
+/* Reads the held range into the look's memory and lets go of the file. */
+static void copy(struct parked *k, size_t i, struct look *l)
+{
+    struct given *g = &l->items[i];
     struct plog_slice *s = &g->f.slice;
     size_t size = s->size;
     int r;
 
     g->copied_at = l->bytes.size;
-    r = partition_read_slice(p, s, buf_grow(&l->bytes, size));
+    r = partition_read_slice(
+            k->partitions[i], s, k->cold[i] == FETCH_COLD_READ, buf_grow(&l->bytes, size));
     release(s);
     if (r == 0) {
         g->copied = size;
@@ -105,8 +149,18 @@ static void copy(struct partition *p, struct look *l, struct given *g)
     }
     l->bytes.size = g->copied_at;
     g->readable = 0;
+    if (r == PLOG_E_COLD) {
+        ask_cold(k, i, &g->f);
+        return;
+    }
     g->f.error = errcode_of_plog(r).error;
     g->f.detail = errcode_of_plog(r).detail;
+}
+
+/* [LOG-82] */
+static bool may_send(const struct parked *k, size_t i, const struct plog_slice *s)
+{
+    return k->cold[i] == FETCH_COLD_READ || partition_is_hot(k->partitions[i], s);
 }
 
 /* Something is there: decides how it goes out, if it does now. */
@@ -116,7 +170,10 @@ static void take(struct parked *k, size_t i, size_t budget, struct look *l)
     size_t size = g->f.slice.size;
 
     if (size <= COPY_MAX && l->bytes.size + size <= COPIED_MAX) {
-        copy(k->partitions[i], l, g);
+        copy(k, i, l);
+    } else if (!may_send(k, i, &g->f.slice)) {
+        g->readable = 0;
+        ask_cold(k, i, &g->f);
     } else if (l->n_kept < KEPT_MAX && cached_file_keep(g->f.slice.file)) {
         l->n_kept++;
     } else {
@@ -124,7 +181,7 @@ static void take(struct parked *k, size_t i, size_t budget, struct look *l)
         if (!l->has_data) {
             look_at(k, i, at_most(budget, LONE_COPY_MAX), true, &g->f);
             if (g->f.slice.size > 0) {
-                copy(k->partitions[i], l, g);
+                copy(k, i, l);
             }
         }
     }
@@ -145,7 +202,10 @@ static void look_at_all(struct parked *k, struct look *l)
         g->readable = g->f.slice.size;
         if (g->f.slice.size > 0) {
             take(k, i, budget, l);
+        } else if (g->f.is_cold) {
+            ask_cold(k, i, &g->f);
         }
+        l->has_cold = l->has_cold || g->f.is_cold;
         if (g->copied + g->f.slice.size > 0) {
             l->has_data = true;
             budget -= at_most(budget, g->copied + g->f.slice.size);
@@ -214,7 +274,7 @@ static enum pending_fx tell(
                     .part = part,
                     .error = f->error,
                     .bytes = readable,
-                    .is_older_segment = f->slice.older_segment},
+                    .is_older_segment = f->slice.older_segment || f->slice.is_cut},
             &fx);
     return fx;
 }
@@ -241,6 +301,10 @@ static void run(struct parked *k)
     struct look l;
 
     look_at_all(k, &l);
+    if (l.has_cold && !l.has_data) { /* [LOG-84] */
+        k->pending.deadline = wtime_max(k->pending.deadline,
+                wtime_add(loop_now(k->conn->dl->loop), WTIME_MS(COLD_WAIT_MS)));
+    }
     for (size_t i = 0; i < k->fetch.n_partitions; i++) {
         (void)tell(k, i, &l.items[i].f, l.items[i].readable);
     }
@@ -257,6 +321,11 @@ static void run(struct parked *k)
         wait_at(k, i, &l.items[i].f);
     }
     look_deinit(&l, k->fetch.n_partitions);
+}
+
+static wtime asked_deadline(const struct parked *k)
+{
+    return wtime_add(k->received, WTIME_MS((wtime)k->fetch.max_wait_ms));
 }
 
 void handle_fetch(struct client_conn *conn, struct rpc_request *r)
@@ -277,28 +346,53 @@ void handle_fetch(struct client_conn *conn, struct rpc_request *r)
     }
     k = parked_new(conn, r, &arena, m.n_partitions);
     k->fetch = m;
+    k->cold = mem_new_n(uint8_t, m.n_partitions + 1);
     pending_init_fetch(&k->pending, k->parts, m.n_partitions,
             at_most(m.min_bytes, at_most(m.max_bytes, FETCH_BYTES_MAX)),
-            wtime_add(r->received, WTIME_MS((wtime)m.max_wait_ms)));
+            asked_deadline(k));
     (void)rpc_request_free(r);
     run(k);
 }
 
-void fetch_on_wake(struct parked *k, uint32_t part)
+/* Looks at a partition again, for what it could give. */
+static void look_again(struct parked *k, uint32_t part, struct partition_fetched *ret)
 {
+    look_at(k, part, at_most(k->fetch.max_bytes, FETCH_BYTES_MAX), true, ret);
+    if (ret->is_cold || (ret->slice.size > 0 && !may_send(k, part, &ret->slice))) {
+        ask_cold(k, part, ret);
+    }
+}
+
+void fetch_on_wake(struct parked *k, const struct partition_wake *w)
+{
+    uint32_t part = w->ask.part;
     struct partition_fetched got;
     enum pending_fx fx;
+    bool has_data;
 
     if (k->pending.state != PENDING_WAITING) {
         return;
     }
-    look_at(k, part, at_most(k->fetch.max_bytes, FETCH_BYTES_MAX), true, &got);
+    if (w->is_warm) {
+        k->cold[part] = w->error == ERRCODE_NONE ? FETCH_COLD_READ : FETCH_COLD_REFUSED;
+    }
+    look_again(k, part, &got);
+    has_data = got.slice.size > 0;
     fx = tell(k, part, &got, got.slice.size);
     release(&got.slice);
     if (fx == PENDING_FX_ANSWER) {
+        if (has_data) { /* It was in memory right now: were it not any more, the answer is not to be empty. */
+            k->cold[part] = FETCH_COLD_READ;
+        }
         answer_anew(k);
-    } else {
+        return;
+    }
+    if (!w->is_warm) { /* else the interest still stands */
         wait_at(k, part, &got);
+    }
+    if (has_data && k->pending.deadline > asked_deadline(k)) { /* Not a matter of cold reads any more. */
+        k->pending.deadline = asked_deadline(k);
+        timer_set(&k->timer, k->pending.deadline);
     }
 }
 

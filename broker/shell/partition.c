@@ -425,65 +425,6 @@ void partition_produce(struct partition *p,
     }
 }
 
-void partition_fetch(
-        struct partition *p, const struct partition_fetch_ask *ask, struct partition_fetched *ret)
-{
-    struct replica_ask none = {0};
-    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
-    struct hold h;
-    int r = 0;
-
-    *ret = (struct partition_fetched){.detail = "",
-            .limit = OFFSET_NONE,
-            .log_start = OFFSET_NONE,
-            .leader_epoch = EPOCH_NONE};
-    hold_begin(&h, p);
-    partition_step(&h,
-            &(struct replica_event){.kind = REPLICA_EV_FETCH,
-                    .ask = none,
-                    .fetch = {.replica = ask->replica,
-                            .leader_epoch = ask->leader_epoch,
-                            .offset = ask->offset}},
-            &none, &own);
-    if (p->log != NULL) {
-        ret->log_start = plog_start(p->log);
-    }
-    if (own.kind == REPLICA_FX_REPLY) {
-        ret->error = own.error;
-        ret->detail = own.detail;
-    } else {
-        must(own.kind == REPLICA_FX_READ);
-        ret->limit = own.limit;
-        ret->leader_epoch = own.leader_epoch;
-        if (ask->offset < own.limit || ask->offset < ret->log_start) {
-            r = plog_read(
-                    p->log, ask->offset, own.limit, ask->max_bytes, ask->first_whole, &ret->slice);
-        }
-        if (r != 0) {
-            ret->error = errcode_of_plog(r).error;
-            ret->detail = errcode_of_plog(r).detail;
-            ret->is_busy = r == PLOG_E_BUSY;
-            ret->slice = (struct plog_slice){0};
-            if (r < 0 && log_dir_failed(p->dir)) {
-                partition_fail_locked(&h);
-            }
-        }
-    }
-    hold_end(&h);
-}
-
-int partition_read_slice(struct partition *p, const struct plog_slice *slice, uint8_t *into)
-{
-    const struct file_io *io = log_dir_io(p->dir);
-    int64_t n = io->pread(io->ctx, slice->fd, into, slice->size, slice->at);
-
-    if (n < 0) {
-        log_dir_fail(p->dir, (int)n, "stored records could not be read");
-        return err_forward((int)n);
-    }
-    return n == (int64_t)slice->size ? 0 : err_origin(-EIO); /* somebody cut the file */
-}
-
 void partition_wait(
         struct partition *p, const struct replica_ask *ask, epoch32 leader_epoch, offset64 seen)
 {

@@ -13,7 +13,7 @@
 /* A partition of this broker: replica core and log under one mutex, and an inbox for the control loop.
  *
  *   data loop ──── produce, fetch, list, wait, forget ──┐
- *   pool ───────── flush, checkpoint, look-ups by time ─┤  lock: drain the inbox, step the core, use the log
+ *   pool ───────── flush, checkpoint, cold reads, … ────┤  lock: drain the inbox, step the core, use the log
  *   control loop ─ order ──► inbox (own tiny lock) ─────┘  drained by the next holder; also posted to a data loop
  *
  * The control loop never takes `lock`, so a stuck disk cannot stop it. Wake-ups for parked requests are collected under
@@ -29,6 +29,7 @@ struct partition_key {
 struct partition_wake {
     struct replica_ask ask;
     bool is_reply; /* produce */
+    bool is_warm;  /* fetch: its cold read is over; `error` if it could not be made */
     int error;
     const char *detail; /* static */
     offset64 base;
@@ -140,12 +141,14 @@ struct partition_fetch_ask {
     offset64 offset;
     size_t max_bytes;
     bool first_whole; /* a first batch above max_bytes is given whole */
+    bool may_wait;    /* for the disk: its cold read is over, what it brought should be in memory */
 };
 
 struct partition_fetched {
     int error;
     const char *detail;
-    bool is_busy;            /* the error is that too many files are open */
+    bool is_busy;            /* the error is a lack in the broker that passes */
+    bool is_cold;            /* no error: a cold read has to come first, see partition_warm() */
     struct plog_slice slice; /* held when .file is set: the caller releases it */
     offset64 limit, log_start;
     epoch32 leader_epoch;
@@ -154,9 +157,21 @@ struct partition_fetched {
 /* Thread: data. */
 void partition_fetch(
         struct partition *p, const struct partition_fetch_ask *ask, struct partition_fetched *ret);
-/* Reads a slice that is still held into `into`. Negative: errno; a disk that fails is latched. Thread: data, pool. */
+/* Reads a slice that is still held into `into`. > 0: PLOG_E_COLD, unless `may_wait`: it is not in memory. Negative:
+ * errno; a disk that fails is latched. Thread: data, pool. */
 MUST_CHECK int partition_read_slice(
-        struct partition *p, const struct plog_slice *slice, uint8_t *into);
+        struct partition *p, const struct plog_slice *slice, bool may_wait, uint8_t *into);
+/* Whether it can be sent without waiting for the disk. Thread: data. */
+bool partition_is_hot(const struct partition *p, const struct plog_slice *slice);
+
+struct partition_cold {
+    offset64 offset, limit;
+    int64_t size;
+};
+
+/* A cold read: brings `size` bytes from the batch of `offset` on into memory, checks what was not yet in this run, and
+ * waits for the disk, not under the lock. Damage fails the replica. 0: look again; > 0: PLOG_E_BUSY. Thread: pool. */
+MUST_CHECK int partition_warm(struct partition *p, const struct partition_cold *cold);
 /* Registers a parked fetch that saw `seen` as its limit under `leader_epoch`. Thread: data. */
 void partition_wait(
         struct partition *p, const struct replica_ask *ask, epoch32 leader_epoch, offset64 seen);

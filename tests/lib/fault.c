@@ -3,12 +3,14 @@
  * each operation, so that a test switches faults on and off while the process runs; without the file there are none.
  * Each line is a fault, the first that fits counts:
  *
- *   OPERATION ACTION NUMBER TEXT     OPERATION = write, sync, open or any; TEXT = part of the file's path
+ *   OPERATION ACTION NUMBER TEXT     OPERATION = write, sync, open, read, hot or any; TEXT = part of the file's path
  *   sync delay 200 /dir1/            takes 200 ms longer
  *   sync hang 0 /dir1/               returns when the line is gone from the file
  *   write fail 28 .canary            fails with errno 28
+ *   hot fail 11 /cold-0/             nothing of it is in memory (EAGAIN)
  *
- * write = write, pwrite, pwritev; sync = fsync, fdatasync; open = open by path. */
+ * write = write, pwrite, pwritev; sync = fsync, fdatasync; open = open by path; read = pread; hot = preadv2, with which
+ * is read only what is in memory. any = write, sync or open. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -56,13 +58,14 @@ static bool find(const char *operation, const char *path, struct fault *ret)
 {
     char text[FAULTS_MAX], name[16], part[512];
     char *rest = text, *line;
+    bool is_change = strcmp(operation, "read") != 0 && strcmp(operation, "hot") != 0;
 
     if (!read_faults(text)) {
         return false;
     }
     while ((line = strsep(&rest, "\n")) != NULL) {
         if (sscanf(line, "%15s %15s %d %511s", name, ret->action, &ret->number, part) == 4 &&
-                (strcmp(name, operation) == 0 || strcmp(name, "any") == 0) &&
+                (strcmp(name, operation) == 0 || (strcmp(name, "any") == 0 && is_change)) &&
                 strstr(path, part) != NULL) {
             return true;
         }
@@ -149,6 +152,18 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
     MEET(meet_fd("write", fd));
     return syscall(SYS_pwritev, fd, iov, n, at, 0L);
+}
+
+ssize_t pread(int fd, void *bytes, size_t size, off_t at)
+{
+    MEET(meet_fd("read", fd));
+    return syscall(SYS_pread64, fd, bytes, size, at);
+}
+
+ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+    MEET(meet_fd("hot", fd));
+    return syscall(SYS_preadv2, fd, iov, n, at, 0L, flags);
 }
 
 int open(const char *path, int flags, ...)

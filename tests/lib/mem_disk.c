@@ -334,6 +334,15 @@ static int64_t disk_pread(void *ctx, int fd, void *bytes, size_t size, int64_t a
     return left;
 }
 
+static bool disk_is_hot(void *ctx, int fd, int64_t at, int64_t size)
+{
+    return true;
+}
+
+static void disk_advise(void *ctx, int fd, int64_t at, int64_t size, enum file_advice advice)
+{
+}
+
 static int64_t write_one(struct mem_disk *d, struct node *n, const uint8_t *bytes, int64_t size, int64_t at)
 {
     int64_t growth = at + size - n->now.size; /* negative: an overwrite needs no room */
@@ -623,6 +632,9 @@ static int disk_random(void *ctx, void *bytes, size_t size)
 static const struct file_io table = {.open = disk_open,
         .close = disk_close,
         .pread = disk_pread,
+        .pread_hot = disk_pread,
+        .is_hot = disk_is_hot,
+        .advise = disk_advise,
         .pwritev = disk_pwritev,
         .size = disk_size,
         .size_of = disk_size_of,

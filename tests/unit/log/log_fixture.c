@@ -126,10 +126,29 @@ static int fault_random(void *ctx, void *bytes, size_t size)
     return file_io_posix.random(ctx, bytes, size);
 }
 
+static int64_t fault_pread_hot(void *ctx, int fd, void *bytes, size_t size, int64_t at)
+{
+    faults.n_pread_hot++;
+    return faults.is_cold ? -EAGAIN : file_io_posix.pread_hot(ctx, fd, bytes, size, at);
+}
+
+static bool fault_is_hot(void *ctx, int fd, int64_t at, int64_t size)
+{
+    return !faults.is_cold && file_io_posix.is_hot(ctx, fd, at, size);
+}
+
+static void fault_advise(void *ctx, int fd, int64_t at, int64_t size, enum file_advice advice)
+{
+    file_io_posix.advise(ctx, fd, at, size, advice);
+}
+
 const struct file_io fault_io = {
         .open = fault_open,
         .close = fault_close,
         .pread = fault_pread,
+        .pread_hot = fault_pread_hot,
+        .is_hot = fault_is_hot,
+        .advise = fault_advise,
         .pwritev = fault_pwritev,
         .size = fault_size,
         .size_of = fault_size_of,

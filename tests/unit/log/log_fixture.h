@@ -16,7 +16,8 @@ struct faults {
     int open_error;     /* of calls with O_CREAT */
     int open_any_error; /* of all calls */
     int sync_dir_error;
-    int n_pwritev, n_datasync, n_sync_dir, n_pread;
+    int n_pwritev, n_datasync, n_sync_dir, n_pread, n_pread_hot;
+    bool is_cold; /* nothing is in memory: pread_hot gives -EAGAIN */
 };
 extern struct faults faults;
 extern const struct file_io fault_io;

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog_check.h"
+#include "broker/shell/errcode_map.h"
+#include "broker/shell/partition_impl.h"
+#include "common/base/must.h"
+
+#include <errno.h>
+
+/* Reading a partition's log: what a fetch is given at once, and the cold read that makes it
+ * ready first. */
+
+/* What the log gives, or why it does not. */
+static void read_locked(
+        struct hold *h, const struct partition_fetch_ask *ask, struct partition_fetched *ret)
+{
+    struct partition *p = h->p;
+    int r = plog_read_checked(p->log, ask->offset, ret->limit, ask->max_bytes, ask->first_whole,
+            ask->may_wait, &ret->slice);
+
+    if (r == 0) {
+        return;
+    }
+    ret->slice = (struct plog_slice){0};
+    if (r == PLOG_E_COLD) {
+        ret->is_cold = true;
+        return;
+    }
+    ret->error = errcode_of_plog(r).error;
+    ret->detail = errcode_of_plog(r).detail;
+    ret->is_busy = r == PLOG_E_BUSY;
+    if (r == PLOG_E_DAMAGED || (r < 0 && log_dir_failed(p->dir))) { /* [LOG-83] */
+        partition_fail_locked(h);
+    }
+}
+
+void partition_fetch(
+        struct partition *p, const struct partition_fetch_ask *ask, struct partition_fetched *ret)
+{
+    struct replica_ask none = {0};
+    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct hold h;
+
+    *ret = (struct partition_fetched){.detail = "",
+            .limit = OFFSET_NONE,
+            .log_start = OFFSET_NONE,
+            .leader_epoch = EPOCH_NONE};
+    hold_begin(&h, p);
+    partition_step(&h,
+            &(struct replica_event){.kind = REPLICA_EV_FETCH,
+                    .ask = none,
+                    .fetch = {.replica = ask->replica,
+                            .leader_epoch = ask->leader_epoch,
+                            .offset = ask->offset}},
+            &none, &own);
+    if (p->log != NULL) {
+        ret->log_start = plog_start(p->log);
+    }
+    if (own.kind == REPLICA_FX_REPLY) {
+        ret->error = own.error;
+        ret->detail = own.detail;
+    } else {
+        must(own.kind == REPLICA_FX_READ);
+        ret->limit = own.limit;
+        ret->leader_epoch = own.leader_epoch;
+        if (ask->offset < own.limit || ask->offset < ret->log_start) {
+            read_locked(&h, ask, ret);
+        }
+    }
+    hold_end(&h);
+}
+
+int partition_read_slice(
+        struct partition *p, const struct plog_slice *slice, bool may_wait, uint8_t *into)
+{
+    const struct file_io *io = log_dir_io(p->dir);
+    int64_t n = may_wait ? io->pread(io->ctx, slice->fd, into, slice->size, slice->at)
+                         : io->pread_hot(io->ctx, slice->fd, into, slice->size, slice->at);
+
+    if (n == -EAGAIN) {
+        return PLOG_E_COLD;
+    }
+    if (n < 0) {
+        log_dir_fail(p->dir, (int)n, "stored records could not be read");
+        return err_forward((int)n);
+    }
+    return n == (int64_t)slice->size ? 0 : err_origin(-EIO); /* somebody cut the file */
+}
+
+bool partition_is_hot(const struct partition *p, const struct plog_slice *slice)
+{
+    const struct file_io *io = log_dir_io(p->dir);
+
+    return io->is_hot(io->ctx, slice->fd, slice->at, (int64_t)slice->size);
+}
+
+int partition_warm(struct partition *p, const struct partition_cold *cold)
+{
+    struct plog_check c;
+    struct plog *l;
+    struct hold h;
+    int r = 0;
+
+    hold_begin(&h, p);
+    l = partition_use_begin(&h);
+    if (l != NULL) {
+        r = plog_check_begin(l, cold->offset, cold->limit, cold->size, &c);
+        if (r != 0) {
+            partition_use_end(&h);
+        }
+    }
+    hold_end(&h);
+    if (l == NULL || r != 0) { /* Who looks again is told what is wrong. */
+        return r == PLOG_E_BUSY ? r : 0;
+    }
+    r = plog_check_run(&c);
+    hold_begin(&h, p);
+    r = plog_check_end(l, &c, r);
+    if (r == PLOG_E_DAMAGED || r < 0) { /* [LOG-83] */
+        partition_fail_locked(&h);
+    }
+    partition_use_end(&h);
+    hold_end(&h);
+    return r == PLOG_E_BUSY ? r : 0;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A broker that reads what an earlier run wrote: on disks that are slow, and where bits have
+ * flipped. */
+#include "tests/cluster/broker_world.h"
+
+#include "common/base/mem.h"
+#include "common/domain/errcode.h"
+#include "tests/lib/cluster.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    COLD = 2, /* the topic with segments of 1 MiB */
+    BATCHES = 12,
+    VALUE_SIZE = 300 * 1000, /* 3 batches a segment */
+    DELAY_MS = 600,          /* a read from disk */
+};
+
+static char faults[512];
+
+/* For a moment the file is empty: then there is no fault. */
+static void set_faults(const char *lines)
+{
+    FILE *f = fopen(faults, "we");
+
+    CHECK(f != NULL);
+    CHECK(fputs(lines, f) >= 0);
+    CHECK_EQ(fclose(f), 0);
+}
+
+static void produce_cold(struct world *w, int n)
+{
+    char *value = mem_alloc(VALUE_SIZE + 1);
+    struct buf batch = {0};
+
+    memset(value, 'v', VALUE_SIZE);
+    build_batch(&batch, value, 1, 1000);
+    for (int i = 0; i < n; i++) {
+        CHECK_EQ(produce_bytes(w, COLD, -1, &batch).error, ERRCODE_NONE);
+    }
+    buf_deinit(&batch);
+    (void)mem_free(value);
+}
+
+/* "orders" with a few records, "cold" with 4 segments; the broker was stopped in order. */
+static struct world *world_stopped(const char *more)
+{
+    struct world *w = world_new(true);
+
+    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
+    set_faults("");
+    world_with_faults(faults);
+    w->more = more;
+    world_serve(w);
+    create_topic(w, COLD, "cold", 1, "segment.bytes", "1048576");
+    CHECK_EQ(produce(w, -1, "x", 3, 0).error, ERRCODE_NONE);
+    produce_cold(w, BATCHES);
+    CHECK_EQ(stop_broker(w, SIGTERM), 0);
+    w->client = w->controller = NULL;
+    return w;
+}
+
+static void start_again(struct world *w)
+{
+    start_broker(w);
+    connect_controller(w);
+    admit_broker(w);
+    connect_client(w);
+}
+
+/* How many bytes of records come from that offset of "cold" on; the error in *ret_error. */
+static size_t fetch_cold(struct world *w, offset64 offset, int *ret_error)
+{
+    struct msg_fetch_result f;
+    struct reply r;
+    size_t size;
+
+    call(w, w->client, API_FETCH, fetch_out(COLD, offset, 0, 1, EPOCH_NONE), &r);
+    f = fetched(&r);
+    size = f.records.size;
+    *ret_error = f.error;
+    for (size_t at = 0; at < size;) {
+        struct batch b;
+
+        CHECK_EQ(batch_parse(f.records.at + at, size - at, &b), 0);
+        CHECK(batch_crc_is_right(&b));
+        CHECK(at > 0 || b.base_offset == offset);
+        at += b.size;
+    }
+    CHECK(f.error == ERRCODE_NONE || f.detail[0] != '\0');
+    reply_free(&r);
+    return size;
+}
+
+/* Flips a bit in the middle of the `n`th segment of "cold"; its path in `ret`. */
+static void flip_in_segment(struct world *w, int n, char *ret, size_t size)
+{
+    uint8_t byte = 0;
+    int fd;
+
+    (void)snprintf(ret, size, "%s/cold-0/%020d.log", w->dir, n * 3);
+    fd = open(ret, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0);
+    CHECK_EQ(pread(fd, &byte, 1, VALUE_SIZE + VALUE_SIZE / 2), 1); /* its second batch */
+    byte ^= 0x10;
+    CHECK_EQ(pwrite(fd, &byte, 1, VALUE_SIZE + VALUE_SIZE / 2), 1);
+    CHECK_EQ(close(fd), 0);
+}
+
+/* [LOG-82] [LOG-84] On the only data loop others are answered while a read from disk takes long. */
+static void a_slow_cold_read_delays_nobody_else(void)
+{
+    struct world *w = world_stopped("num.network.threads=1");
+    char value[] = "small";
+    struct buf batch = {0};
+    struct reply r = {0};
+    int64_t began;
+
+    start_again(w);
+    build_batch(&batch, value, 1, 1000);
+    set_faults("read delay 600 /cold-0/\n");
+    began = check_now_ms();
+    ask(w, w->client, API_FETCH, fetch_out(COLD, 0, 0, 1, EPOCH_NONE), &r);
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+        CHECK_EQ(consume(w, 0, "x"), 4 + i);
+        CHECK_EQ(produce_bytes(w, COLD, -1, &batch).error, ERRCODE_NONE); /* the same partition */
+    }
+    CHECK(check_now_ms() - began < DELAY_MS);
+    CHECK(!r.is_there);
+    CHECK(run_until(w, &r.is_there, ANSWER_MS)); /* max_wait_ms is 0, and still it has the data */
+    CHECK(check_now_ms() - began >= DELAY_MS);
+    CHECK(fetched(&r).records.size > 3 * VALUE_SIZE);
+    reply_free(&r);
+    set_faults("");
+    buf_deinit(&batch);
+    world_free(w);
+}
+
+/* [LOG-82] As before, with what was checked already and has left the memory since. */
+static void what_left_the_memory_is_cold_again(void)
+{
+    struct world *w = world_stopped("num.network.threads=1");
+    struct reply r = {0};
+    int error = -1;
+
+    start_again(w);
+    CHECK(fetch_cold(w, 0, &error) > 3 * VALUE_SIZE);
+    set_faults("hot fail 11 /cold-0/\nread delay 600 /cold-0/\n");
+    int64_t began = check_now_ms();
+    ask(w, w->client, API_FETCH, fetch_out(COLD, 0, 0, 1, EPOCH_NONE), &r);
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+        CHECK_EQ(consume(w, 0, "x"), 4 + i);
+    }
+    CHECK(check_now_ms() - began < DELAY_MS);
+    CHECK(!r.is_there);
+    CHECK(run_until(w, &r.is_there, ANSWER_MS));
+    CHECK(fetched(&r).records.size > 3 * VALUE_SIZE);
+    reply_free(&r);
+    set_faults("");
+    world_free(w);
+}
+
+/* [LOG-84] A disk that does not answer: the fetch is answered without data, and a later one has
+ * it. */
+static void a_fetch_does_not_wait_for_ever(void)
+{
+    struct world *w = world_stopped("num.network.threads=1");
+    int error = -1;
+
+    start_again(w);
+    set_faults("read hang 0 /cold-0/\n");
+    int64_t began = check_now_ms();
+    CHECK_EQ(fetch_cold(w, 0, &error), 0);
+    CHECK_EQ(error, ERRCODE_NONE);
+    CHECK(check_now_ms() - began >= 4500);
+    set_faults("");
+    CHECK(fetch_cold(w, 0, &error) > 3 * VALUE_SIZE);
+    world_free(w);
+}
+
+/* [LOG-81] [LOG-83] What is right before it is served, the batch itself never; the replica
+ * fails, others do not. */
+static void a_flipped_bit_is_never_served(void)
+{
+    struct world *w = world_stopped(NULL);
+    char path[512];
+    struct stat before, after;
+    size_t size;
+    int error = -1;
+
+    flip_in_segment(w, 1, path, sizeof(path));
+    CHECK_EQ(stat(path, &before), 0);
+    start_again(w);
+    size = fetch_cold(w, 0, &error);
+    CHECK_EQ(error, ERRCODE_NONE);
+    CHECK(size > 3 * VALUE_SIZE && size < 4 * VALUE_SIZE);
+    size = fetch_cold(w, 3, &error);
+    CHECK_EQ(error, ERRCODE_NONE);
+    CHECK(size > VALUE_SIZE && size < 2 * VALUE_SIZE); /* the one before */
+    CHECK_EQ(fetch_cold(w, 4, &error), 0);
+    CHECK_EQ(error, ERRCODE_KAFKA_STORAGE_ERROR);
+    CHECK_EQ(fetch_cold(w, 4, &error), 0);
+    CHECK_EQ(error, ERRCODE_KAFKA_STORAGE_ERROR);
+    CHECK(file_has(w->log, "event=log_damaged"));
+    CHECK(file_has(w->log, "00000000000000000003.log position="));
+    CHECK(file_has(w->log, "offset=4 "));
+    CHECK(file_has(w->log, "event=replica_failed"));
+    CHECK_EQ(consume(w, 0, "x"), 3);
+    CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_NONE);
+    CHECK_EQ(stat(path, &after), 0);
+    CHECK_EQ(after.st_size, before.st_size); /* never cut */
+    world_free(w);
+}
+
+static const struct check_case cases[] = {
+        CASE(a_slow_cold_read_delays_nobody_else),
+        CASE(what_left_the_memory_is_cold_again),
+        CASE(a_fetch_does_not_wait_for_ever),
+        CASE(a_flipped_bit_is_never_served),
+        CASE(stop_zookeeper),
+};
+CHECK_MAIN("reading", cases)
