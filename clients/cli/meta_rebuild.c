@@ -8,12 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* [RBD-6] Brokers listen to the greatest controller epoch that they ever heard of only, and
- * those whose images are not given may have heard of later ones. An epoch is one election; a
- * thousand elections after the newest image was written are more than a cluster sees while its
- * ZooKeeper is being lost. */
 enum {
-    EPOCH_MARGIN = 1000,
     PATHS_MAX = 256
 };
 
@@ -34,6 +29,10 @@ static const struct meta_file *chosen(const struct rebuild *r)
 
 /* --- The plan --------------------------------------------------------------------------------- */
 
+/* [RBD-6] Brokers listen to the greatest controller epoch that they ever heard of only, and
+ * those whose images are not given may have heard of later ones. An epoch is one election; a
+ * thousand elections after the newest image was written are more than a cluster sees while its
+ * ZooKeeper is being lost. */
 static void find_epoch(struct rebuild *r)
 {
     uint64_t seen = r->standing.ctl_epoch;
@@ -42,7 +41,7 @@ static void find_epoch(struct rebuild *r)
         const struct meta_file *f = &r->files.items[i];
         seen = f->is_usable && f->head.ctl_epoch > seen ? f->head.ctl_epoch : seen;
     }
-    r->ctl_epoch = seen + EPOCH_MARGIN;
+    r->ctl_epoch = seen + META_REBUILD_EPOCHS;
 }
 
 static json_t *standing_json(const struct meta_standing *s)

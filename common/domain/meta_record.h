@@ -38,6 +38,13 @@ enum meta_kind {
     META_FEATURE_SET = 12,
 };
 
+/* A tree that was made from the brokers' images begins so many controller epochs above what any of
+ * them has seen ([RBD-6]); a term that is so far above its image begins behind a history that
+ * nobody has any more. */
+enum {
+    META_REBUILD_EPOCHS = 1000
+};
+
 /* How a broker's previous run ended (docs/design/10-replication.md, 2.4). A greater kind has lost more. */
 enum crash_kind {
     CRASH_CLEAN = 1, /* orderly stop: nothing is lost */
@@ -59,6 +66,7 @@ enum meta_cause {
     CAUSE_REPLICA_FAILED = 10,
     CAUSE_INTERNAL_TOPIC = 11, /* the cluster needs the topic for its own state */
     CAUSE_BROKER_DIRS_FAILED = 12, /* every log directory of it has failed */
+    CAUSE_PRODUCER_IDS = 13,       /* a broker has none left for its clients */
 };
 
 struct meta_why {

@@ -53,7 +53,8 @@ static void on_elected(struct ctl *c)
     image_snapshot(ev->elected.image, copy_record, c->next);
     image_set_position(c->next, image_position(ev->elected.image));
     c->last_seq = c->committed_seq = ev->elected.last_seq;
-    must(ev->elected.ctl_epoch > image_ctl_epoch(c->next));
+    uint64_t was_epoch = image_ctl_epoch(c->next);
+    must(ev->elected.ctl_epoch > was_epoch);
 
     struct meta_record r = ctl_record(c, META_NEW_CONTROLLER, "");
     r.new_controller.ctl_epoch = ev->elected.ctl_epoch;
@@ -66,6 +67,9 @@ static void on_elected(struct ctl *c)
         level.feature.name = "metadata.version";
         level.feature.level = META_FEATURE_LEVEL;
         ctl_append(c, &level);
+    }
+    if (ev->elected.ctl_epoch - was_epoch >= META_REBUILD_EPOCHS && was_epoch > 0) {
+        ctl_skip_producer_ids(c);
     }
 }
 
@@ -93,6 +97,7 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_BROKER_DIRS_FAILED: ctl_on_broker_suspected(c); break;
     case CTL_EV_BROKER_READY: ctl_on_broker_ready(c); break;
     case CTL_EV_BROKER_SHUTDOWN: ctl_on_broker_shutdown(c); break;
+    case CTL_EV_PRODUCER_IDS: ctl_on_producer_ids(c); break;
     case CTL_EV_CREATE_TOPIC: ctl_on_create_topic(c, &c->ev->create); break;
     case CTL_EV_DELETE_TOPIC: ctl_on_delete_topic(c); break;
     case CTL_EV_SET_CONFIGS: ctl_on_set_configs(c, &c->ev->set_configs); break;

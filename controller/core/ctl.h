@@ -35,6 +35,7 @@ enum ctl_event_kind {
     CTL_EV_BROKER_DIRS_FAILED, /* its heartbeat says that every log directory has failed */
     CTL_EV_BROKER_READY,     /* it applied its registration and stands as the image says, but for `failed` */
     CTL_EV_BROKER_SHUTDOWN,  /* it asks for a controlled shutdown; answered by a reply */
+    CTL_EV_PRODUCER_IDS,     /* it has no producer ids left for its clients; answered by a reply */
     CTL_EV_CREATE_TOPIC,
     CTL_EV_DELETE_TOPIC,
     CTL_EV_SET_CONFIGS,
@@ -80,7 +81,7 @@ struct ctl_event {
         struct {
             broker_id id;
             int64_t epoch;
-        } broker; /* GONE (epoch -1 = any), REFUSED, SILENT, DIRS_FAILED, SHUTDOWN */
+        } broker; /* GONE (epoch -1 = any), REFUSED, SILENT, DIRS_FAILED, SHUTDOWN, PRODUCER_IDS */
         struct {
             broker_id id;
             int64_t epoch;
@@ -122,6 +123,8 @@ struct ctl_reply {
     bool is_unchanged;        /* SET_CONFIGS: all of it holds already, nothing was recorded */
     bool shutdown_done;       /* BROKER_SHUTDOWN */
     uint32_t shutdown_remaining;
+    int64_t ids_first; /* PRODUCER_IDS: the block first … first + count - 1 */
+    int32_t ids_count;
 };
 
 struct ctl_fx_item {

@@ -101,6 +101,11 @@ void ctl_make_journal(struct ctl *c);
 /* A number of at least 1; `fallback` for NULL and for what is none. */
 int32_t ctl_number_of(const char *text, int32_t fallback);
 
+/* --- producer_ids.c --------------------------------------------------------------------------- */
+void ctl_on_producer_ids(struct ctl *c);
+/* [PID-3] Ids that the lost history may have given are passed over. */
+void ctl_skip_producer_ids(struct ctl *c);
+
 /* --- configs.c -------------------------------------------------------------------------------- */
 /* [ZK-34] Whether one record holds them: an error code, with the sentence. */
 int ctl_check_configs_fit(struct ctl *c,

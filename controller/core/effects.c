@@ -25,6 +25,7 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_BROKER_DIRS_FAILED: return CAUSE_BROKER_DIRS_FAILED;
     case CTL_EV_BROKER_READY: return CAUSE_BROKER_READY;
     case CTL_EV_BROKER_SHUTDOWN: return CAUSE_BROKER_SHUTDOWN;
+    case CTL_EV_PRODUCER_IDS: return CAUSE_PRODUCER_IDS;
     case CTL_EV_CREATE_TOPIC:
     case CTL_EV_DELETE_TOPIC:
     case CTL_EV_SET_CONFIGS: return CAUSE_ADMIN;
@@ -43,7 +44,7 @@ static const char *actor_of(struct ctl *c, const struct ctl_event *ev)
     if (ev->kind == CTL_EV_BROKER_READY) {
         return ctl_format(c, "broker %d", ev->ready.id);
     }
-    if (ev->kind == CTL_EV_BROKER_SHUTDOWN) {
+    if (ev->kind == CTL_EV_BROKER_SHUTDOWN || ev->kind == CTL_EV_PRODUCER_IDS) {
         return ctl_format(c, "broker %d", ev->broker.id);
     }
     return ctl_strdup(c, ev->actor);

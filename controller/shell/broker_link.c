@@ -293,22 +293,45 @@ static void on_ready(struct broker_link *l, struct rpc_conn *conn, struct rpc_re
     arena_deinit(&a);
 }
 
+/* One that is answered later. */
+static struct link_request *keep_request(
+        struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r)
+{
+    struct link_request *request = mem_new(struct link_request);
+
+    request->id = l->id;
+    request->conn_id = rpc_conn_id(conn);
+    request->header = r->header;
+    request->header.detail = "";
+    return request;
+}
+
 static void on_shutdown(struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r)
 {
     struct arena a;
     struct msg_controlled_shutdown_request m = {0};
-    struct link_request *request = NULL;
 
     arena_init(&a, wire_arena_ceiling(r->body.size));
     if (wire_decode_controlled_shutdown_request(r->body, &a, &m) != 0) {
         rpc_answer(conn, &r->header, ERRCODE_INVALID_REQUEST, "it does not decode", NULL);
     } else {
-        request = mem_new(struct link_request);
-        request->id = l->id;
-        request->conn_id = rpc_conn_id(conn);
-        request->header = r->header;
-        request->header.detail = "";
-        l->set->options.on_shutdown(l->set->options.ctx, l->id, m.broker_epoch, request);
+        l->set->options.on_shutdown(
+                l->set->options.ctx, l->id, m.broker_epoch, keep_request(l, conn, r));
+    }
+    arena_deinit(&a);
+}
+
+static void on_producer_ids(struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r)
+{
+    struct arena a;
+    struct msg_allocate_producer_ids_request m = {0};
+
+    arena_init(&a, wire_arena_ceiling(r->body.size));
+    if (wire_decode_allocate_producer_ids_request(r->body, &a, &m) != 0) {
+        rpc_answer(conn, &r->header, ERRCODE_INVALID_REQUEST, "it does not decode", NULL);
+    } else {
+        l->set->options.on_producer_ids(
+                l->set->options.ctx, l->id, m.broker_epoch, keep_request(l, conn, r));
     }
     arena_deinit(&a);
 }
@@ -328,6 +351,8 @@ static void on_request(void *owner, struct rpc_conn *conn, struct rpc_request *r
         on_ready(l, conn, r);
     } else if (r->header.api == API_CONTROLLED_SHUTDOWN) {
         on_shutdown(l, conn, r);
+    } else if (r->header.api == API_ALLOCATE_PRODUCER_IDS) {
+        on_producer_ids(l, conn, r);
     } else {
         rpc_answer(conn, &r->header, ERRCODE_UNSUPPORTED_VERSION,
                 "a controller does not know this request", NULL);

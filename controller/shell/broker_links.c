@@ -155,17 +155,14 @@ void broker_links_answer(struct broker_links *l,
         struct link_request *request,
         int error,
         const char *detail,
-        const struct msg_controlled_shutdown_response *answer)
+        struct rpc_out *out)
 {
     struct broker_link *link = find(l, request->id);
-    struct rpc_out *out = NULL;
 
     if (link != NULL && link->conn != NULL && rpc_conn_id(link->conn) == request->conn_id) {
-        if (error == ERRCODE_NONE) {
-            out = rpc_out_new();
-            wire_encode_controlled_shutdown_response(answer, rpc_out_buf(out));
-        }
         rpc_answer(link->conn, &request->header, error, detail, out);
+    } else {
+        (void)rpc_out_free(out);
     }
     mem_free(request);
 }

@@ -41,6 +41,9 @@ struct broker_links_options {
     void (*on_ready)(void *ctx, broker_id id, const struct msg_broker_ready_request *m);
     /* To be answered with broker_links_answer(). */
     void (*on_shutdown)(void *ctx, broker_id id, int64_t epoch, struct link_request *request);
+    /* It asks for producer ids; to be answered likewise. */
+    void (*on_producer_ids)(
+            void *ctx, broker_id id, int64_t epoch, struct link_request *request);
     /* Some broker applied more. */
     void (*on_acked)(void *ctx);
     void *ctx;
@@ -60,12 +63,13 @@ void broker_links_remove(struct broker_links *l, broker_id id);
 void broker_links_push(struct broker_links *l);
 /* Base URLs of the controllers' admin endpoints, the active one first; copied. */
 void broker_links_set_controllers(struct broker_links *l, const char *const *urls, size_t n);
-/* Answers and frees; quiet when the connection is gone. */
+/* Answers with the body in `out` (NULL with an error) and frees both; quiet when the connection is
+ * gone. */
 void broker_links_answer(struct broker_links *l,
         struct link_request *request,
         int error,
         const char *detail,
-        const struct msg_controlled_shutdown_response *answer);
+        struct rpc_out *out);
 
 /* Asks that broker for its configuration. `fn` runs once, never inside this call; `m` NULL = it did
  * not answer. False: it is not connected, and nothing is asked. */

@@ -235,32 +235,70 @@ static void on_broker_ready(void *ctx, broker_id id, const struct msg_broker_rea
     mem_free(failed);
 }
 
-struct shutdown_request {
+struct broker_request {
     struct controller *c;
     struct link_request *request;
 };
 
 static void on_shutdown_reply(void *ctx, const struct ctl_reply *reply, uint64_t committed_index)
 {
-    struct shutdown_request *s = ctx;
+    struct broker_request *s = ctx;
     const struct msg_controlled_shutdown_response m = {.done = reply->shutdown_done,
             .index = committed_index,
             .remaining = reply->shutdown_remaining};
 
-    broker_links_answer(s->c->links, s->request, reply->error, reply->detail, &m);
+    struct rpc_out *out = NULL;
+
+    if (reply->error == ERRCODE_NONE) {
+        out = rpc_out_new();
+        wire_encode_controlled_shutdown_response(&m, rpc_out_buf(out));
+    }
+    broker_links_answer(s->c->links, s->request, reply->error, reply->detail, out);
     mem_free(s);
+}
+
+static void submit_broker_request(struct controller *c,
+        enum ctl_event_kind kind,
+        broker_id id,
+        int64_t epoch,
+        struct link_request *request,
+        controller_reply_fn *fn)
+{
+    struct broker_request *s = mem_new(struct broker_request);
+    struct ctl_event ev = {.kind = kind};
+
+    s->c = c;
+    s->request = request;
+    ev.broker.id = id;
+    ev.broker.epoch = epoch;
+    controller_submit(c, &ev, fn, s);
 }
 
 static void on_broker_shutdown(void *ctx, broker_id id, int64_t epoch, struct link_request *request)
 {
-    struct shutdown_request *s = mem_new(struct shutdown_request);
-    struct ctl_event ev = {.kind = CTL_EV_BROKER_SHUTDOWN};
+    submit_broker_request(ctx, CTL_EV_BROKER_SHUTDOWN, id, epoch, request, on_shutdown_reply);
+}
 
-    s->c = ctx;
-    s->request = request;
-    ev.broker.id = id;
-    ev.broker.epoch = epoch;
-    controller_submit(ctx, &ev, on_shutdown_reply, s);
+static void on_producer_ids_reply(
+        void *ctx, const struct ctl_reply *reply, uint64_t committed_index)
+{
+    struct broker_request *s = ctx;
+    const struct msg_allocate_producer_ids_response m = {
+            .first = reply->ids_first, .count = reply->ids_count};
+    struct rpc_out *out = NULL;
+
+    (void)committed_index;
+    if (reply->error == ERRCODE_NONE) {
+        out = rpc_out_new();
+        wire_encode_allocate_producer_ids_response(&m, rpc_out_buf(out));
+    }
+    broker_links_answer(s->c->links, s->request, reply->error, reply->detail, out);
+    mem_free(s);
+}
+
+static void on_producer_ids(void *ctx, broker_id id, int64_t epoch, struct link_request *request)
+{
+    submit_broker_request(ctx, CTL_EV_PRODUCER_IDS, id, epoch, request, on_producer_ids_reply);
 }
 
 static void on_acked(void *ctx)
@@ -476,6 +514,7 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .may_act = may_act,
             .on_ready = on_broker_ready,
             .on_shutdown = on_broker_shutdown,
+            .on_producer_ids = on_producer_ids,
             .on_acked = on_acked,
             .ctx = c};
 

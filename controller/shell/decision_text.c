@@ -44,6 +44,7 @@ static const struct {
         {CAUSE_REPLICA_FAILED, "replica_failed"},
         {CAUSE_INTERNAL_TOPIC, "internal_topic"},
         {CAUSE_BROKER_DIRS_FAILED, "broker_dirs_failed"},
+        {CAUSE_PRODUCER_IDS, "producer_ids"},
 };
 
 const char *decision_cause_name(enum meta_cause cause)
@@ -223,6 +224,17 @@ static void put_topic(const struct decision *d, struct buf *out)
     }
 }
 
+static void put_producer_ids(const struct meta_record *r, struct buf *out)
+{
+    buf_append_format(out, "producer ids %" PRId64 " to %" PRId64 " ", r->producer_ids.first,
+            r->producer_ids.first + r->producer_ids.count - 1);
+    if (r->producer_ids.broker == BROKER_NONE) {
+        buf_append_str(out, "are given to nobody: the history that was lost may have given them");
+    } else {
+        buf_append_format(out, "given to broker %" PRId32, r->producer_ids.broker);
+    }
+}
+
 static void put_what(const struct decision *d, struct buf *out)
 {
     const struct meta_record *r = d->record;
@@ -253,11 +265,7 @@ static void put_what(const struct decision *d, struct buf *out)
     case META_REMOVE_TOPIC: put_topic(d, out); return;
     case META_PARTITION_STATE: put_partition(d, out); return;
     case META_CONFIG_SET: put_config_set(d, out); return;
-    case META_PRODUCER_ID_BLOCK:
-        buf_append_format(out, "producer ids %" PRId64 " to %" PRId64 " given to broker %" PRId32,
-                r->producer_ids.first, r->producer_ids.first + r->producer_ids.count - 1,
-                r->producer_ids.broker);
-        return;
+    case META_PRODUCER_ID_BLOCK: put_producer_ids(r, out); return;
     case META_FEATURE_SET:
         buf_append_format(out, "feature %s at level %" PRId32, r->feature.name, r->feature.level);
         return;
@@ -292,6 +300,7 @@ static const char *broker_cause(enum meta_cause cause)
     case CAUSE_BROKER_READY: return "said that it is ready";
     case CAUSE_BROKER_SHUTDOWN: return "asked to shut down";
     case CAUSE_REPLICA_FAILED: return "said that its replica failed";
+    case CAUSE_PRODUCER_IDS: return "ran out of them";
     case CAUSE_CONTROLLER_ELECTED:
     case CAUSE_ADMIN:
     case CAUSE_ISR_PROPOSED:

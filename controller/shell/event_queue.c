@@ -111,6 +111,7 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
     case CTL_EV_BROKER_SILENT:
     case CTL_EV_BROKER_DIRS_FAILED:
     case CTL_EV_BROKER_SHUTDOWN:
+    case CTL_EV_PRODUCER_IDS:
     case CTL_EV_TICK: break;
     }
     STAILQ_INSERT_TAIL(&q->events, e, entry);

@@ -80,7 +80,7 @@ static void act(struct cluster *c)
     broker_id i = (broker_id)prng_below(&c->r, N_BROKERS);
     const char *topic = topics[prng_below(&c->r, N_TOPICS)];
 
-    switch (prng_below(&c->r, 12)) {
+    switch (prng_below(&c->r, 13)) {
     case 0:
     case 1:
         c->epoch[i] = ++c->last_czxid;
@@ -101,6 +101,7 @@ static void act(struct cluster *c)
         world_create(
                 &c->w, topic, 1 + (int32_t)prng_below(&c->r, 3), 1 + (int32_t)prng_below(&c->r, 3));
         break;
+    case 11: world_broker(&c->w, CTL_EV_PRODUCER_IDS, i, c->epoch[i]); break;
     default:
         if (chance(c, 3)) {
             world_delete(&c->w, topic);

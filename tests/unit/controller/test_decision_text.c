@@ -91,6 +91,15 @@ static const struct {
                  .producer_ids = {.broker = 4, .first = 100, .count = 50}},
                 NULL, NULL,
                 "producer ids 100 to 149 given to broker 4, because its leader proposed the ISR"},
+        {{.kind = META_PRODUCER_ID_BLOCK, .why = WHY(CAUSE_PRODUCER_IDS, "broker 4", "", ""),
+                 .producer_ids = {.broker = 4, .first = 1000, .count = 1000}},
+                NULL, NULL,
+                "producer ids 1000 to 1999 given to broker 4, because broker 4 ran out of them"},
+        {{.kind = META_PRODUCER_ID_BLOCK, .why = WHY(CAUSE_CONTROLLER_ELECTED, "", "", "rebuilt"),
+                 .producer_ids = {.broker = BROKER_NONE, .first = 1000, .count = 1000}},
+                NULL, NULL,
+                "producer ids 1000 to 1999 are given to nobody: the history that was lost may have "
+                "given them, because a controller was elected; it saw rebuilt"},
         {{.kind = META_FEATURE_SET, .why = WHY(CAUSE_REPLICA_FAILED, "", "", "failed=9 x"),
                  .feature = {.name = "metadata.version", .level = 1}},
                 NULL, NULL,
@@ -124,7 +133,7 @@ static void a_gap_says_what_is_missing_and_why(void)
 
 static void names_of_causes_are_read_back(void)
 {
-    for (int cause = CAUSE_CONTROLLER_ELECTED; cause <= CAUSE_BROKER_DIRS_FAILED; cause++) {
+    for (int cause = CAUSE_CONTROLLER_ELECTED; cause <= CAUSE_PRODUCER_IDS; cause++) {
         const char *name = decision_cause_name((enum meta_cause)cause);
         CHECK(strcmp(name, "unknown") != 0);
         CHECK_EQ(decision_cause_by_name(name), cause);
