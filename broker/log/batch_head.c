@@ -13,6 +13,10 @@ enum {
     AT_CRC_BEGIN = 21,
     AT_LAST_OFFSET_DELTA = 23,
     AT_MAX_TIMESTAMP = 35,
+    AT_PRODUCER_ID = 43,
+    AT_PRODUCER_EPOCH = 51,
+    AT_BASE_SEQUENCE = 53,
+    AT_RECORDS = 57,
 };
 
 void file_window_init(struct file_window *w,
@@ -67,6 +71,11 @@ int batch_head_read(struct file_window *w, int64_t at, struct batch_head *ret)
             .leader_epoch = (epoch32)load_be32(p + AT_LEADER_EPOCH),
             .crc = load_be32(p + AT_CRC),
             .max_timestamp = (wall_ms)load_be64(p + AT_MAX_TIMESTAMP),
+            .attributes = load_be16(p + AT_CRC_BEGIN),
+            .producer_id = (int64_t)load_be64(p + AT_PRODUCER_ID),
+            .producer_epoch = (int16_t)load_be16(p + AT_PRODUCER_EPOCH),
+            .base_sequence = (int32_t)load_be32(p + AT_BASE_SEQUENCE),
+            .n_records = (int32_t)load_be32(p + AT_RECORDS),
     };
     int32_t delta = (int32_t)load_be32(p + AT_LAST_OFFSET_DELTA);
     /* The end of the log, last + 1, must still be an offset. */

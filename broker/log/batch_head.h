@@ -13,6 +13,11 @@ struct batch_head {
     epoch32 leader_epoch;
     uint32_t crc;
     wall_ms max_timestamp;
+    uint16_t attributes;
+    int64_t producer_id; /* -1 = none */
+    int16_t producer_epoch;
+    int32_t base_sequence;
+    int32_t n_records;
 };
 
 /* `bytes` in memory stand for the file's bytes from `at` on; moved by reading anew. */

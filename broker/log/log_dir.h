@@ -18,6 +18,7 @@
  *   partitions.catalog    the partitions that belong here, with the metadata index as of which
  *   recovery.ckpt         recovery point per partition: below it everything is synced
  *   hw.ckpt               high watermark and log start per partition
+ *   producers.ckpt        partitions that know no producer below their recovery point
  *   meta.image            the metadata that the broker had applied, in the first good directory;
  *                         meta.image.former when it was once told less (written by the shell)
  *   <topic>-<p>/          a partition's log; partition.metadata inside holds the topic id
@@ -123,10 +124,12 @@ struct checkpoint_entry {
     offset64 recovery_point;
     offset64 high_watermark;
     offset64 log_start;
+    /* [PID-35] Below it there is nothing that the state of producers would need; 0 = not said. */
+    offset64 no_producers;
 };
 
-/* Replaces recovery.ckpt and hw.ckpt with these entries, in any order: a partition that is not
- * among them has no checkpoint any more. Failures as for the catalog. Thread: pool (one caller at a
+/* Replaces recovery.ckpt, hw.ckpt and producers.ckpt with these entries, in any order: a partition
+ * that is not among them has no checkpoint any more. Failures as for the catalog. Thread: pool (one caller at a
  * time). */
 MUST_CHECK int log_dir_write_checkpoints(
         struct log_dir *d, const struct checkpoint_entry *entries, size_t n);

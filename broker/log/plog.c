@@ -188,6 +188,7 @@ struct plog *plog_close(struct plog *l)
     }
     array_deinit(&l->segments);
     plog_forget_retired(l);
+    array_deinit(&l->snapshots);
     mem_free(l->topic);
     mem_free(l->folder);
     return mem_free(l);

@@ -54,6 +54,7 @@ struct plog {
 
     bool lacks_seals; /* some segment but the last may have none */
     bool is_sealing;  /* between plog_seal_begin and _end */
+    ARRAY(offset64) snapshots; /* offsets of the .snapshot files, rising */
 
     offset64 tail_offset; /* the last batch of the active segment, for who waits at the end */
     int64_t tail_at;

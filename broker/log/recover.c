@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/plog_impl.h"
+#include "broker/log/plog_replay.h"
 #include "broker/log/seal.h"
 #include "common/base/crc.h"
 #include "common/base/mem.h"
@@ -43,6 +44,7 @@ struct listing {
     ARRAY(offset64) bases;
     ARRAY(offset64) indexes;
     ARRAY(offset64) seals;
+    ARRAY(offset64) snapshots;
     ARRAY(char *) leftovers; /* .tmp files, .deleted ones */
 };
 
@@ -85,6 +87,8 @@ static void collect(void *arg, const char *name, bool is_dir)
         *array_push(&list->indexes) = base;
     } else if (parse_name(name, ".seal", &base)) {
         *array_push(&list->seals) = base;
+    } else if (parse_name(name, ".snapshot", &base)) {
+        *array_push(&list->snapshots) = base;
     } else if (ends_with(name, ".tmp") || ends_with(name, ".deleted")) {
         *array_push(&list->leftovers) = mem_strdup(name);
     }
@@ -99,6 +103,7 @@ static void listing_deinit(struct listing *list)
     array_deinit(&list->bases);
     array_deinit(&list->indexes);
     array_deinit(&list->seals);
+    array_deinit(&list->snapshots);
 }
 
 static int compare_offsets(const void *a, const void *b)
@@ -141,6 +146,16 @@ static void remove_leftovers(struct plog *l, const char *path, struct listing *l
     }
 }
 
+static void take_snapshots(struct plog *l, const struct listing *list)
+{
+    for (size_t i = 0; i < list->snapshots.n; i++) {
+        *array_push(&l->snapshots) = list->snapshots.items[i];
+    }
+    if (l->snapshots.n > 1) {
+        qsort(l->snapshots.items, l->snapshots.n, sizeof(offset64), compare_offsets);
+    }
+}
+
 static int list_segments(struct plog *l)
 {
     struct listing list = {0};
@@ -152,6 +167,7 @@ static int list_segments(struct plog *l)
             qsort(list.bases.items, list.bases.n, sizeof(offset64), compare_offsets);
         }
         remove_leftovers(l, path, &list);
+        take_snapshots(l, &list);
     }
     for (size_t i = 0; i < list.bases.n && r >= 0; i++) {
         struct segment *s = plog_push_segment(l, list.bases.items[i]);
@@ -709,6 +725,9 @@ int plog_recover(
     }
     if (r == 0) {
         r = conclude(&c, checkpoint, n_removed);
+    }
+    if (r == 0) {
+        r = plog_snapshot_remove_above(l, l->end);
     }
     return r < 0 ? plog_outcome(l, r, "its files could not be recovered") : r;
 }

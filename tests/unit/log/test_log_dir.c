@@ -373,6 +373,33 @@ static void checkpoints_come_back_and_are_damaged_one_by_one(void)
     fixture_close(&f);
 }
 
+static void that_nobody_is_known_is_believed_up_to_the_recovery_point(void) /* [PID-35] */
+{
+    struct fixture f;
+    struct checkpoint_entry e[3] = {{.partition = 0, .recovery_point = 50, .no_producers = 50},
+            {.partition = 1, .recovery_point = 50},
+            {.partition = 2, .recovery_point = 50, .no_producers = 51}};
+    struct checkpoint_entry got = {0};
+
+    fixture_open(&f);
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, e, 3), 0);
+    reopen(&f);
+    CHECK(log_dir_checkpoint(f.dir, &e[0].topic_id, 0, &got));
+    CHECK_EQ(got.no_producers, 50);
+    CHECK_EQ(got.recovery_point, 50);
+    CHECK(log_dir_checkpoint(f.dir, &e[0].topic_id, 1, &got));
+    CHECK_EQ(got.no_producers, 0);
+    CHECK(log_dir_checkpoint(f.dir, &e[0].topic_id, 2, &got));
+    CHECK_EQ(got.no_producers, 0);
+    char *recovery = dir_file(&f, "recovery.ckpt");
+    flip_byte(recovery, 30);
+    reopen(&f);
+    CHECK(log_dir_checkpoint(f.dir, &e[0].topic_id, 0, &got));
+    CHECK_EQ(got.no_producers, 0);
+    mem_free(recovery);
+    fixture_close(&f);
+}
+
 static void full_disk_keeps_the_old_checkpoint_and_the_directory(void)
 {
     struct fixture f;
@@ -575,6 +602,7 @@ static const struct check_case cases[] = {
         CASE(restored_old_copy_shows_its_old_epoch),
         CASE(catalog_comes_back_and_damage_makes_it_absent),
         CASE(checkpoints_come_back_and_are_damaged_one_by_one),
+        CASE(that_nobody_is_known_is_believed_up_to_the_recovery_point),
         CASE(full_disk_keeps_the_old_checkpoint_and_the_directory),
         CASE(deleted_logs_go_to_the_trash_and_are_purged),
         CASE(appends_end_at_the_reserve),
