@@ -215,6 +215,7 @@ void replica_step(struct replica *r, const struct replica_event *ev, struct repl
     case REPLICA_EV_BECOME: on_become(r, ev, fx); break;
     case REPLICA_EV_PRODUCE: replica_on_produce(r, ev, fx); break;
     case REPLICA_EV_APPENDED: replica_on_appended(r, ev, fx); break;
+    case REPLICA_EV_REPEATED: replica_on_repeated(r, ev, fx); break;
     case REPLICA_EV_FLUSHED: replica_on_flushed(r, ev->flushed, fx); break;
     case REPLICA_EV_FETCH: replica_on_fetch(r, ev, fx); break;
     case REPLICA_EV_WAIT: replica_on_wait(r, ev, fx); break;

@@ -48,8 +48,9 @@ enum replica_event_kind {
     REPLICA_EV_BECOME,   /* the image shows this record */
     REPLICA_EV_PRODUCE,  /* may a batch be appended? → APPEND or REPLY */
     REPLICA_EV_APPENDED, /* it was: [base, log_end) → REPLY now or when committed */
-    REPLICA_EV_FLUSHED,  /* everything below `offset` is on the disk */
-    REPLICA_EV_FETCH,    /* what may be read from `offset`? → READ or REPLY */
+    REPLICA_EV_REPEATED, /* its batch stands at [base, last]: REPLY now or when committed */
+    REPLICA_EV_FLUSHED, /* everything below `offset` is on the disk */
+    REPLICA_EV_FETCH,   /* what may be read from `offset`? → READ or REPLY */
     REPLICA_EV_WAIT, /* wake `ask` as soon as more than `offset` can be read → later WAKE, or at once */
     REPLICA_EV_LIST,       /* which end may be told? → OFFSETS or REPLY */
     REPLICA_EV_FORGET,     /* `ask` waits no more */
@@ -77,6 +78,11 @@ struct replica_event {
             epoch32 leader_epoch; /* under which APPEND was decided */
             offset64 base, log_end;
         } appended;
+
+        struct {
+            int32_t acks;
+            offset64 base, last; /* of the original */
+        } repeated;
 
         offset64 flushed;
 

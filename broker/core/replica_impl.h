@@ -25,6 +25,7 @@ void replica_begin_leading(struct replica *r, struct replica_fx *fx);
 void replica_advance(struct replica *r, struct replica_fx *fx);
 void replica_on_produce(struct replica *r, const struct replica_event *ev, struct replica_fx *fx);
 void replica_on_appended(struct replica *r, const struct replica_event *ev, struct replica_fx *fx);
+void replica_on_repeated(struct replica *r, const struct replica_event *ev, struct replica_fx *fx);
 void replica_on_flushed(struct replica *r, offset64 flushed, struct replica_fx *fx);
 void replica_on_fetch(struct replica *r, const struct replica_event *ev, struct replica_fx *fx);
 void replica_on_wait(struct replica *r, const struct replica_event *ev, struct replica_fx *fx);

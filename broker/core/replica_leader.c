@@ -46,6 +46,14 @@ static offset64 ack_of(const struct replica *r, broker_id id)
     return r->fsync_acks ? r->flushed : r->log_end;
 }
 
+static void acknowledge(
+        struct replica *r, const struct replica_ask *ask, offset64 base, struct replica_fx *fx)
+{
+    replica_fx_reply(fx, ask, ERRCODE_NONE, "");
+    fx->items[fx->n - 1].base = base;
+    fx->items[fx->n - 1].leader_epoch = r->record.leader_epoch;
+}
+
 static void wake_passed(struct replica *r, struct replica_fx *fx)
 {
     struct replica_interest *next;
@@ -56,9 +64,7 @@ static void wake_passed(struct replica *r, struct replica_fx *fx)
             continue;
         }
         if (w->is_produce) { /* [REP-25] Committed: now it may be acknowledged. */
-            replica_fx_reply(fx, &w->ask, ERRCODE_NONE, "");
-            fx->items[fx->n - 1].base = w->base;
-            fx->items[fx->n - 1].leader_epoch = r->record.leader_epoch;
+            acknowledge(r, &w->ask, w->base, fx);
         } else {
             replica_fx_push(fx, REPLICA_FX_WAKE)->ask = w->ask;
         }
@@ -120,11 +126,25 @@ void replica_on_appended(struct replica *r, const struct replica_event *ev, stru
                                 .base = ev->appended.base,
                                 .offset = ev->appended.log_end - 1});
     } else {
-        replica_fx_reply(fx, &ev->ask, ERRCODE_NONE, "");
-        fx->items[fx->n - 1].base = ev->appended.base;
-        fx->items[fx->n - 1].leader_epoch = r->record.leader_epoch;
+        acknowledge(r, &ev->ask, ev->appended.base, fx);
     }
     replica_advance(r, fx);
+}
+
+void replica_on_repeated(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    must(r->role == REPLICA_LEADER);
+    must(ev->repeated.base <= ev->repeated.last && ev->repeated.last < r->log_end);
+
+    /* [PID-19] As the original: what may still be cut is not acknowledged to who asks for all. */
+    if (ev->repeated.acks == -1 && ev->repeated.last >= r->high_watermark) {
+        replica_park(r, &(struct replica_interest){.is_produce = true,
+                                .ask = ev->ask,
+                                .base = ev->repeated.base,
+                                .offset = ev->repeated.last});
+    } else {
+        acknowledge(r, &ev->ask, ev->repeated.base, fx);
+    }
 }
 
 void replica_on_flushed(struct replica *r, offset64 flushed, struct replica_fx *fx)

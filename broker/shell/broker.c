@@ -15,6 +15,7 @@
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/keeper_image.h"
+#include "broker/shell/producer_ids.h"
 #include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
 #include "common/auth/auth.h"
@@ -501,8 +502,12 @@ static int start(struct broker *b, struct self *self, char *error)
     b->image = image_new();
     b->configs = broker_configs_new(b);
     b->files = file_cache_new(&file_io_posix, open_files_max(b->conf));
-    b->env = (struct partition_env){
-            .self = b->id, .files = b->files, .wake = wake, .wants_flush = wants_flush, .ctx = b};
+    b->env = (struct partition_env){.self = b->id,
+            .files = b->files,
+            .wake = wake,
+            .wants_flush = wants_flush,
+            .ctx = b,
+            .producer_expiration_ms = conf_i64(b->conf, "producer.id.expiration.ms")};
     partitions_init(&b->partitions, &b->env, &b->dirs);
     conn_limits_init(&b->conn_limits, conf_i64(b->conf, "max.connections"),
             conf_i64(b->conf, "max.connections.per.ip"));
@@ -519,6 +524,7 @@ static int start(struct broker *b, struct self *self, char *error)
     b->image_file = keeper_image_new(b);
     b->canaries = canaries_new(b);
     b->ctl = ctl_link_new(b);
+    b->producer_ids = producer_ids_new(b);
     make_registration(b, self);
     b->reach = reach_new(b);
     timer_init(&b->stop_timer, b->control, on_shutdown_late, b);
@@ -552,6 +558,7 @@ static void end(struct broker *b, bool is_running)
     }
     b->reach = reach_free(b->reach);
     b->ctl = ctl_link_free(b->ctl);
+    b->producer_ids = producer_ids_free(b->producer_ids);
     b->acceptor = acceptor_free(b->acceptor);
     b->http = broker_http_free(b->http);
     if (b->control != NULL) {

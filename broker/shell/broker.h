@@ -19,6 +19,7 @@ struct keeper;
 struct keeper_image;
 struct canaries;
 struct broker_http;
+struct producer_ids;
 struct broker_configs;
 struct cold_reads;
 
@@ -62,6 +63,7 @@ struct broker {
     struct keeper *keeper;
     struct keeper_image *image_file;
     struct canaries *canaries;
+    struct producer_ids *producer_ids;
     struct broker_http *http;
     struct broker_configs *configs;
 

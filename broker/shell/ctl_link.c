@@ -23,6 +23,7 @@ enum {
     READY_TIMEOUT_MS = 5000,
     SHUTDOWN_RETRY_MS = 200,
     SHUTDOWN_TIMEOUT_MS = 2000,
+    PRODUCER_IDS_TIMEOUT_MS = 5000,
     DIRS_MAX = 64,
 };
 
@@ -201,6 +202,23 @@ bool ctl_link_shutdown(struct ctl_link *l, void (*fn)(void *ctx, bool done), voi
     l->shutdown_fn = fn;
     l->shutdown_ctx = ctx;
     ask_shutdown(l);
+    return true;
+}
+
+/* --- Producer ids ----------------------------------------------------------------------------- */
+
+bool ctl_link_ask_producer_ids(
+        struct ctl_link *l, void (*fn)(void *ctx, struct rpc_reply *reply), void *ctx)
+{
+    struct msg_allocate_producer_ids_request m = {.broker_epoch = broker_epoch(l->b)};
+    struct rpc_out *out;
+
+    if (l->c == NULL || m.broker_epoch == BROKER_EPOCH_NONE) {
+        return false;
+    }
+    out = rpc_out_new();
+    wire_encode_allocate_producer_ids_request(&m, rpc_out_buf(out));
+    rpc_call(l->c, API_ALLOCATE_PRODUCER_IDS, PRODUCER_IDS_TIMEOUT_MS, out, fn, ctx);
     return true;
 }
 

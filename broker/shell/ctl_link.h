@@ -9,6 +9,7 @@
 
 struct broker;
 struct rpc_conn;
+struct rpc_reply;
 
 /* The connection that the active controller dials: decisions down, proposals up.
  *
@@ -32,6 +33,11 @@ void ctl_link_registration_changed(struct ctl_link *l);
 /* Asks the controller to move leaderships away, until it says done; false when no controller is connected. `fn` runs
  * once with whether it ended well. */
 bool ctl_link_shutdown(struct ctl_link *l, void (*fn)(void *ctx, bool done), void *ctx);
+
+/* Asks the controller for a block of producer ids; `fn` runs once, not inside. False: no controller
+ * is connected. */
+bool ctl_link_ask_producer_ids(
+        struct ctl_link *l, void (*fn)(void *ctx, struct rpc_reply *reply), void *ctx);
 
 /* Base URLs of the admin endpoints, the active one first; good until the next Beat. */
 const char **ctl_link_controllers(const struct ctl_link *l, size_t *ret_n);

@@ -239,12 +239,14 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
     case API_FETCH: handle_fetch(conn, r); break;
     case API_LIST_OFFSETS: handle_list_offsets(conn, r); break;
     case API_METADATA: handle_metadata(conn, r); break;
+    case API_INIT_PRODUCER_ID: handle_init_producer(conn, r); break;
     case API_HELLO: answer_error(conn, r, ERRCODE_INVALID_REQUEST, "Hello was said already"); break;
     case API_PUSH:
     case API_BEAT:
     case API_BROKER_READY:
     case API_CONTROLLED_SHUTDOWN:
     case API_DESCRIBE_CONFIGS:
+    case API_ALLOCATE_PRODUCER_IDS:
         answer_error(conn, r, ERRCODE_INVALID_REQUEST,
                 "that request belongs to the connection of a controller");
         break;

@@ -129,7 +129,7 @@ static void produce_one(struct client_conn *conn,
     /* The frame is ours, and stamping it in place is what saves a copy. */
     partition_produce(part->partition, &ask, acks, (uint8_t *)(uintptr_t)c->batch.bytes, &c->batch,
             ret);
-    if (ret->error == ERRCODE_NONE) {
+    if (ret->error == ERRCODE_NONE && !ret->is_repeat) {
         metric_add(METRIC_BROKER_BYTES_IN, c->batch.size);
         metric_add(METRIC_BROKER_RECORDS_IN, (uint64_t)c->batch.n_records);
     }

@@ -13,7 +13,8 @@
 
 enum {
     CHECKPOINT_S = 5,
-    SPACE_S = 1
+    SPACE_S = 1,
+    EXPIRE_S = 60
 };
 
 /* A kind of work: runs on the pool, never twice at once; asked for while it runs, it runs once more. It waits for nobody:
@@ -45,7 +46,7 @@ struct dir_state {
 
 struct keeper {
     struct broker *b;
-    struct chore flush, checkpoint, catalog, purge, seal, space;
+    struct chore flush, checkpoint, catalog, purge, seal, space, producers;
     struct timer flush_timer, checkpoint_timer, space_timer;
     atomic_int_least64_t reserve_wanted; /* weir.disk.reserve.bytes */
     struct dir_state *dirs;
@@ -54,6 +55,7 @@ struct keeper {
     STAILQ_HEAD(, io_job) later; /* under later_lock: dir_jobs that wait for a descriptor */
     atomic_uint_least64_t catalog_index;
     atomic_bool is_adopted;
+    wtime next_expiry; /* the chore's */
 };
 
 static enum chore_state chore_move(struct chore *c, enum chore_state from, enum chore_state to)
@@ -156,6 +158,35 @@ static void seal_one(struct keeper *k, struct partition *p)
 static void do_seal(struct keeper *k)
 {
     each_partition(k, seal_one);
+}
+
+static void save_producers(struct keeper *k, struct partition *p)
+{
+    if (atomic_load(&p->producers.is_snapshot_due)) {
+        partition_producers_save(p, false);
+    }
+}
+
+static void expire_producers(struct keeper *k, struct partition *p)
+{
+    partition_producers_expire(p);
+}
+
+/* Every so often, and for a short expiry more often: none is overdue by more than a quarter. */
+static wtime expiry_interval(const struct keeper *k)
+{
+    int64_t quarter_ms = k->b->env.producer_expiration_ms / 4;
+
+    return quarter_ms < EXPIRE_S * 1000 ? WTIME_MS(quarter_ms) : WTIME_S(EXPIRE_S);
+}
+
+static void do_producers(struct keeper *k)
+{
+    each_partition(k, save_producers);
+    if (wtime_due(k->next_expiry, clock_now())) {
+        each_partition(k, expire_producers);
+        k->next_expiry = wtime_add(clock_now(), expiry_interval(k));
+    }
 }
 
 static int compare_checkpoints(const void *a, const void *b)
@@ -478,6 +509,7 @@ static void on_flush_timer(void *ctx)
     struct keeper *k = ctx;
 
     chore_ask(&k->flush);
+    chore_ask(&k->producers);
     ask_again(k);
     timer_set(&k->flush_timer, next_flush(k));
 }
@@ -540,6 +572,7 @@ struct keeper *keeper_new(struct broker *b)
     chore_init(&k->purge, k, do_purge);
     chore_init(&k->seal, k, do_seal);
     chore_init(&k->space, k, do_space);
+    chore_init(&k->producers, k, do_producers);
     timer_init(&k->flush_timer, b->control, on_flush_timer, k);
     timer_init(&k->checkpoint_timer, b->control, on_checkpoint_timer, k);
     timer_init(&k->space_timer, b->control, on_space_timer, k);
@@ -567,12 +600,18 @@ static bool has_unsynced(struct keeper *k, const struct log_dir *dir)
     return found;
 }
 
+static void save_producers_at_stop(struct keeper *k, struct partition *p)
+{
+    partition_producers_save(p, true);
+}
+
 bool keeper_finish(struct keeper *k, int64_t broker_epoch, uint64_t meta_index)
 {
     bool ok = true;
 
     do_flush(k);
     do_seal(k);
+    each_partition(k, save_producers_at_stop); /* [PID-32] */
     atomic_store(&k->b->env.is_checkpoint_stale, true);
     do_checkpoint(k);
     do_catalog(k);

@@ -200,6 +200,7 @@ struct partition *partition_new(struct partition_env *env,
     p->drain_task.run = on_drain_task;
     p->settings = topic_settings_default();
     p->append_rules = p->settings.append;
+    p->producers.snapshot = OFFSET_NONE;
     replica_init(&p->core, env->self, p->name, 0, 0, env->trace);
     if (is_lost) {
         struct hold h;
@@ -225,6 +226,7 @@ void partition_unref(struct partition *p)
     if (p == NULL || atomic_fetch_sub(&p->refs, 1) != 1) {
         return;
     }
+    partition_producers_close(p);
     (void)plog_close(p->log);
     replica_deinit(&p->core);
     replica_fx_deinit(&p->fx);
@@ -245,10 +247,14 @@ static void open_log(struct partition *p)
     int r;
 
     must(p->log == NULL && p->core.role == REPLICA_NONE);
+    (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
     r = plog_open(p->dir, p->env->files, p->topic, &p->key.topic_id, p->key.number, &config,
             &p->log, &stats);
+    if (r == 0) {
+        r = partition_producers_open(p, ckpt.no_producers);
+    }
     if (r != 0) {
-        p->log = NULL;
+        p->log = plog_close(p->log);
         log_error("partition", "log_open_failed", KV_STR("partition", p->name),
                 KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", errcode_of_plog(r).detail),
                 KV_STR("error", r < 0 ? log_err_text(r) : ""));
@@ -259,7 +265,6 @@ static void open_log(struct partition *p)
                 KV_I64("bytes", stats.cut_bytes), KV_I64("log_end", plog_end(p->log)));
     }
     atomic_store(&p->is_unsealed, plog_lacks_seals(p->log));
-    (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
     replica_deinit(&p->core);
     replica_init(
             &p->core, p->env->self, p->name, plog_end(p->log), ckpt.high_watermark, p->env->trace);
@@ -334,6 +339,9 @@ static void produce_locked(struct hold *h,
     must(own.kind == REPLICA_FX_APPEND);
     epoch = own.leader_epoch;
     ret->log_start = plog_start(p->log);
+    if (!partition_producers_admit(h, ask, acks, b, ret)) {
+        return;
+    }
     if ((int64_t)b->size > p->settings.append.max_message_bytes) {
         ret->error = ERRCODE_MESSAGE_TOO_LARGE;
         ret->detail = "the batch is larger than max.message.bytes of the topic";
@@ -353,6 +361,7 @@ static void produce_locked(struct hold *h,
         }
         return;
     }
+    partition_producers_note(p, &stamped, ret->base);
     atomic_store(&p->is_unsynced, true);
     own = (struct replica_fx_item){.kind = REPLICA_FX_BECAME};
     partition_step(h,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "broker/core/producers.h"
 #include "broker/core/replica.h"
 #include "broker/log/plog.h"
 #include "broker/shell/topic_settings.h"
@@ -45,6 +46,7 @@ struct partition_env {
     void (*wake)(void *ctx, const struct partition_wake *wakes, size_t n); /* Thread: any */
     void (*wants_flush)(void *ctx, struct partition *p); /* much is unsynced. Thread: data */
     void *ctx;
+    int64_t producer_expiration_ms;
     atomic_int n_leaders;
     atomic_bool is_checkpoint_stale; /* something moved since the last checkpoint */
 };
@@ -60,6 +62,19 @@ struct partition_order {
     struct partition_state record;
     bool may_lead;
     struct topic_settings settings;
+};
+
+/* What is known of the producers; partition_producers.c. */
+struct partition_producers {
+    struct producers state;
+    offset64 snapshot;   /* the newest one; OFFSET_NONE = none */
+    offset64 none_below; /* [PID-35] nobody was known at that offset */
+    int64_t unsaved;     /* bytes appended since */
+    uint64_t n_segments; /* made, when last looked */
+    size_t n_told;       /* producers, in the metric */
+    bool was_refused;    /* the last snapshot could not be written, and that was logged */
+    /* Hints for those who look without the lock. */
+    atomic_bool is_snapshot_due, is_any_known;
 };
 
 struct partition {
@@ -89,6 +104,7 @@ struct partition {
     bool is_flushing;
     uint32_t n_users; /* of the log, outside the lock: it stays for them */
     struct topic_settings settings;
+    struct partition_producers producers;
 };
 
 /* A partition that holds nothing yet; one reference, the caller's. `is_lost`: data was here and is gone. Thread: control
@@ -111,7 +127,8 @@ void partition_order(
 void partition_drain(struct partition *p);
 
 struct partition_produced {
-    bool is_done; /* false: parked; a wake brings the outcome */
+    bool is_done;   /* false: parked; a wake brings the outcome */
+    bool is_repeat; /* of a batch that was written before; nothing was written now */
     int error;
     const char *detail;
     offset64 base;
@@ -198,6 +215,11 @@ void partition_flush(struct partition *p);
 void partition_seal(struct partition *p);
 /* Moves the log of a removed partition into the trash; after a PARTITION_DELETE order. Thread: pool. */
 void partition_trash(struct partition *p);
+/* Writes a snapshot of what is known of the producers, where that has changed since the last one;
+ * for a stop only where much was appended since. Thread: pool. */
+void partition_producers_save(struct partition *p, bool is_stop);
+/* Forgets the producers that are silent for too long. Thread: pool. */
+void partition_producers_expire(struct partition *p);
 /* False when there is no log to checkpoint. `ret_bytes` = size of the log. Thread: pool. */
 bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int64_t *ret_bytes);
 /* The disk below it failed: nothing is served any more. Thread: pool. */

@@ -32,6 +32,22 @@ void partition_step(struct hold *h,
 /* The log refused to go on. */
 void partition_fail_locked(struct hold *h);
 
+/* --- partition_producers.c --- */
+/* The log was opened: rebuilds what it tells of producers. Results as plog_open. */
+MUST_CHECK int partition_producers_open(struct partition *p, offset64 no_producers);
+void partition_producers_close(struct partition *p);
+/* A leader asks before it appends. False: *ret has the outcome, or the request is parked. */
+bool partition_producers_admit(struct hold *h,
+        const struct replica_ask *ask,
+        int32_t acks,
+        const struct batch *b,
+        struct partition_produced *ret);
+/* The batch, as it was written, stands in the log from `base` on. */
+void partition_producers_note(struct partition *p, const struct batch *b, offset64 base);
+/* [PID-35] For the checkpoint: below it there is nothing that a start has to know; 0 = there may
+ * be. */
+offset64 partition_producers_none_below(struct partition *p);
+
 /* The log, kept until partition_use_end(); NULL: there is none, it failed, or its topic was removed. */
 struct plog *partition_use_begin(struct hold *h);
 /* Under a later hold of the same partition. Thread: pool. */

@@ -174,7 +174,8 @@ bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int
                 .partition = p->key.number,
                 .recovery_point = plog_recovery_point(p->log),
                 .high_watermark = p->core.high_watermark,
-                .log_start = plog_start(p->log)};
+                .log_start = plog_start(p->log),
+                .no_producers = partition_producers_none_below(p)};
         *ret_bytes = plog_bytes(p->log);
     }
     hold_end(&h);

@@ -191,7 +191,7 @@ def check_threads():
 def check_rules():
     """A rule of docs/design stands in the code that implements it and in a test; code names only rules that exist."""
     bad = []
-    pattern = re.compile(r"\[((?:REP|CTL|LOG|NET|GRP|TXN|BRK|ZK|CLI|LIB|RBD)-\d+)\]")
+    pattern = re.compile(r"\[((?:REP|CTL|LOG|NET|GRP|TXN|BRK|ZK|CLI|LIB|PID|RBD)-\d+)\]")
     defined = {}
     for path in sorted((ROOT / "docs/design").glob("*.md")):
         for match in re.finditer(r"^\s*(?:[-*] |#+ |\| )?\**" + pattern.pattern, path.read_text(), re.M):

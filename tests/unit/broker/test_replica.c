@@ -131,6 +131,14 @@ static void appended(struct fixture *f, uint64_t request, int32_t acks, int n)
                             .log_end = base + n}});
 }
 
+static void repeated(
+        struct fixture *f, uint64_t request, int32_t acks, offset64 base, offset64 last)
+{
+    step(f, &(struct replica_event){.kind = REPLICA_EV_REPEATED,
+                    .ask = ask(request),
+                    .repeated = {.acks = acks, .base = base, .last = last}});
+}
+
 static void fetch(struct fixture *f, uint64_t request, epoch32 epoch, offset64 offset)
 {
     step(f, &(struct replica_event){.kind = REPLICA_EV_FETCH,
@@ -191,6 +199,32 @@ static void with_fsync_acks_only_synced_data_is_committed(void)
     step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = 5});
     CHECK_STR(story(f),
             "high watermark 3\nreply 1 NONE base 0\nhigh watermark 5\nreply 2 NONE base 3\n");
+    fixture_free(f);
+}
+
+static void a_repeat_is_acknowledged_when_its_original_is_committed(void) /* [PID-19] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    become_as(f, &p, true, true);
+    appended(f, 1, -1, 3);
+    appended(f, 2, -1, 2);
+    forget_story(f);
+    repeated(f, 3, -1, 0, 2);
+    repeated(f, 4, -1, 3, 4);
+    CHECK_STR(story(f), ""); /* neither original is on the disk */
+    repeated(f, 5, 1, 3, 4);
+    CHECK_STR(story(f), "reply 5 NONE base 3\n");
+    forget_story(f);
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = 3});
+    CHECK_STR(story(f), "high watermark 3\nreply 1 NONE base 0\nreply 3 NONE base 0\n");
+    forget_story(f);
+    repeated(f, 6, -1, 0, 2);
+    CHECK_STR(story(f), "reply 6 NONE base 0\n"); /* committed before it was repeated */
+    forget_story(f);
+    become(f, record(BROKER_NONE, 1, 1)); /* what becomes of the others nobody knows */
+    CHECK(strstr(story(f), "reply 2 REQUEST_TIMED_OUT base -1\nreply 4 REQUEST_TIMED_OUT") != NULL);
     fixture_free(f);
 }
 
@@ -455,6 +489,7 @@ static const struct check_case cases[] = {
         CASE(a_new_leader_commits_what_its_log_holds),
         CASE(a_produce_of_one_replica_is_committed_at_once),
         CASE(with_fsync_acks_only_synced_data_is_committed),
+        CASE(a_repeat_is_acknowledged_when_its_original_is_committed),
         CASE(a_parked_fetch_is_woken_by_the_next_commit),
         CASE(a_reader_that_missed_a_commit_is_woken_at_once),
         CASE(a_forgotten_request_is_not_woken),
