@@ -130,6 +130,9 @@ offset64 partition_producers_none_below(struct partition *p)
     if (m->state.known.n == 0 && synced <= m->state.end) {
         m->none_below = synced;
     }
+    if (m->none_below > synced) { /* The log was cut. Who was forgotten there is so before it too. */
+        m->none_below = synced;
+    }
     return m->none_below;
 }
 

@@ -2,10 +2,12 @@
 /* A broker whose disk hangs, is slow or fails, through tests/lib/fault.c. */
 #include "tests/cluster/broker_world.h"
 
+#include "common/base/mem.h"
 #include "common/domain/errcode.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/run.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +122,63 @@ static void an_error_of_the_canary_fails_the_folder(void) /* [BRK-43] */
     world_free(w);
 }
 
+/* A batch of 300 KiB, the `i`th of its producer. */
+static int produce_numbered(struct world *w, int32_t i)
+{
+    struct batch_build_options o = {.producer_id = 5, .base_sequence = i};
+    size_t size = (size_t)300 * 1024;
+    uint8_t *value = mem_alloc(size);
+    struct record rec = {.timestamp = 1700000000000, .value = {value, size}};
+    struct batch_builder bb = {0};
+    struct buf batch = {0};
+
+    batch_builder_add(&bb, &rec, NULL);
+    batch_builder_finish(
+            &bb, &o, CODEC_NONE, (struct bytes){bb.records.data, bb.records.size}, &batch);
+    struct msg_produce_result result = produce_bytes(w, 2, -1, &batch);
+    CHECK(result.error != ERRCODE_NONE || result.base_offset == i);
+    batch_builder_deinit(&bb);
+    buf_deinit(&batch);
+    mem_free(value);
+    return result.error;
+}
+
+static int n_snapshots(struct world *w)
+{
+    char *path = mem_format("%s/big-0", w->dir);
+    DIR *d = opendir(path);
+    int n = 0;
+
+    CHECK(d != NULL);
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        size_t size = strlen(e->d_name);
+        n += size > 9 && strcmp(e->d_name + size - 9, ".snapshot") == 0;
+    }
+    (void)closedir(d);
+    mem_free(path);
+    return n;
+}
+
+static void a_snapshot_that_finds_no_room_is_written_later(void) /* [PID-32] */
+{
+    struct world *w = world_on_bad_disk();
+
+    create_topic(w, 2, "big", 1, "segment.bytes", "1048576");
+    set_faults("write fail 28 .snapshot\n"); /* ENOSPC */
+    for (int32_t i = 0; i < 5; i++) {
+        CHECK_EQ(produce_numbered(w, i), ERRCODE_NONE);
+    }
+    CHECK_WITHIN(ANSWER_MS, file_has(w->log, "event=producer_snapshot_postponed"));
+    CHECK_EQ(produce_numbered(w, 3), ERRCODE_NONE); /* a repeat */
+    CHECK_EQ(produce_numbered(w, 5), ERRCODE_NONE);
+    CHECK_EQ(n_snapshots(w), 0);
+    set_faults("");
+    CHECK_WITHIN(ANSWER_MS, n_snapshots(w) == 1);
+    CHECK_EQ(produce_numbered(w, 7), ERRCODE_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    CHECK(!dir_state(w).failed);
+    world_free(w);
+}
+
 /* [BRK-40] The thread in the kernel is not waited for. */
 static void a_stop_does_not_wait_for_a_hanging_canary(void)
 {
@@ -193,6 +252,7 @@ static const struct check_case cases[] = {
         CASE(a_hanging_disk_refuses_appends_until_it_answers),
         CASE(a_slow_disk_changes_nothing),
         CASE(an_error_of_the_canary_fails_the_folder),
+        CASE(a_snapshot_that_finds_no_room_is_written_later),
         CASE(a_stop_does_not_wait_for_a_hanging_canary),
         CASE(stop_zookeeper),
         CASE(a_broker_without_a_disk_is_fenced_until_it_comes_anew),
