@@ -449,11 +449,26 @@ static int rebuild_at_a_terminal(const char *typed)
     return WEXITSTATUS(status);
 }
 
+/* Whether a controller tells of such a decision. */
+static bool has_decided(const char *text)
+{
+    bool has = false;
+
+    for (int id = 1; id <= 2 && !has; id++) {
+        struct buf b = {0};
+        int status = http_request(controller_port(id), "GET", "/v1/decisions", NULL, false, &b);
+        has = status == 200 && strstr(buf_str(&b), text) != NULL;
+        buf_deinit(&b);
+    }
+    return has;
+}
+
 static void after_a_rebuild_every_acknowledged_record_is_served(void) /* [RBD-4] [RBD-6] [RBD-8] */
 {
     CHECK_EQ(rebuild_at_a_terminal("12345678"), 2);
     CHECK_EQ(rebuild_at_a_terminal(NULL), 0);
     start_controllers();
+    CHECK_WITHIN(BACK_MS, has_decided("given to nobody")); /* [PID-3] */
     check_brokers_were_not_restarted();
     check_data_is_untouched();
     CHECK(has_lines("orders", LINES));
