@@ -248,8 +248,7 @@ static void an_rpc_frame_on_the_http_port_harms_nobody(void)
 static void anything_before_hello_is_closed(void)
 {
     static const uint32_t apis[] = {API_METADATA, API_PRODUCE, API_FETCH, API_LIST_OFFSETS,
-            API_INIT_PRODUCER_ID, API_PUSH, API_BEAT, API_BROKER_READY, API_CONTROLLED_SHUTDOWN,
-            API_ALLOCATE_PRODUCER_IDS, 99, UINT32_MAX};
+            API_INIT_PRODUCER_ID, API_PUSH, API_BEAT, API_ALLOCATE_PRODUCER_IDS, 99, UINT32_MAX};
     struct buf nothing = {0};
 
     begin();
@@ -391,8 +390,7 @@ static void an_unknown_api_is_answered_and_the_connection_lives(void)
 
 static void a_body_that_does_not_decode_is_answered_and_the_connection_lives(void)
 {
-    static const uint32_t apis[] = {
-            API_METADATA, API_PRODUCE, API_FETCH, API_LIST_OFFSETS, API_INIT_PRODUCER_ID};
+    static const uint32_t apis[] = {API_METADATA, API_PRODUCE, API_FETCH, API_INIT_PRODUCER_ID};
     static const char *const bodies[] = {
             "\xff",                                            /* a cut tag */
             "\x0a\x7f",                                        /* a length beyond the end */
