@@ -19,6 +19,7 @@
  *   recovery.ckpt         recovery point per partition: below it everything is synced
  *   hw.ckpt               high watermark and log start per partition
  *   producers.ckpt        partitions that know no producer below their recovery point
+ *   scrub.cursor          which segment the background check reads next
  *   meta.image            the metadata that the broker had applied, in the first good directory;
  *                         meta.image.former when it was once told less (written by the shell)
  *   <topic>-<p>/          a partition's log; partition.metadata inside holds the topic id

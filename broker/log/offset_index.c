@@ -139,6 +139,51 @@ int offset_index_add(const struct file_io *io, struct offset_index *x, struct in
     return 0;
 }
 
+static int create_missing(const struct file_io *io, struct offset_index *x)
+{
+    int fd = io->open(io->ctx, cached_file_path(x->file), O_RDWR | O_CREAT);
+
+    if (fd >= 0) {
+        (void)io->close(io->ctx, fd); /* nothing was written through it */
+    }
+    if (fd == -ENOSPC || fd == -EDQUOT) {
+        x->is_broken = true; /* a full disk must not keep a broker from starting */
+        return 0;
+    }
+    return fd < 0 ? err_forward(fd) : 0;
+}
+
+int offset_index_replace(
+        const struct file_io *io, struct offset_index *x, const uint8_t *bytes, uint32_t n)
+{
+    size_t size = (size_t)n * INDEX_ENTRY_SIZE;
+    int fd = -1;
+    int r = cached_file_hold(x->file, &fd);
+
+    if (r == -ENOENT) {
+        r = create_missing(io, x);
+        r = r >= 0 ? cached_file_hold(x->file, &fd) : r;
+    }
+    if (r < 0) {
+        return err_forward(r);
+    }
+    r = file_write_all(io, fd, bytes, size, 0);
+    if (r >= 0) {
+        r = io->truncate(io->ctx, fd, (int64_t)size);
+    }
+    cached_file_release(x->file);
+    if (r == -ENOSPC || r == -EDQUOT) {
+        x->is_broken = true;
+        x->n = 0;
+        return 0;
+    }
+    if (r < 0) {
+        return err_forward(r);
+    }
+    x->n = n;
+    return 0;
+}
+
 int offset_index_cut(const struct file_io *io, struct offset_index *x, uint32_t n)
 {
     int fd = -1;
@@ -188,20 +233,6 @@ static int check_entries(const struct file_io *io,
     }
     *ret_sound = true;
     return 0;
-}
-
-static int create_missing(const struct file_io *io, struct offset_index *x)
-{
-    int fd = io->open(io->ctx, cached_file_path(x->file), O_RDWR | O_CREAT);
-
-    if (fd >= 0) {
-        (void)io->close(io->ctx, fd); /* nothing was written through it */
-    }
-    if (fd == -ENOSPC || fd == -EDQUOT) {
-        x->is_broken = true; /* a full disk must not keep a broker from starting */
-        return 0;
-    }
-    return fd < 0 ? err_forward(fd) : 0;
 }
 
 int offset_index_open(const struct file_io *io,

@@ -36,6 +36,10 @@ MUST_CHECK int offset_index_floor(const struct file_io *io,
 /* Adds an entry; a full disk only makes the index sparser. Negative: the disk is broken. */
 MUST_CHECK int offset_index_add(
         const struct file_io *io, struct offset_index *x, struct index_entry e);
+/* Puts `n` entries, as they stand in the file, in the place of those there. A reader meanwhile may see
+ * some of both. A full disk leaves the index without entries. */
+MUST_CHECK int offset_index_replace(
+        const struct file_io *io, struct offset_index *x, const uint8_t *bytes, uint32_t n);
 /* Keeps the first `n` entries. */
 MUST_CHECK int offset_index_cut(const struct file_io *io, struct offset_index *x, uint32_t n);
 /* Opens what is there: creates the file when it is missing and takes the count of entries from its

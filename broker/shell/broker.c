@@ -18,6 +18,7 @@
 #include "broker/shell/producer_ids.h"
 #include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
+#include "broker/shell/scrubber.h"
 #include "common/auth/auth.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -521,6 +522,7 @@ static int start(struct broker *b, struct self *self, char *error)
     b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
     b->cold_reads = cold_reads_new(b);
     b->keeper = keeper_new(b);
+    b->scrubbers = scrubbers_new(b);
     b->image_file = keeper_image_new(b);
     b->canaries = canaries_new(b);
     b->ctl = ctl_link_new(b);
@@ -550,6 +552,7 @@ static void end(struct broker *b, bool is_running)
     }
     b->is_over = true;
     b->canaries = canaries_free(b->canaries);
+    b->scrubbers = scrubbers_free(b->scrubbers);
     b->cold_reads = cold_reads_free(b->cold_reads);
     b->pool = io_pool_free(b->pool);
     if (b->keeper != NULL && is_running && b->exit_code == 0) {

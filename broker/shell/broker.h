@@ -22,6 +22,7 @@ struct broker_http;
 struct producer_ids;
 struct broker_configs;
 struct cold_reads;
+struct scrubbers;
 
 enum {
     BROKER_LISTENERS_MAX = 8
@@ -48,6 +49,7 @@ struct broker {
     struct zk *zk;
     struct io_pool *pool;         /* any thread */
     struct cold_reads *cold_reads; /* any thread */
+    struct scrubbers *scrubbers;
     struct file_cache *files;     /* any thread */
     struct broker_dirs dirs;      /* fixed */
     struct partition_env env;     /* any thread */

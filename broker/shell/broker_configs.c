@@ -7,6 +7,7 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/keeper.h"
+#include "broker/shell/scrubber.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/conf/conf.h"
@@ -122,6 +123,8 @@ static void apply(struct broker_configs *c)
     conn_limits_set(&c->b->conn_limits, broker_configs_i64(c, "max.connections"),
             broker_configs_i64(c, "max.connections.per.ip"));
     keeper_flush_interval_changed(c->b->keeper);
+    scrubbers_set_rate(
+            c->b->scrubbers, broker_configs_i64(c, "weir.scrub.bytes.per.second"));
 }
 
 void broker_configs_refresh(struct broker_configs *c)

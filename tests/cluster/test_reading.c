@@ -220,11 +220,63 @@ static void a_flipped_bit_is_never_served(void)
     world_free(w);
 }
 
+/* A metric of the broker; -1 = it is not there. */
+static long long metric(struct world *w, const char *name)
+{
+    const char *at;
+    long long value = -1;
+    struct buf body = {0};
+
+    if (http_request(w->http_port, "GET", "/metrics", NULL, false, &body) == 200) {
+        for (at = buf_str(&body); at != NULL && *at != '\0'; at = strchr(at, '\n')) {
+            at += *at == '\n' ? 1 : 0;
+            if (strncmp(at, name, strlen(name)) == 0 && at[strlen(name)] == ' ') {
+                value = atoll(at + strlen(name) + 1);
+            }
+        }
+    }
+    buf_deinit(&body);
+    return value;
+}
+
+/* [LOG-90] [LOG-93] What nobody reads is looked at as well. */
+static void the_scrubber_finds_what_nobody_reads(void)
+{
+    struct world *w = world_stopped("weir.scrub.bytes.per.second=100000000");
+    char path[512];
+    struct buf batch = {0};
+    int error = -1;
+
+    (void)snprintf(path, sizeof(path), "%s/cold-0/%020d.index", w->dir, 0);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0);
+    CHECK_EQ(pwrite(fd, "\1", 1, 7), 1); /* the place of an entry, so that it leads nowhere */
+    CHECK_EQ(close(fd), 0);
+    flip_in_segment(w, 1, path, sizeof(path));
+    start_again(w);
+    CHECK_WITHIN(ANSWER_MS, file_has(w->log, "event=replica_failed"));
+    CHECK(file_has(w->log, "event=index_rebuilt"));
+    CHECK(file_has(w->log, "00000000000000000003.log position="));
+    CHECK_WITHIN(ANSWER_MS, metric(w, "weir_broker_scrub_errors_total") == 2);
+    CHECK(metric(w, "weir_broker_scrubbed_bytes_total") > 4 * VALUE_SIZE);
+    CHECK_EQ(fetch_cold(w, 0, &error), 0);
+    CHECK_EQ(error, ERRCODE_KAFKA_STORAGE_ERROR);
+    build_batch(&batch, "x", 1, 0);
+    CHECK_EQ(produce_bytes(w, COLD, -1, &batch).error, ERRCODE_KAFKA_STORAGE_ERROR);
+    CHECK_EQ(consume(w, 0, "x"), 3);
+    CHECK_EQ(stop_broker(w, SIGTERM), 0);
+    (void)snprintf(path, sizeof(path), "%s/scrub.cursor", w->dir);
+    CHECK_EQ(access(path, R_OK), 0); /* [LOG-91] */
+    buf_deinit(&batch);
+    world_free(w);
+}
+
 static const struct check_case cases[] = {
         CASE(a_slow_cold_read_delays_nobody_else),
         CASE(what_left_the_memory_is_cold_again),
         CASE(a_fetch_does_not_wait_for_ever),
         CASE(a_flipped_bit_is_never_served),
+        CASE(the_scrubber_finds_what_nobody_reads),
         CASE(stop_zookeeper),
 };
 CHECK_MAIN("reading", cases)

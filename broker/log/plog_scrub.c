@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog_scrub.h"
+
+#include "broker/log/kv_file.h"
+#include "broker/log/plog_check.h"
+#include "broker/log/plog_impl.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+
+enum {
+    SCRUB_WINDOW_SIZE = 256 * 1024,
+    SCRUB_PAGE = 4096,
+    INDEX_BYTES_MAX = 16 * 1024 * 1024, /* of an index that is looked at */
+};
+
+struct plog_scrub {
+    uint64_t segment_id;
+    uint32_t n_cuts;
+    const struct file_io *io; /* the directory's */
+    struct file_io careful;   /* reads, and leaves the page cache as it was */
+    int fd;
+    struct segment segment; /* as it was; its files are not used */
+    int64_t index_interval;
+    struct file_window window;
+    uint8_t *bytes;
+    int64_t at;
+    offset64 next;
+    const char *why; /* it is damaged: at `at` */
+
+    uint8_t *entries; /* the index file */
+    uint32_t n_entries, n_matched;
+    bool is_index_wrong;
+    int64_t index_due;
+    ARRAY(struct index_entry) made; /* what the index should be, as append makes it */
+};
+
+/* [LOG-92] What was not in memory before is not to push out what is. */
+static int64_t careful_pread(void *ctx, int fd, void *bytes, size_t size, int64_t at)
+{
+    struct plog_scrub *s = ctx;
+    bool was_hot = s->io->is_hot(s->io->ctx, fd, at, (int64_t)size);
+    int64_t n = s->io->pread(s->io->ctx, fd, bytes, size, at);
+
+    if (!was_hot && n > 0) {
+        int64_t begin = at / SCRUB_PAGE * SCRUB_PAGE;
+        int64_t end = (at + n + SCRUB_PAGE - 1) / SCRUB_PAGE * SCRUB_PAGE;
+        s->io->advise(s->io->ctx, fd, begin, end - begin, FILE_NOT_AGAIN);
+    }
+    return n;
+}
+
+struct plog_scrub *plog_scrub_free(struct plog_scrub *s)
+{
+    if (s == NULL) {
+        return NULL;
+    }
+    if (s->fd >= 0) {
+        (void)s->io->close(s->io->ctx, s->fd); /* nothing was written through it */
+    }
+    array_deinit(&s->made);
+    (void)mem_free(s->entries);
+    (void)mem_free(s->bytes);
+    return mem_free(s);
+}
+
+/* The index as its file is. One that cannot be taken in at all is made anew. */
+static int read_index(struct plog_scrub *s, const struct segment *from)
+{
+    size_t size = 0;
+
+    if (from->index.is_broken) {
+        return 0;
+    }
+    int r = file_read_all(
+            s->io, cached_file_path(from->index.file), INDEX_BYTES_MAX, &s->entries, &size);
+    if (r == -ENOENT || r == -EFBIG) {
+        s->is_index_wrong = true;
+        return 0;
+    }
+    if (r < 0) {
+        return err_forward(r);
+    }
+    s->n_entries = (uint32_t)(size / INDEX_ENTRY_SIZE);
+    s->is_index_wrong = s->n_entries != from->index.n || size % INDEX_ENTRY_SIZE != 0;
+    return 0;
+}
+
+static const struct segment *find_sealed(const struct plog *l, offset64 from)
+{
+    for (size_t i = 0; i + 1 < l->segments.n; i++) {
+        const struct segment *s = &l->segments.items[i];
+        if (s->base >= from && s->size > 0) {
+            return s->end <= l->recovery_point ? s : NULL;
+        }
+    }
+    return NULL;
+}
+
+int plog_scrub_begin(struct plog *l, offset64 from, struct plog_scrub **ret)
+{
+    const struct segment *from_segment = find_sealed(l, from);
+
+    if (from_segment == NULL) {
+        return PLOG_E_NOT_FOUND;
+    }
+    struct plog_scrub *s = mem_new(struct plog_scrub);
+    s->segment_id = from_segment->id;
+    s->n_cuts = from_segment->n_cuts;
+    s->io = l->io;
+    s->careful.ctx = s;
+    s->careful.pread = careful_pread;
+    s->segment = *from_segment;
+    s->segment.checked = (struct checked_ranges){0};
+    s->index_interval = l->config.index_interval_bytes;
+    s->next = from_segment->base;
+    s->fd = l->io->open(l->io->ctx, cached_file_path(from_segment->log), O_RDONLY);
+    int r = s->fd < 0 ? s->fd : read_index(s, from_segment);
+    if (r < 0) {
+        (void)plog_scrub_free(s);
+        return plog_outcome(l, r, "a segment could not be opened");
+    }
+    l->io->advise(l->io->ctx, s->fd, 0, s->segment.size, FILE_SCATTERED);
+    s->bytes = mem_alloc(SCRUB_WINDOW_SIZE);
+    file_window_init(&s->window, &s->careful, s->fd, s->segment.size, s->bytes, SCRUB_WINDOW_SIZE);
+    *ret = s;
+    return 0;
+}
+
+/* [LOG-93] Every entry must be that of a batch; there may be fewer than append would make. */
+static void match_entry(void *ctx, const struct batch_head *h)
+{
+    struct plog_scrub *s = ctx;
+    struct index_entry made = {
+            .delta = (uint32_t)(h->base - s->segment.base), .at = (uint32_t)h->at};
+
+    if (s->n_matched < s->n_entries) {
+        const uint8_t *p = s->entries + (size_t)s->n_matched * INDEX_ENTRY_SIZE;
+        if (load_be32(p + 4) == made.at && h->at > 0) {
+            s->is_index_wrong = s->is_index_wrong || load_be32(p) != made.delta;
+            s->n_matched++;
+        }
+    }
+    bool is_due = s->index_due > s->index_interval && h->at > 0 && h->at <= UINT32_MAX;
+    s->index_due = (is_due ? 0 : s->index_due) + h->size;
+    if (is_due) {
+        *array_push(&s->made) = made;
+    }
+}
+
+int plog_scrub_step(struct plog_scrub *s, int64_t max_bytes, int64_t *ret_bytes, bool *ret_done)
+{
+    int64_t begin = s->at;
+    const char *why = NULL;
+    int r = segment_check_batches(
+            &s->segment, &s->window, max_bytes, &s->at, &s->next, match_entry, s, &why);
+
+    if (r < 0) {
+        return err_forward(r);
+    }
+    s->why = r > 0 ? why : NULL;
+    *ret_bytes = s->at - begin;
+    *ret_done = r > 0 || s->at >= s->segment.size;
+    return 0;
+}
+
+offset64 plog_scrub_next(const struct plog_scrub *s)
+{
+    return s->segment.end;
+}
+
+/* Writes over the index what it should be. */
+static int make_index_anew(struct plog *l, struct segment *segment, struct plog_scrub *s)
+{
+    size_t size = s->made.n * INDEX_ENTRY_SIZE;
+    uint8_t *bytes = mem_alloc(size + 1);
+
+    for (size_t i = 0; i < s->made.n; i++) {
+        store_be32(bytes + i * INDEX_ENTRY_SIZE, s->made.items[i].delta);
+        store_be32(bytes + i * INDEX_ENTRY_SIZE + 4, s->made.items[i].at);
+    }
+    int r = offset_index_replace(l->io, &segment->index, bytes, (uint32_t)s->made.n);
+    mem_free(bytes);
+    log_warn("plog", "index_rebuilt", KV_STR("file", cached_file_path(segment->index.file)),
+            KV_U64("entries", s->made.n),
+            KV_STR("why", "an entry led to no batch, or entries were missing"));
+    return r < 0 ? plog_outcome(l, r, "an index could not be written") : 0;
+}
+
+int plog_scrub_end(struct plog *l, struct plog_scrub *s, int r, bool *ret_is_index_new)
+{
+    struct segment *segment = plog_same_segment(l, s->segment_id, s->n_cuts);
+    int outcome = 0;
+
+    *ret_is_index_new = false;
+    if (log_dir_is_scarce(r)) {
+        outcome = PLOG_E_BUSY;
+    } else if (segment == NULL || segment->size != s->segment.size) {
+        outcome = 0; /* [LOG-86] */
+    } else if (r < 0) {
+        outcome = plog_outcome(l, r, "a segment could not be read");
+    } else {
+        checked_ranges_add(&segment->checked, 0, s->at);
+        if (s->why != NULL) {
+            outcome = plog_found_damage(l, segment, s->at, s->next, s->why);
+        } else if (s->at == segment->size && !segment->index.is_broken &&
+                   (s->is_index_wrong || s->n_matched < s->n_entries)) {
+            *ret_is_index_new = true;
+            outcome = make_index_anew(l, segment, s);
+        }
+    }
+    (void)plog_scrub_free(s);
+    return outcome;
+}
+
+/* --- Where it goes on ------------------------------------------------------------------------- */
+
+static char *cursor_path(const struct log_dir *d)
+{
+    return mem_format("%s/scrub.cursor", log_dir_path(d));
+}
+
+int scrub_cursor_read(const struct log_dir *d, struct scrub_cursor *ret)
+{
+    struct scrub_cursor c = {0};
+    struct kv_file f = {0};
+    int64_t partition = 0;
+    char *path = cursor_path(d);
+    int r = kv_file_read(log_dir_io(d), path, &f);
+
+    mem_free(path);
+    *ret = (struct scrub_cursor){0};
+    if (r != 0) {
+        return r < 0 ? err_forward(r) : 0;
+    }
+    if (kv_file_get_uuid(&f, "topic_id", &c.topic_id) &&
+            kv_file_get_i64(&f, "partition", &partition) && partition >= 0 &&
+            partition <= INT32_MAX && kv_file_get_i64(&f, "offset", &c.offset) && c.offset >= 0) {
+        c.partition = (int32_t)partition;
+        *ret = c;
+    }
+    kv_file_deinit(&f);
+    return 0;
+}
+
+int scrub_cursor_write(const struct log_dir *d, const struct scrub_cursor *c)
+{
+    char id[UUID_TEXT_SIZE];
+    char *path = cursor_path(d);
+    char *lines = mem_format("topic_id=%s\npartition=%d\noffset=%" PRId64 "\n",
+            uuid_format(&c->topic_id, id), c->partition, c->offset);
+    int r = kv_file_write(log_dir_io(d), path, lines);
+
+    mem_free(lines);
+    mem_free(path);
+    return r < 0 ? err_forward(r) : 0;
+}
