@@ -24,7 +24,7 @@ int segment_check_batches(const struct segment *s,
         struct batch_head h;
         int r = batch_head_read(w, *at, &h);
 
-        if (r > 0 || (r == 0 && h.base != *next)) {
+        if (r > 0 || (r == 0 && !segment_may_follow(s, *next, h.base))) {
             *ret_why = "the batch headers do not chain";
             return SEGMENT_E_BAD;
         }
@@ -75,7 +75,12 @@ int plog_check_begin(
     if (offset < l->start || offset >= l->end) {
         return PLOG_E_NOT_FOUND;
     }
-    struct segment *s = &l->segments.items[plog_segment_index(l, offset)];
+    size_t i = plog_segment_index(l, offset);
+    while (l->segments.items[i].size == 0 && i + 1 < l->segments.n) { /* compaction left nothing */
+        i++;
+    }
+    struct segment *s = &l->segments.items[i];
+    offset = offset > s->base ? offset : s->base;
     int r = cached_file_hold(s->log, &fd);
     if (r >= 0 && s->index.n > 0) {
         r = cached_file_hold(s->index.file, &index_fd);
@@ -111,7 +116,7 @@ static int find_bad_header(struct plog_check *c, struct file_window *w)
         if (r < 0) {
             return err_forward(r);
         }
-        if (r > 0 || h.base != next) {
+        if (r > 0 || !segment_may_follow(&c->segment, next, h.base)) {
             break;
         }
         at += h.size;
@@ -128,8 +133,13 @@ static int check(struct plog_check *c, struct file_window *w)
 {
     int64_t end = 0;
     offset64 next = 0;
-    int r = segment_locate(c->io, &c->segment, w, c->from, &c->first);
+    int r = c->from < c->segment.end ? segment_locate(c->io, &c->segment, w, c->from, &c->first)
+                                     : SEGMENT_E_NONE;
 
+    if (r == SEGMENT_E_NONE) {
+        c->is_past = true;
+        return 0;
+    }
     if (r > 0) {
         return find_bad_header(c, w);
     }
@@ -187,6 +197,9 @@ int plog_check_end(struct plog *l, struct plog_check *c, int r)
         if (c->first.base == c->from) {
             plog_expect_reader(l, c->from, c->begin);
         }
+    }
+    if (c->is_past) {
+        return PLOG_E_NOT_FOUND;
     }
     return c->is_bad ? plog_found_damage(l, s, c->bad_at, c->bad_offset, c->why) : 0;
 }

@@ -23,6 +23,7 @@ struct plog_check {
     /* Found: bytes [begin, end) are right. With is_bad the batch behind them is not. */
     struct batch_head first;
     int64_t begin, end;
+    bool is_past; /* compaction left nothing of the segment from there on */
     bool is_bad;
     int64_t bad_at;
     offset64 bad_offset;
@@ -38,8 +39,8 @@ MUST_CHECK int plog_check_begin(
  * lock. */
 MUST_CHECK int plog_check_run(struct plog_check *c);
 /* `r` is run's result. 0: what was right may be read from now on, or the segment is not the same
- * any more. > 0: DAMAGED (logged: nothing may be served of this log), BUSY; negative as ever.
- * Thread: any. */
+ * any more. > 0: NOT_FOUND (it goes on with the next segment, c->segment.end), DAMAGED (logged:
+ * nothing may be served of this log), BUSY; negative as ever. Thread: any. */
 MUST_CHECK int plog_check_end(struct plog *l, struct plog_check *c, int r);
 
 /* What a check and a scrub share. */

@@ -4,6 +4,7 @@
 #include "broker/log/kv_file.h"
 #include "broker/log/plog_check.h"
 #include "broker/log/plog_impl.h"
+#include "broker/log/seal.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 
@@ -30,6 +31,7 @@ struct plog_scrub {
     int64_t at;
     offset64 next;
     const char *why; /* it is damaged: at `at` */
+    uint64_t heads;  /* of what was read, as seals have it */
 
     uint8_t *entries; /* the index file */
     uint32_t n_entries, n_matched;
@@ -131,9 +133,8 @@ int plog_scrub_begin(struct plog *l, offset64 from, struct plog_scrub **ret)
 }
 
 /* [LOG-93] Every entry must be that of a batch; there may be fewer than append would make. */
-static void match_entry(void *ctx, const struct batch_head *h)
+static void match_entry(struct plog_scrub *s, const struct batch_head *h)
 {
-    struct plog_scrub *s = ctx;
     struct index_entry made = {
             .delta = (uint32_t)(h->base - s->segment.base), .at = (uint32_t)h->at};
 
@@ -151,12 +152,20 @@ static void match_entry(void *ctx, const struct batch_head *h)
     }
 }
 
+static void note_batch(void *ctx, const struct batch_head *h)
+{
+    struct plog_scrub *s = ctx;
+
+    s->heads = batch_head_digest(s->heads, h);
+    match_entry(s, h);
+}
+
 int plog_scrub_step(struct plog_scrub *s, int64_t max_bytes, int64_t *ret_bytes, bool *ret_done)
 {
     int64_t begin = s->at;
     const char *why = NULL;
     int r = segment_check_batches(
-            &s->segment, &s->window, max_bytes, &s->at, &s->next, match_entry, s, &why);
+            &s->segment, &s->window, max_bytes, &s->at, &s->next, note_batch, s, &why);
 
     if (r < 0) {
         return err_forward(r);
@@ -164,6 +173,10 @@ int plog_scrub_step(struct plog_scrub *s, int64_t max_bytes, int64_t *ret_bytes,
     s->why = r > 0 ? why : NULL;
     *ret_bytes = s->at - begin;
     *ret_done = r > 0 || s->at >= s->segment.size;
+    if (r == 0 && *ret_done && s->segment.has_heads && s->heads != s->segment.heads) {
+        s->why =
+                "its batches are not those that were appended or sealed"; /* no checksum of their own tells */
+    }
     return 0;
 }
 
@@ -203,7 +216,9 @@ int plog_scrub_end(struct plog *l, struct plog_scrub *s, int r, bool *ret_is_ind
     } else if (r < 0) {
         outcome = plog_outcome(l, r, "a segment could not be read");
     } else {
-        checked_ranges_add(&segment->checked, 0, s->at);
+        if (s->why == NULL) {
+            checked_ranges_add(&segment->checked, 0, s->at);
+        }
         if (s->why != NULL) {
             outcome = plog_found_damage(l, segment, s->at, s->next, s->why);
         } else if (s->at == segment->size && !segment->index.is_broken &&

@@ -93,7 +93,9 @@ bool partition_is_hot(const struct partition *p, const struct plog_slice *slice)
     return io->is_hot(io->ctx, slice->fd, slice->at, (int64_t)slice->size);
 }
 
-int partition_warm(struct partition *p, const struct partition_cold *cold)
+/* From *offset, which moves to the next segment when this one has nothing from there on:
+ * PLOG_E_NOT_FOUND. */
+static int check_piece(struct partition *p, const struct partition_cold *cold, offset64 *offset)
 {
     struct plog_check c;
     struct plog *l;
@@ -103,7 +105,7 @@ int partition_warm(struct partition *p, const struct partition_cold *cold)
     hold_begin(&h, p);
     l = partition_use_begin(&h);
     if (l != NULL) {
-        r = plog_check_begin(l, cold->offset, cold->limit, cold->size, &c);
+        r = plog_check_begin(l, *offset, cold->limit, cold->size, &c);
         if (r != 0) {
             partition_use_end(&h);
         }
@@ -114,11 +116,23 @@ int partition_warm(struct partition *p, const struct partition_cold *cold)
     }
     r = plog_check_run(&c);
     hold_begin(&h, p);
+    *offset = c.segment.end;
     r = plog_check_end(l, &c, r);
     if (r == PLOG_E_DAMAGED || r < 0) { /* [LOG-83] */
         partition_fail_locked(&h);
     }
     partition_use_end(&h);
     hold_end(&h);
-    return r == PLOG_E_BUSY ? r : 0;
+    return r == PLOG_E_BUSY || r == PLOG_E_NOT_FOUND ? r : 0;
+}
+
+int partition_warm(struct partition *p, const struct partition_cold *cold)
+{
+    offset64 offset = cold->offset;
+    int r = PLOG_E_NOT_FOUND;
+
+    while (r == PLOG_E_NOT_FOUND && offset < cold->limit && !partition_is_removed(p)) {
+        r = check_piece(p, cold, &offset);
+    }
+    return r == PLOG_E_NOT_FOUND ? 0 : r;
 }

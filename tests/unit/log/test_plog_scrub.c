@@ -24,6 +24,10 @@ static struct plog *reopened(struct fixture *f)
     }
     fixture_flush(l);
     fixture_checkpoint(f, l, &f->topic_id);
+    struct plog_seal *x = plog_seal_begin(l);
+    CHECK(x != NULL);
+    CHECK_EQ(plog_seal_run(x), 0);
+    plog_seal_end(l, x);
     (void)plog_close(l);
     fixture_restart(f, true);
     return fixture_plog(f, "orders", NULL);
@@ -116,11 +120,7 @@ static void a_flipped_bit_is_found_wherever_it_is(void) /* [LOG-90] */
     offset64 next = 0;
     bool is_index_new = false;
 
-    for (int64_t at = 0; at < size; at += 7) {
-        int64_t in_batch = at % (size / 3);
-        if (in_batch >= 12 && in_batch < 16) {
-            continue; /* the leader epoch: no checksum covers it */
-        }
+    for (int64_t at = 0; at < size; at++) { /* also where only the seal's digest tells */
         flip_byte(file, at);
         CHECK_EQ(scrub(l, 0, 100, &next, &is_index_new), PLOG_E_DAMAGED);
         flip_byte(file, at);
