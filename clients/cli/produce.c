@@ -26,7 +26,8 @@ enum {
 struct produce {
     struct cli *cli;
     const char *topic_name, *file, *key, *key_delimiter, *codec, *acks;
-    struct cli_strings header_pairs;
+    struct cli_strings header_pairs, properties;
+    bool no_idempotence;
     int64_t partition;
 
     struct weir_client *client;
@@ -284,9 +285,19 @@ static int run_produce(struct produce *p)
     char *acks = mem_format("acks=%s", p->acks);
     char *codec = mem_format("compression.type=%s", p->codec);
     char *timeout = mem_format("delivery.timeout.ms=%" PRId64, p->cli->timeout_ms);
-    const char *pairs[] = {acks, codec, timeout, NULL};
+    const char **pairs = mem_new_n(const char *, p->properties.n + 5);
+    size_t n = 0;
     int r = open_input(p);
 
+    pairs[n++] = acks;
+    pairs[n++] = codec;
+    pairs[n++] = timeout;
+    if (p->no_idempotence) {
+        pairs[n++] = "enable.idempotence=false";
+    }
+    for (size_t i = 0; i < p->properties.n; i++) {
+        pairs[n++] = p->properties.items[i];
+    }
     r = r < 0 ? make_headers(p) : r;
     if (r < 0) {
         p->start = clock_now();
@@ -300,6 +311,7 @@ static int run_produce(struct produce *p)
     }
     free_headers(p);
     buf_deinit(&p->pending);
+    mem_free(pairs);
     mem_free(acks);
     mem_free(codec);
     mem_free(timeout);
@@ -320,6 +332,10 @@ static int produce(struct cli *cli, int argc, char **argv)
             {'z', "compression", OPT_STR, &p.codec, "CODEC", "none, gzip, snappy, lz4 or zstd", 0,
                     0},
             {0, "acks", OPT_STR, &p.acks, "N", "all (default), 1 or 0", 0, 0},
+            {0, "no-idempotence", OPT_FLAG, &p.no_idempotence, NULL,
+                    "let a retry whose answer was lost write twice", 0, 0},
+            {'X', "property", OPT_MANY, &p.properties, "KEY=VALUE",
+                    "a property of libweir, such as linger.ms=5", 0, 0},
             {'p', "partition", OPT_I64, &p.partition, "N",
                     "the partition instead of the partitioner's", 0, INT32_MAX},
     };
@@ -328,17 +344,22 @@ static int produce(struct cli *cli, int argc, char **argv)
 
     r = r < 0 ? run_produce(&p) : r;
     cli_strings_deinit(&p.header_pairs);
+    cli_strings_deinit(&p.properties);
     return r;
 }
 
 const struct cli_command cli_produce = {
         .noun = "produce",
         .summary = "write records, one a line, from stdin or a file",
-        .usage = "T [-F FILE] [-k KEY | -K TEXT] [-H NAME=VALUE]… [-z CODEC] [--acks N] [-p N]",
+        .usage = "T [-F FILE] [-k KEY | -K TEXT] [-H NAME=VALUE]… [-z CODEC] [--acks N] [-p N] "
+                 "[-X KEY=VALUE]…",
         .details =
                 "Exactly one newline is taken off each line; an unterminated last line is a "
                 "record, an empty line an\n"
-                "empty value. Exit code 7 when some records were acknowledged and some were not.\n",
+                "empty value. A retry writes nothing twice (enable.idempotence, which needs --acks "
+                "all) unless\n"
+                "--no-idempotence is given. Exit code 7 when some records were acknowledged and "
+                "some were not.\n",
         .examples = "  echo hello | weir produce orders\n"
                     "  weir produce orders -F /var/log/dpkg.log -z zstd\n"
                     "  echo 'user-7:login' | weir produce events -K: -H source=shell\n",

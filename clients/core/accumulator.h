@@ -2,6 +2,7 @@
 #pragma once
 
 #include "clients/core/outcome.h"
+#include "clients/core/sequence.h"
 #include "common/base/prng.h"
 #include "common/base/wtime.h"
 #include "common/domain/ids.h"
@@ -24,8 +25,9 @@
  *
  * Order: a partition's batches stand in one queue from the first record to the end, also while in
  * flight; a retry leaves a batch in its place. With at most one in flight
- * (settings.partition_in_flight 1) nothing overtakes. Pure: time comes in. Owner: whoever holds the
- * client's lock. Thread: owner. */
+ * (settings.partition_in_flight 1) nothing overtakes; with settings.is_idempotent brokers let
+ * nothing overtake, and clients/core/sequence.h says what may be in flight. Pure: time comes in.
+ * Owner: whoever holds the client's lock. Thread: owner. */
 
 struct acc_settings {
     size_t batch_size;   /* a batch that has reached it is full */
@@ -36,12 +38,13 @@ struct acc_settings {
     wtime retry_backoff, retry_backoff_max;
     uint32_t retries;
     uint32_t partition_in_flight; /* 1 where retries must not reorder */
+    bool is_idempotent;
 };
 
 enum acc_list {
     ACC_NOWHERE = 0, /* nothing to send, or enough in flight */
     ACC_READY,       /* to be looked at */
-    ACC_WAITING,     /* until `wake` or until it has a leader */
+    ACC_WAITING,     /* until `wake`, or until it has a leader and a producer id */
 };
 
 TAILQ_HEAD(acc_batches, acc_batch);
@@ -56,6 +59,7 @@ struct acc_partition {
     uint32_t n_in_flight;
     wtime wake;
     wtime not_before; /* backoff after a failure */
+    struct seq_run run;
 };
 
 struct acc_batch {
@@ -70,6 +74,7 @@ struct acc_batch {
     bool is_in_flight;
     bool may_be_written; /* after the tries so far */
     int last_code;       /* of the last failed try; 0 = none */
+    struct seq_mark mark;
 };
 
 struct acc {
@@ -80,6 +85,9 @@ struct acc {
     size_t used;         /* bytes of `memory` */
     wtime next_expiry;   /* no batch expires earlier */
     uint32_t n_flushing; /* while > 0 nothing lingers */
+    struct seq_id id;    /* the client's producer id */
+    bool wants_id;       /* a partition waits for one */
+    uint64_t n_breaks;   /* runs that broke, ever */
 };
 
 void acc_init(struct acc *a, const struct acc_settings *settings, uint64_t seed);
@@ -102,6 +110,10 @@ bool acc_add_record(struct acc *a, struct acc_batch *b, size_t size);
 
 /* BROKER_NONE: not known. True when the shell should look. */
 bool acc_set_leader(struct acc *a, struct acc_partition *p, broker_id leader);
+/* The client got a producer id. The shell should look. */
+void acc_set_id(struct acc *a, const struct seq_id *id);
+/* From now on without numbers, `partition_in_flight` batches at a time. Before the first acc_set_id(). */
+void acc_forgo_ids(struct acc *a, uint32_t partition_in_flight);
 /* Between the two nothing lingers. Flushes nest. */
 void acc_flush_begin(struct acc *a);
 void acc_flush_end(struct acc *a);

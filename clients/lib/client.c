@@ -130,6 +130,7 @@ static void set_timer(struct weir_client *c, wtime now)
     pthread_mutex_lock(&c->lock);
     wtime deadline = acc_deadline(&c->acc);
     deadline = wtime_min(deadline, staged_deadline(c));
+    deadline = wtime_min(deadline, produce_id_deadline(c, now));
     deadline = wtime_min(deadline, fetcher_deadline(c, now));
     deadline = wtime_min(deadline, query_deadline(c, now));
     wtime refresh = mv_refresh_deadline(&c->refresh);
@@ -151,6 +152,7 @@ static void client_work(struct weir_client *c)
     internal_of = c;
     links_drop_removed(c);
     sender_work(c, now);
+    produce_id_work(c, now); /* by what the sender found to need */
     fetcher_work(c, now);
     query_work(c, now);
     metadata_work(c, now);
@@ -239,9 +241,18 @@ int weir_fd(const struct weir_client *c)
 
 /* --- Life ------------------------------------------------------------------------------------- */
 
+/* With numbers brokers let nothing overtake; without retries nothing can: several batches of a partition may be in
+ * flight. */
+static uint32_t partition_in_flight(const struct settings *s, uint32_t retries)
+{
+    if (s->is_idempotent) {
+        return s->max_in_flight < SEQ_WINDOW ? s->max_in_flight : SEQ_WINDOW;
+    }
+    return retries == 0 ? s->max_in_flight : 1;
+}
+
 static void acc_settings_of(const struct settings *s, struct acc_settings *ret)
 {
-    /* Without retries nothing can be overtaken: several batches of a partition may be in flight. */
     uint32_t retries = s->acks == 0 ? 0 : s->retries;
 
     *ret = (struct acc_settings){
@@ -253,7 +264,8 @@ static void acc_settings_of(const struct settings *s, struct acc_settings *ret)
             .retry_backoff = s->retry_backoff,
             .retry_backoff_max = s->retry_backoff_max,
             .retries = retries,
-            .partition_in_flight = retries == 0 ? s->max_in_flight : 1,
+            .partition_in_flight = partition_in_flight(s, retries),
+            .is_idempotent = s->is_idempotent,
     };
 }
 
@@ -310,6 +322,7 @@ static void init_state(struct weir_client *c)
     TAILQ_INIT(&c->done);
     TAILQ_INIT(&c->spare);
     TAILQ_INIT(&c->left);
+    prng_init(&c->id_quest.prng, client_seed(c));
     c->kick.run = on_kick;
     c->fd = -1;
 }
@@ -336,6 +349,10 @@ int weir_client_new(
     if (r != WEIR_OK) {
         client_free(c);
         return r;
+    }
+    if (settings.idempotence_off_why != NULL) {
+        client_log(c, WEIR_LOG_INFO, "enable.idempotence is off, because %s",
+                settings.idempotence_off_why);
     }
     c->loop = loop_new("weir-client");
     c->resolver = resolver_new();

@@ -61,6 +61,14 @@ struct weir_topic {
     struct staged_list staged; /* records that wait for the first metadata */
 };
 
+/* The way to a producer id. Internal thread. */
+struct id_quest {
+    bool is_asked; /* an answer is awaited */
+    uint32_t n_failures;
+    wtime not_before;
+    struct prng prng;
+};
+
 struct weir_client {
     /* Immutable. */
     struct settings settings;
@@ -84,6 +92,7 @@ struct weir_client {
     size_t n_spare;
     size_t n_outstanding; /* records accepted and not reported */
     size_t n_unpersisted; /* reported otherwise than as persisted, ever */
+    int fatal_code;       /* no record can be produced any more; 0 = all is well */
     bool is_kicked, is_closing, fd_is_set;
     void (*delivered)(void *ctx, const struct weir_report *report);
     void *delivered_ctx;
@@ -97,6 +106,7 @@ struct weir_client {
     size_t topic_cursor;  /* where the next question for metadata begins */
     struct pbatches left; /* acks=0: given back by a connection, not settled yet */
     bool is_stopping;
+    struct id_quest id_quest;
 };
 
 /* --- client.c --------------------------------------------------------------------------------- */
@@ -136,6 +146,13 @@ broker_id topic_leader(const struct weir_topic *t, int32_t partition);
 void metadata_work(struct weir_client *c, wtime now);
 /* Marks what the topic's view says in accumulator and consumers. Under the lock. */
 void topic_changed(struct weir_topic *t, wtime now);
+
+/* --- producer_id.c ---------------------------------------------------------------------------- */
+
+/* Asks for a producer id when one is needed. Internal thread. */
+void produce_id_work(struct weir_client *c, wtime now);
+/* Under the lock. Internal thread. */
+wtime produce_id_deadline(const struct weir_client *c, wtime now);
 
 /* --- sender.c, report.c, producer.c ----------------------------------------------------------- */
 

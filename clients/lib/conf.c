@@ -3,6 +3,7 @@
 
 #include "clients/core/fetch_plan.h"
 #include "clients/core/partitioner.h"
+#include "clients/core/sequence.h"
 #include "clients/lib/error.h"
 #include "common/base/array.h"
 #include "common/base/mem.h"
@@ -227,6 +228,34 @@ static void read_numbers(struct settings *s, const struct weir_conf *c)
     s->decompress_max = size_of(c, KEY_DECOMPRESS_MAX_BYTES);
 }
 
+/* [CLI-10] Asked for and contradicted is a mistake; contradicted by what was set on purpose, the default gives way. */
+static int read_idempotence(
+        struct settings *s, const struct weir_conf *conf, struct weir_error *error)
+{
+    const char *why = s->retries == 0 ? "retries is 0" : s->acks != -1 ? "acks is not all" : NULL;
+
+    s->insists_on_idempotence =
+            conf->values[KEY_IDEMPOTENCE] != NULL && number(conf, KEY_IDEMPOTENCE);
+    s->is_idempotent = number(conf, KEY_IDEMPOTENCE) != 0;
+    if (!s->is_idempotent) {
+        return WEIR_OK;
+    }
+    if (why != NULL && s->insists_on_idempotence) {
+        return error_set(error, WEIR_E_CONFIG,
+                "enable.idempotence=true needs acks=all and retries above 0, but %s", why);
+    }
+    if (why == NULL && s->max_in_flight > SEQ_WINDOW) {
+        return error_set(error, WEIR_E_CONFIG,
+                "max.in.flight.requests.per.connection is %u; with enable.idempotence it is at "
+                "most %d: a broker remembers no more batches. Lower it, or set "
+                "enable.idempotence=false",
+                (unsigned)s->max_in_flight, SEQ_WINDOW);
+    }
+    s->is_idempotent = why == NULL;
+    s->idempotence_off_why = why;
+    return WEIR_OK;
+}
+
 int settings_read(struct settings *s, const struct weir_conf *conf, struct weir_error *error)
 {
     static const int32_t acks[] = {-1, -1, 1, 0};
@@ -254,7 +283,11 @@ int settings_read(struct settings *s, const struct weir_conf *conf, struct weir_
             .reset = (int)resets[choice(conf, KEY_AUTO_OFFSET_RESET)],
     };
     read_numbers(s, conf);
-    return WEIR_OK;
+    int r = read_idempotence(s, conf, error);
+    if (r != WEIR_OK) {
+        settings_deinit(s);
+    }
+    return r;
 }
 
 void settings_deinit(struct settings *s)

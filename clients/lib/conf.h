@@ -15,6 +15,9 @@ struct settings {
     char *bootstrap_servers, *client_id;
     bool has_callback_thread;
     int32_t acks; /* -1, 0, 1 */
+    bool is_idempotent;
+    bool insists_on_idempotence;     /* it was asked for, and is not just the default */
+    const char *idempotence_off_why; /* turned off by another property: which; else NULL */
     enum batch_codec codec;
     int partitioner; /* enum partitioner_kind */
     int reset;       /* enum fetch_reset */
@@ -26,7 +29,7 @@ struct settings {
     size_t batch_size, buffer_memory, max_request_size, fetch_queue_bytes, decompress_max;
 };
 
-/* WEIR_E_CONFIG when a mandatory property is missing. */
+/* WEIR_E_CONFIG when a mandatory property is missing, or two contradict each other. */
 int settings_read(struct settings *s, const struct weir_conf *conf, struct weir_error *error);
 void settings_deinit(struct settings *s);
 

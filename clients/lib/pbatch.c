@@ -263,26 +263,54 @@ static void copy_piece(void *ctx, const void *at, size_t size)
 }
 
 /* All of the header but the checksum. */
-static void write_header(const struct pbatch *b, uint8_t *at, size_t size, enum batch_codec codec)
+static void write_header(const struct pbatch *b, uint8_t *at)
 {
     struct buf h = {0};
 
-    buf_be64(&h, 0);                                   /* base offset: the broker's */
-    buf_be32(&h, (uint32_t)(size - BATCH_LENGTH_END)); /* batch length */
-    buf_be32(&h, (uint32_t)EPOCH_NONE);                /* leader epoch: the broker's */
+    buf_be64(&h, 0); /* base offset: the broker's */
+    buf_be32(&h, (uint32_t)(pbatch_wire_size(b) - BATCH_LENGTH_END)); /* batch length */
+    buf_be32(&h, (uint32_t)EPOCH_NONE); /* leader epoch: the broker's */
     buf_u8(&h, BATCH_MAGIC);
     buf_be32(&h, 0);                          /* checksum */
-    buf_be16(&h, (uint16_t)codec);            /* attributes */
+    buf_be16(&h, (uint16_t)b->codec);         /* attributes */
     buf_be32(&h, (uint32_t)(b->notes.n - 1)); /* last offset delta */
     buf_be64(&h, (uint64_t)b->base_timestamp);
     buf_be64(&h, (uint64_t)b->max_timestamp);
-    buf_be64(&h, UINT64_MAX); /* producer id: none */
-    buf_be16(&h, UINT16_MAX); /* producer epoch */
-    buf_be32(&h, UINT32_MAX); /* base sequence */
+    buf_be64(&h, (uint64_t)b->producer_id);
+    buf_be16(&h, (uint16_t)b->producer_epoch);
+    buf_be32(&h, (uint32_t)b->sequence);
     buf_be32(&h, (uint32_t)b->notes.n);
     must(h.size == BATCH_HEADER_SIZE);
     memcpy(at, h.data, h.size);
     buf_deinit(&h);
+}
+
+/* The header, in the room before the records; written when it is not there or its number is another. */
+static const uint8_t *header_of(struct pbatch *b)
+{
+    const struct seq_mark *m = &b->acc.mark;
+    int64_t producer_id = m->is_set ? m->producer_id : -1;
+    int16_t epoch = m->is_set ? m->epoch : -1;
+    int32_t sequence = m->is_set ? m->first : -1;
+    uint8_t *header = b->codec != CODEC_NONE ? b->packed.data : b->bytes.data;
+    uint32_t crc = 0;
+
+    if (b->has_header && b->producer_id == producer_id && b->producer_epoch == epoch &&
+            b->sequence == sequence) {
+        return header;
+    }
+    b->has_header = true;
+    b->producer_id = producer_id;
+    b->producer_epoch = epoch;
+    b->sequence = sequence;
+    write_header(b, header);
+    if (b->codec != CODEC_NONE) {
+        crc = crc32c(0, header + CRC_FROM, b->packed.size - CRC_FROM);
+    } else {
+        each_piece(b, CRC_FROM, crc_piece, &crc);
+    }
+    store_be32(header + AT_CRC, crc);
+    return header;
 }
 
 /* The compressed form in b->packed. */
@@ -316,15 +344,7 @@ int pbatch_finish(struct pbatch *b, enum batch_codec codec)
         buf_deinit(&b->packed);
         codec = CODEC_NONE;
     }
-    uint32_t crc = 0;
-    uint8_t *header = codec != CODEC_NONE ? b->packed.data : b->bytes.data;
-    write_header(b, header, pbatch_wire_size(b), codec);
-    if (codec != CODEC_NONE) {
-        crc = crc32c(0, header + CRC_FROM, b->packed.size - CRC_FROM);
-    } else {
-        each_piece(b, CRC_FROM, crc_piece, &crc);
-    }
-    store_be32(header + AT_CRC, crc);
+    b->codec = codec;
     b->is_finished = true;
     return WEIR_OK;
 }
@@ -353,9 +373,10 @@ void pbatch_lend(struct pbatch *b, struct rpc_out *out, void (*returned)(void *b
     struct lending l = {.batch = b, .out = out, .returned = returned};
 
     must(b->is_finished);
+    buf_append(rpc_out_buf(out), header_of(b), BATCH_HEADER_SIZE);
     if (b->packed.size > 0) {
-        lend_piece(&l, b->packed.data, b->packed.size);
+        lend_piece(&l, b->packed.data + BATCH_HEADER_SIZE, b->packed.size - BATCH_HEADER_SIZE);
     } else {
-        each_piece(b, 0, lend_piece, &l);
+        each_piece(b, BATCH_HEADER_SIZE, lend_piece, &l);
     }
 }

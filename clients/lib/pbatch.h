@@ -6,8 +6,9 @@
 
 #include <weir/producer.h>
 
-/* A batch with its bytes: encoded record by record while it gathers, finished (header, compression,
- * checksum) once before it is first sent, then unchanged through all retries.
+/* A batch with its bytes: encoded record by record while it gathers, finished (compressed) once
+ * before it is first sent, then unchanged through all retries. Its header goes out as a copy, so that
+ * it can be written anew when its number changes while a connection still borrows the rest.
  *
  * A borrowed value is not copied: `bytes` has a seam where it belongs, and `seams` says whose it
  * is. Only compression copies it. */
@@ -44,6 +45,12 @@ struct pbatch {
     /* Internal thread, once taken. */
     bool is_finished;    /* encoded for good */
     bool is_settled;     /* the outcome below holds */
+    bool is_fatal;       /* it failed because the client can produce nothing any more */
+    enum batch_codec codec; /* once finished */
+    bool has_header;        /* the header is written, with: */
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t sequence;
     uint32_t n_lent;     /* pieces that a connection still borrows */
     uint64_t conn_id;    /* acks=0: the connection it left on */
     struct uuid sent_to; /* topic id of the last try */
@@ -71,8 +78,9 @@ size_t pbatch_add(
 /* A record that will only be reported (it never gets a partition). Under the lock. */
 void pbatch_add_note(
         struct pbatch *b, const struct weir_record *r, wall_ms timestamp, struct sync_wait *wait);
-/* Compresses, writes header and checksum. WEIR_E_MEMORY. Once. */
+/* Compresses. WEIR_E_MEMORY. Once. */
 int pbatch_finish(struct pbatch *b, enum batch_codec codec);
 size_t pbatch_wire_size(const struct pbatch *b);
-/* Appends the finished bytes to a request; each piece that is given back calls `returned(b)`. */
+/* Appends the finished batch, under the number of b->acc.mark, to a request; each piece that is given
+ * back calls `returned(b)`. */
 void pbatch_lend(struct pbatch *b, struct rpc_out *out, void (*returned)(void *batch));

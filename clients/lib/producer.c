@@ -194,6 +194,14 @@ static int produce_locked(struct weir_topic *t,
     if (c->is_closing) {
         return error_set(error, WEIR_E_CLOSED, NULL);
     }
+    if (c->fatal_code != 0) {
+        (void)error_set(error, c->fatal_code, "this client can produce nothing any more: %s",
+                weir_code_text(c->fatal_code));
+        if (error != NULL) {
+            error->fatal = true;
+        }
+        return c->fatal_code;
+    }
     if (!acc_has_room(&c->acc, charged)) {
         return error_set(error, WEIR_AGAIN, "buffer.memory is full");
     }

@@ -21,6 +21,7 @@ static void fill(const struct pbatch *b, size_t i, struct weir_report *ret)
             .is_on_disk = b->is_on_disk,
             .code = is_persisted ? WEIR_OK : b->code,
             .retriable = !is_persisted && code_retriable(b->code),
+            .fatal = !is_persisted && b->is_fatal,
             .name = weir_code_name(is_persisted ? WEIR_OK : b->code),
             .text = is_persisted        ? ""
                     : b->detail != NULL ? b->detail

@@ -45,6 +45,18 @@ static void settle_failed(struct weir_client *c, struct pbatch *b, int code)
     settle(c, b);
 }
 
+/* What is queued goes on under another epoch. */
+static void note_break(struct weir_client *c, const struct pbatch *b, bool is_break)
+{
+    if (is_break) {
+        client_log(c, WEIR_LOG_WARN,
+                "%s-%d: a batch under a number of this producer was not acknowledged (%s): a new "
+                "epoch begins when what was sent with it is settled",
+                b->topic->name, b->partition,
+                b->acc.last_code != 0 ? weir_code_name(b->acc.last_code) : "no answer in time");
+    }
+}
+
 /* Every end of a piece that was lent to a connection: sent, or given up. */
 static void on_returned(void *ctx)
 {
@@ -72,11 +84,14 @@ static void finish(struct weir_client *c,
         const struct msg_produce_result *result)
 {
     pthread_mutex_lock(&c->lock);
+    uint64_t n_breaks = c->acc.n_breaks;
     enum acc_verdict verdict = acc_finish(&c->acc, &b->acc, try, loop_now(c->loop));
+    bool is_break = c->acc.n_breaks != n_breaks;
     if (try->code != ERRCODE_NONE && (try->end != TRY_ANSWERED || code_wants_metadata(try->code))) {
         mv_refresh_want(&c->refresh);
     }
     pthread_mutex_unlock(&c->lock);
+    note_break(c, b, is_break);
     b->detail = mem_free(b->detail);
     switch (verdict) {
     case ACC_DELIVERED:
@@ -282,11 +297,14 @@ static void expire(struct weir_client *c, wtime now)
 
     for (;;) {
         pthread_mutex_lock(&c->lock);
+        uint64_t n_breaks = c->acc.n_breaks;
         b = acc_expire(&c->acc, now);
+        bool is_break = c->acc.n_breaks != n_breaks;
         pthread_mutex_unlock(&c->lock);
         if (b == NULL) {
             return;
         }
+        note_break(c, pbatch_of(b), is_break);
         settle_failed(c, pbatch_of(b), WEIR_E_TIMED_OUT);
     }
 }
@@ -301,6 +319,22 @@ static void report_all(struct weir_client *c, struct pbatches *done)
     }
 }
 
+/* Ends all that is not in flight. */
+static void drop_all(struct weir_client *c, int code, bool is_fatal)
+{
+    struct acc_batch *b = NULL;
+
+    do {
+        pthread_mutex_lock(&c->lock);
+        b = acc_drop_any(&c->acc);
+        pthread_mutex_unlock(&c->lock);
+        if (b != NULL) {
+            pbatch_of(b)->is_fatal = is_fatal;
+            settle_failed(c, pbatch_of(b), code);
+        }
+    } while (b != NULL);
+}
+
 void sender_work(struct weir_client *c, wtime now)
 {
     struct pbatches done;
@@ -309,12 +343,20 @@ void sender_work(struct weir_client *c, wtime now)
     TAILQ_INIT(&done);
     settle_left(c);
     pthread_mutex_lock(&c->lock);
+    int fatal = c->fatal_code;
     for (size_t i = 0; i < c->topic_list.n; i++) {
-        staged_work(c->topic_list.items[i], now, &done);
+        if (fatal != 0) {
+            staged_fail(c->topic_list.items[i], fatal, &done);
+        } else {
+            staged_work(c->topic_list.items[i], now, &done);
+        }
     }
     (void)acc_sift(&c->acc, now);
     pthread_mutex_unlock(&c->lock);
     report_all(c, &done);
+    if (fatal != 0) {
+        drop_all(c, fatal, true);
+    }
     expire(c, now);
     TAILQ_FOREACH(l, &c->links, entry)
     {
@@ -327,7 +369,6 @@ void sender_work(struct weir_client *c, wtime now)
 void sender_stop(struct weir_client *c)
 {
     struct pbatches done;
-    struct acc_batch *b = NULL;
 
     TAILQ_INIT(&done);
     settle_left(c);
@@ -337,14 +378,7 @@ void sender_stop(struct weir_client *c)
     }
     pthread_mutex_unlock(&c->lock);
     report_all(c, &done);
-    do {
-        pthread_mutex_lock(&c->lock);
-        b = acc_drop_any(&c->acc);
-        pthread_mutex_unlock(&c->lock);
-        if (b != NULL) {
-            settle_failed(c, pbatch_of(b), WEIR_E_CLOSED);
-        }
-    } while (b != NULL);
+    drop_all(c, WEIR_E_CLOSED, false);
 }
 
 /* --- Staged records --------------------------------------------------------------------------- */
@@ -359,6 +393,7 @@ static void fail_one(struct weir_topic *t, struct staged *s, int code, struct pb
         b->partition = -1;
         b->outcome = OUTCOME_NOT_PERSISTED;
         b->code = code;
+        b->is_fatal = code == t->client->fatal_code;
         TAILQ_INSERT_TAIL(done, b, entry);
     }
     b->charged += s->charged;

@@ -13,10 +13,16 @@
  *       something is. Above 0 it waits that long even then. A full batch (batch.size) does not wait
  *       for linger.ms.
  *   order
- *       records of one partition are written in the order of weir_produce(), through all retries: as
- *       long as a batch may be retried (retries > 0, acks not 0), no second one of its partition is
- *       in flight, not even a full one. Partitions and brokers do not wait for each other; a broker
- *       has up to max.in.flight.requests.per.connection requests in flight.
+ *       records of one partition are written in the order of weir_produce(), through all retries.
+ *       Partitions and brokers do not wait for each other; a broker has up to
+ *       max.in.flight.requests.per.connection requests in flight.
+ *   enable.idempotence
+ *       true (default): batches are numbered; brokers write each once, whatever is repeated, and
+ *       refuse what is out of order. Up to five batches of a partition are in flight, full ones and,
+ *       when nothing is, one that is not. Needs acks=all and retries above 0: asking for it against
+ *       them is refused, and where it is just the default they turn it off, with a log line. false:
+ *       a batch that may be retried (retries > 0, acks not 0) is the only one of its partition in
+ *       flight, and a lost answer may have it written twice.
  *   acks
  *       all (default): in every in-sync replica; 1: in the leader; 0: written to the socket, nothing
  *       more is known, and nothing is retried.
@@ -27,9 +33,7 @@
  *       murmur2 (default): by the key's murmur2, as Kafka's Java clients; without a key one
  *       partition a batch, in random turn ("sticky"). crc32: by the key's CRC-32, as librdkafka.
  *       sticky, round_robin: without looking at keys.
- *
- * Retries may write a record twice when an answer was lost: a producer that rules this out
- * (idempotence) is not part of this version. */
+ */
 
 #ifdef __cplusplus
 extern "C" {
@@ -117,6 +121,7 @@ WEIR_API int32_t weir_topic_n_partitions(const struct weir_topic *topic);
  *   WEIR_AGAIN              buffer.memory is full: run weir_poll() or weir_wait_room(), then try
  *   again MESSAGE_TOO_LARGE (10)  larger than max.request.size
  *   UNKNOWN_TOPIC_OR_PARTITION (3)  the topic has no such partition
+ *   a code with error->fatal        the cluster gives this client no producer id
  *   WEIR_E_ARGUMENT, WEIR_E_CLOSED
  * A topic that is not known yet is looked up meanwhile; records wait for that inside buffer.memory,
  * and fail after topic.metadata.propagation.max.ms of answers that it does not exist.

@@ -112,8 +112,8 @@ enum weir_log_level {
 };
 
 /* What the library has to tell that no call returns: connections that come and go, refreshes.
- * `line` is one sentence without a newline, borrowed. Runs on the internal thread at once, in
- * either mode of weir.callbacks; it must not block nor call the library. Without it the library is
+ * `line` is one sentence without a newline, borrowed. Runs on the internal thread at once (or inside
+ * weir_client_new()), in either mode of weir.callbacks; it must not block nor call the library. Without it the library is
  * silent: it never writes to stderr. Thread: owner. Inside a callback: yes. */
 WEIR_API void weir_conf_set_log(struct weir_conf *conf,
         void (*log)(void *ctx, enum weir_log_level level, const char *line),
@@ -124,7 +124,8 @@ WEIR_API void weir_conf_set_log(struct weir_conf *conf,
 struct weir_client;
 
 /* Copies what it needs of `conf` and starts the internal thread; connections are made when something
- * needs them. WEIR_E_CONFIG: bootstrap.servers is missing or not a list of host:port.
+ * needs them. WEIR_E_CONFIG: bootstrap.servers is missing or not a list of host:port, or
+ * properties contradict each other.
  * Thread: any. Inside a callback: yes. */
 WEIR_API int weir_client_new(
         const struct weir_conf *conf, struct weir_client **ret, struct weir_error *error);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/clients/mock_broker.h"
+#include "tests/unit/clients/mock_batches.h"
 
 #include "common/base/arena.h"
 #include "common/base/array.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
-#include "common/compress/compress.h"
 #include "common/domain/errcode.h"
 #include "common/domain/record_batch.h"
 #include "common/net/rpc.h"
@@ -20,6 +20,7 @@ struct log_batch {
 
 struct log {
     ARRAY(struct log_batch) batches;
+    struct mock_producers producers;
     offset64 start, end;
     int leader;
     epoch32 epoch;
@@ -73,7 +74,8 @@ struct mock {
     unsigned n_requests[64];
     struct timer timer;
     struct buf values;
-    bool forgets;
+    bool forgets, has_no_ids;
+    int64_t next_id;
 };
 
 static void serve(struct session *s, struct rpc_request *r);
@@ -295,11 +297,17 @@ static bool answer_produce(
                 batch_validate_produced(p->records.at, p->records.size, &b) != 0) {
             result->error = ERRCODE_CORRUPT_MESSAGE;
         }
+        if (result->error == 0) {
+            result->error = mock_producers_check(&log->producers, &b, &result->base_offset);
+        }
         if (result->error != 0) {
             result->detail = "as the script says";
             continue;
         }
-        result->base_offset = append(m, log, p->records.at, p->records.size);
+        if (result->base_offset < 0) {
+            result->base_offset = append(m, log, p->records.at, p->records.size);
+            mock_producers_note(&log->producers, &b, result->base_offset);
+        }
         if (act != NULL && act->act == MOCK_ERROR_AFTER) {
             result->error = act->value;
         }
@@ -375,29 +383,12 @@ static bool answer_fetch(struct session *s,
 
 static offset64 find_time(const struct log *log, int64_t time, wall_ms *ret_timestamp)
 {
-    for (size_t i = 0; i < log->batches.n; i++) {
-        struct buf scratch = {0};
-        struct bytes plain;
-        struct record_iter it;
-        struct record record;
-        struct batch b;
-        offset64 found = -1;
-        must(batch_parse(log->batches.items[i].bytes.data, log->batches.items[i].bytes.size, &b) ==
-                0);
-        must(batch_plain_records(&b, 1 << 30, &scratch, &plain) == 0);
-        record_iter_init(&it, &b, plain.at, plain.size);
-        while (found < 0 && record_iter_next(&it, &record) == 0) {
-            if (record.timestamp >= time) {
-                found = record.offset;
-                *ret_timestamp = record.timestamp;
-            }
-        }
-        buf_deinit(&scratch);
-        if (found >= 0) {
-            return found;
-        }
+    offset64 found = -1;
+
+    for (size_t i = 0; i < log->batches.n && found < 0; i++) {
+        found = mock_batch_find_time(&log->batches.items[i].bytes, time, ret_timestamp);
     }
-    return -1;
+    return found;
 }
 
 static void answer_offsets(
@@ -435,6 +426,22 @@ static void answer_offsets(
     arena_deinit(&a);
 }
 
+static int answer_init_producer_id(struct session *s, const struct act *act, struct rpc_out *out)
+{
+    struct mock *m = s->broker->mock;
+    struct msg_init_producer_id_response answer = {.producer_id = m->next_id};
+
+    if (act != NULL) {
+        return act->value;
+    }
+    if (m->has_no_ids) {
+        return ERRCODE_UNSUPPORTED_VERSION;
+    }
+    m->next_id++;
+    wire_encode_init_producer_id_response(&answer, rpc_out_buf(out));
+    return 0;
+}
+
 /* Does what the request asks and answers. Under the lock. */
 static void perform(
         struct session *s, struct rpc_request *r, const struct act *act, bool is_last_call)
@@ -442,6 +449,7 @@ static void perform(
     struct rpc_out *out = rpc_out_new();
     wtime wait = WTIME_MS(0);
     bool has_answer = true;
+    int error = 0;
 
     switch (r->header.api) {
     case API_HELLO: answer_hello(s, r, out); break;
@@ -469,9 +477,10 @@ static void perform(
         }
         break;
     case API_LIST_OFFSETS: answer_offsets(s, r, act, out); break;
+    case API_INIT_PRODUCER_ID: error = answer_init_producer_id(s, act, out); break;
     default: must_not_reach("an api the mock does not know");
     }
-    rpc_answer(s->conn, &r->header, 0, NULL, out);
+    rpc_answer(s->conn, &r->header, error, error != 0 ? "as the script says" : NULL, out);
     rpc_request_free(r);
 }
 
@@ -653,6 +662,7 @@ struct mock *mock_new(const char *host, int n_brokers)
     must(pthread_mutex_init(&m->lock, NULL) == 0);
     m->host = mem_strdup(host);
     m->n_brokers = n_brokers;
+    m->next_id = 1000;
     m->loop = loop_new("mock");
     TAILQ_INIT(&m->sessions);
     timer_init(&m->timer, m->loop, on_timer, m);
@@ -692,6 +702,7 @@ struct mock *mock_free(struct mock *m)
                 buf_deinit(&b->bytes);
             }
             array_deinit(&(*t)->logs[p].batches);
+            array_deinit(&(*t)->logs[p].producers.of);
         }
         mem_free((*t)->logs);
         mem_free((*t)->name);
@@ -747,6 +758,13 @@ void mock_script(struct mock *m, enum wire_api api, enum mock_act act, int value
 {
     pthread_mutex_lock(&m->lock);
     *array_push(&m->acts) = (struct act){.api = api, .act = act, .value = value, .times = times};
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mock_unscript(struct mock *m)
+{
+    pthread_mutex_lock(&m->lock);
+    array_clear(&m->acts);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -833,28 +851,34 @@ unsigned mock_n_batches(struct mock *m, const char *topic, int32_t partition)
 
 const char *mock_values(struct mock *m, const char *topic, int32_t partition)
 {
-    struct buf scratch = {0};
-
     pthread_mutex_lock(&m->lock);
     struct log *log = log_by_name(m, topic, partition);
     buf_clear(&m->values);
     ARRAY_FOREACH (lb, &log->batches) {
-        struct bytes plain;
-        struct record_iter it;
-        struct record record;
-        struct batch b;
-        must(batch_parse(lb->bytes.data, lb->bytes.size, &b) == 0);
-        must(batch_plain_records(&b, 1 << 30, &scratch, &plain) == 0);
-        record_iter_init(&it, &b, plain.at, plain.size);
-        while (record_iter_next(&it, &record) == 0) {
-            buf_append(&m->values, record.value.size > 0 ? record.value.at : (const uint8_t *)"",
-                    record.value.size);
-            buf_u8(&m->values, '\n');
-        }
+        mock_batch_values(&lb->bytes, &m->values);
     }
     pthread_mutex_unlock(&m->lock);
-    buf_deinit(&scratch);
     return buf_str(&m->values);
+}
+
+struct mock_number mock_batch_number(
+        struct mock *m, const char *topic, int32_t partition, unsigned i)
+{
+    struct batch b;
+
+    pthread_mutex_lock(&m->lock);
+    struct log *log = log_by_name(m, topic, partition);
+    must(i < log->batches.n);
+    must(batch_parse(log->batches.items[i].bytes.data, log->batches.items[i].bytes.size, &b) == 0);
+    pthread_mutex_unlock(&m->lock);
+    return (struct mock_number){b.producer_id, b.producer_epoch, b.base_sequence};
+}
+
+void mock_forget_idempotence(struct mock *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->has_no_ids = true;
+    pthread_mutex_unlock(&m->lock);
 }
 
 void mock_forget(struct mock *m)

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 /* A cluster of up to MOCK_BROKERS_MAX brokers on real sockets and in memory, on one loop thread. It
- * answers Hello, Metadata, Produce, Fetch (with long polls) and ListOffsets, and misbehaves as it
- * is told. Thread: any, each call takes its lock. */
+ * answers Hello, Metadata, Produce, Fetch (with long polls), ListOffsets and InitProducerId, keeps
+ * Kafka's rules of sequences, and misbehaves as it is told. Thread: any, each call takes its lock. */
 struct mock;
 
 enum {
@@ -45,6 +45,8 @@ enum mock_act {
 /* The next `times` requests of `api` are met with `act`; acts of one api queue up. */
 void mock_script(struct mock *m, enum wire_api api, enum mock_act act, int value, int times);
 void mock_release(struct mock *m);
+/* What was scripted and not used is forgotten. */
+void mock_unscript(struct mock *m);
 /* Requests of `api` that came; produce requests that are being held. */
 unsigned mock_n_requests(struct mock *m, enum wire_api api);
 unsigned mock_n_held(struct mock *m);
@@ -59,5 +61,17 @@ offset64 mock_end(struct mock *m, const char *topic, int32_t partition);
 const char *mock_values(struct mock *m, const char *topic, int32_t partition);
 /* Batches in the log. */
 unsigned mock_n_batches(struct mock *m, const char *topic, int32_t partition);
+
+/* Producer id, epoch and base sequence of the i-th batch in the log. */
+struct mock_number {
+    int64_t producer_id;
+    int16_t epoch;
+    int32_t sequence;
+};
+
+struct mock_number mock_batch_number(
+        struct mock *m, const char *topic, int32_t partition, unsigned i);
+/* InitProducerId is not known to these brokers. */
+void mock_forget_idempotence(struct mock *m);
 /* Appends no bytes from now on, only counts records: for measurements. */
 void mock_forget(struct mock *m);

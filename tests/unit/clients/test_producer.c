@@ -199,11 +199,11 @@ static void retries_do_not_reorder(void)
     rig_down(&r);
 }
 
-static void a_lost_answer_may_write_twice_but_in_order(void)
+static void without_idempotence_a_lost_answer_may_write_twice_but_in_order(void)
 {
     struct rig r;
 
-    rig_up(&r, 1, 1, NULL);
+    rig_up(&r, 1, 1, PAIRS("enable.idempotence=false"));
     mock_script(r.mock, API_PRODUCE, MOCK_CLOSE_AFTER, 0, 1);
     CHECK_EQ(produce_text(r.client, r.topic, 0, "a"), 0);
     CHECK_EQ(weir_flush(r.client, 5000), 0);
@@ -594,7 +594,7 @@ static const struct check_case cases[] = {
         CASE(a_callback_may_produce),
         CASE(records_gather_while_a_batch_is_in_flight),
         CASE(retries_do_not_reorder),
-        CASE(a_lost_answer_may_write_twice_but_in_order),
+        CASE(without_idempotence_a_lost_answer_may_write_twice_but_in_order),
         CASE(no_broker_means_not_persisted),
         CASE(no_answer_means_unknown),
         CASE(a_refusal_is_reported_with_the_brokers_words),
