@@ -521,6 +521,7 @@ static int start(struct broker *b, struct self *self, char *error)
     partitions_recover(&b->partitions, (size_t)conf_i64(b->conf, "num.io.threads"));
     b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
     b->cold_reads = cold_reads_new(b);
+    b->packers = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
     b->keeper = keeper_new(b);
     b->scrubbers = scrubbers_new(b);
     b->image_file = keeper_image_new(b);
@@ -554,6 +555,7 @@ static void end(struct broker *b, bool is_running)
     b->canaries = canaries_free(b->canaries);
     b->scrubbers = scrubbers_free(b->scrubbers);
     b->cold_reads = cold_reads_free(b->cold_reads);
+    b->packers = io_pool_free(b->packers);
     b->pool = io_pool_free(b->pool);
     if (b->keeper != NULL && is_running && b->exit_code == 0) {
         b->exit_code = keeper_finish(b->keeper, epoch, image_position(b->image).index) ? 0 : 1;

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
-/* A few threads for what may block on a disk: fsync, deletes, look-ups by time, checkpoints. */
+/* A few threads for what may block on a disk (fsync, deletes, look-ups by time, checkpoints) or takes a core for long. */
 struct io_pool;
 
 /* Belongs to whoever submits it and may be freed or submitted again from inside run(). Submitting a job that is queued

@@ -40,7 +40,7 @@ static void advance(struct produce_line *line)
     while ((j = STAILQ_FIRST(&line->jobs)) != NULL && !j->is_out) {
         if (j->is_long) {
             j->is_out = true;
-            io_pool_submit(line->dl->broker->pool, &j->io);
+            io_pool_submit(line->dl->broker->packers, &j->io);
             return;
         }
         STAILQ_REMOVE_HEAD(&line->jobs, entry);
@@ -65,7 +65,7 @@ static void on_checked(struct loop_task *t)
 
     must(STAILQ_FIRST(&j->line->jobs) == j);
     j->is_out = j->is_long = false;
-    if (j->line->dl->broker->is_over) { /* the pool ends: whatever is long stays undone */
+    if (j->line->dl->broker->is_over) { /* the pools end: whatever is long stays undone */
         struct produce_job *next = NULL;
 
         STAILQ_FOREACH(next, &j->line->jobs, entry)
