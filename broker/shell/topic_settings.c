@@ -6,6 +6,7 @@
 #include "common/base/must.h"
 #include "common/conf/conf.h"
 #include "common/domain/image.h"
+#include "common/domain/name_rules.h"
 #include "common/domain/record_batch.h"
 
 /* The value in force of a topic key: the topic's, else the cluster's, else the default [CFG-7];
@@ -65,6 +66,15 @@ static int level_of(const struct image *image, const struct image_topic *topic, 
     }
 }
 
+/* [LOG-101] What the cluster writes down for itself may be old, and its daemons' clocks differ. */
+static int64_t time_limit(
+        const struct image *image, const struct image_topic *topic, const char *name)
+{
+    bool is_internal = topic != NULL && topic_name_is_internal(topic->name);
+
+    return is_internal ? INT64_MAX : number_of(image, topic, name);
+}
+
 static struct append_rules append_rules_of(
         const struct image *image, const struct image_topic *topic)
 {
@@ -73,8 +83,8 @@ static struct append_rules append_rules_of(
 
     return (struct append_rules){
             .max_message_bytes = number_of(image, topic, "max.message.bytes"),
-            .before_max_ms = number_of(image, topic, "message.timestamp.before.max.ms"),
-            .after_max_ms = number_of(image, topic, "message.timestamp.after.max.ms"),
+            .before_max_ms = time_limit(image, topic, "message.timestamp.before.max.ms"),
+            .after_max_ms = time_limit(image, topic, "message.timestamp.after.max.ms"),
             .is_append_time = strcmp(in_force(image, topic, "message.timestamp.type", NULL),
                                       "LogAppendTime") == 0,
             .codec = codec >= 0 ? codec : APPEND_KEEP_CODEC,

@@ -254,7 +254,8 @@ static void a_batch_written_anew_has_the_largest_timestamp_of_its_records(void)
 }
 
 /* The rules of a topic with those two configurations. */
-static struct append_rules rules_of(const char *k1, const char *v1, const char *k2, const char *v2)
+static struct append_rules rules_of_topic(
+        const char *name, const char *k1, const char *v1, const char *k2, const char *v2)
 {
     struct meta_config_pair pairs[2] = {{k1, v1}, {k2, v2}};
     struct image *image = image_new();
@@ -262,7 +263,7 @@ static struct append_rules rules_of(const char *k1, const char *v1, const char *
 
     r.why.actor = r.why.reason = r.why.inputs = "";
     r.create_topic.id = (struct uuid){{1}};
-    r.create_topic.name = "t";
+    r.create_topic.name = name;
     r.create_topic.n_partitions = 1;
     r.create_topic.replication_factor = 1;
     r.create_topic.configs = pairs;
@@ -272,6 +273,20 @@ static struct append_rules rules_of(const char *k1, const char *v1, const char *
             topic_settings_of(image, image_topic_by_id(image, &r.create_topic.id));
     (void)image_free(image);
     return s.append;
+}
+
+static struct append_rules rules_of(const char *k1, const char *v1, const char *k2, const char *v2)
+{
+    return rules_of_topic("t", k1, v1, k2, v2);
+}
+
+static void the_clusters_own_topics_take_any_time(void) /* [LOG-101] */
+{
+    struct append_rules rules = rules_of_topic("__weir_decisions", "message.timestamp.after.max.ms",
+            "1s", "message.timestamp.before.max.ms", "1s");
+
+    CHECK_EQ(rules.after_max_ms, INT64_MAX);
+    CHECK_EQ(rules.before_max_ms, INT64_MAX);
 }
 
 static void a_topics_configuration_becomes_its_rules(void) /* [LOG-106] [LOG-107] */
@@ -313,6 +328,7 @@ static const struct check_case cases[] = {
         CASE(refusals_have_a_code_and_a_sentence),
         CASE(what_cannot_be_unpacked_is_an_invalid_record),
         CASE(a_topics_configuration_becomes_its_rules),
+        CASE(the_clusters_own_topics_take_any_time),
         CASE(a_batch_written_anew_has_the_largest_timestamp_of_its_records),
 };
 
