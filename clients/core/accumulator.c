@@ -284,6 +284,9 @@ static enum acc_list place(struct acc *a, struct acc_partition *p, wtime now)
         p->wake = p->not_before;
         return ACC_WAITING;
     }
+    if (p->run.n_open == 0 && now >= wtime_add(p->idle_since, WTIME_S(SEQ_IDLE_S))) {
+        seq_on_idle(&p->run);
+    }
     if (!may_send(a, b)) {
         if (!wants_id(a, b)) {
             return ACC_NOWHERE; /* until something of it comes back */
@@ -465,6 +468,9 @@ enum acc_verdict acc_finish(
             lose_number(a, b);
             remove_batch(a, b);
         }
+    }
+    if (p->run.n_open == 0) {
+        p->idle_since = now;
     }
     if (!TAILQ_EMPTY(&p->queue)) {
         move_to(a, p, ACC_READY);

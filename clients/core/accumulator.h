@@ -59,6 +59,7 @@ struct acc_partition {
     uint32_t n_in_flight;
     wtime wake;
     wtime not_before; /* backoff after a failure */
+    wtime idle_since; /* nothing has a number since */
     struct seq_run run;
 };
 

@@ -39,6 +39,12 @@ bool seq_wants_id(const struct seq_run *r, const struct seq_mark *m, const struc
     return !m->is_set && is_over(r) && r->n_open == 0 && !may_begin(r, id);
 }
 
+void seq_on_idle(struct seq_run *r)
+{
+    must(r->n_open == 0);
+    r->is_proven = false; /* [CLI-3] */
+}
+
 static void begin(struct seq_run *r, const struct seq_id *id)
 {
     bool is_same = r->producer_id == id->producer_id;

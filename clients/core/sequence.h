@@ -21,7 +21,8 @@
 enum {
     SEQ_WINDOW = 5, /* batches that a broker remembers of a producer */
     SEQ_EPOCH_MAX = 32767,
-    SEQ_ID_NONE = -1
+    SEQ_ID_NONE = -1,
+    SEQ_IDLE_S = 60 /* after so long without a batch a broker may have forgotten the producer */
 };
 
 /* As a broker gave it. */
@@ -51,6 +52,8 @@ struct seq_mark {
 };
 
 void seq_run_init(struct seq_run *r);
+/* Nothing was open for SEQ_IDLE_S. */
+void seq_on_idle(struct seq_run *r);
 /* Whether a batch may be sent now. `is_head`: nothing before it is open. `id`: the client's. */
 bool seq_may_send(
         const struct seq_run *r, const struct seq_mark *m, bool is_head, const struct seq_id *id);

@@ -502,6 +502,23 @@ static void the_first_goes_alone_then_five_at_a_time(void) /* [CLI-1] [CLI-2] [C
     CHECK_MARK(6, 0, 6);
 }
 
+static void the_first_after_a_long_silence_goes_alone(void) /* [CLI-3] */
+{
+    proven(3);
+    CHECK_EQ(answered(0, ERRCODE_NONE), ACC_DELIVERED);
+    CHECK_EQ(answered(0, ERRCODE_NONE), ACC_DELIVERED);
+    for (int i = 3; i < 6; i++) {
+        acc_open(&acc, &parts[0], &sent[i].acc, 61, now);
+        (void)acc_add_record(&acc, &sent[i].acc, 300);
+        sent[i].acc.is_sealed = true;
+    }
+    now += WTIME_S(SEQ_IDLE_S);
+    CHECK_EQ(take(), 1);
+    CHECK_MARK(3, 0, 3);
+    CHECK_EQ(answered(0, ERRCODE_NONE), ACC_DELIVERED);
+    CHECK_EQ(take(), 2);
+}
+
 static void nothing_goes_without_a_producer_id(void) /* [CLI-9] */
 {
     calm(2);
@@ -656,6 +673,7 @@ static void sequences_wrap_to_0(void) /* [CLI-1] */
 
 static const struct check_case cases[] = {
         CASE(the_first_goes_alone_then_five_at_a_time),
+        CASE(the_first_after_a_long_silence_goes_alone),
         CASE(nothing_goes_without_a_producer_id),
         CASE(who_goes_without_ids_has_one_in_flight_and_no_numbers),
         CASE(a_retry_keeps_its_number_and_waits_until_it_is_the_oldest),
