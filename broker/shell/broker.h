@@ -50,7 +50,7 @@ struct broker {
     struct io_pool *pool;         /* any thread */
     struct cold_reads *cold_reads; /* any thread */
     struct scrubbers *scrubbers;
-    struct io_pool *packers; /* what takes a core and no disk: unpacking and packing batches */
+    struct io_pool *packers;       /* what takes a core and no disk: unpacking and packing batches */
     struct file_cache *files;     /* any thread */
     struct broker_dirs dirs;      /* fixed */
     struct partition_env env;     /* any thread */

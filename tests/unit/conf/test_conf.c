@@ -125,7 +125,7 @@ static void key_that_cannot_be_changed_there_says_where(void) /* [CFG-2] */
     CHECK_STR(explain(CONF_OF_BROKER, "zzz"),
             "unknown broker configuration 'zzz'; there are socket.request.max.bytes, "
             "max.connections, max.connections.per.ip, weir.connection.outstanding.bytes, "
-            "weir.flush.interval.ms, weir.disk.reserve.bytes, log.level");
+            "weir.flush.interval.ms, weir.disk.reserve.bytes, weir.scrub.bytes.per.second, log.level");
 }
 
 static void file_of_key_value_lines_is_read(void)
