@@ -6,13 +6,15 @@
 /* [LOG-26] A clock that was ahead when a record was made, or a producer that wrote nonsense, must not keep a segment for
  * ever: what lies in the future counts as what this machine's clock said when it was written; that too in the future
  * (the clock was set back since): as now. */
+static bool counts_as_written(const struct retention_segment *s, wall_ms now)
+{
+    return s->max_timestamp < 0 || s->max_timestamp > now;
+}
+
 wall_ms retention_time_of(const struct retention_segment *s, wall_ms now)
 {
-    wall_ms t = s->max_timestamp;
+    wall_ms t = counts_as_written(s, now) ? s->modified : s->max_timestamp;
 
-    if (t < 0 || t > now) {
-        t = s->modified;
-    }
     return t > now ? now : t;
 }
 
@@ -64,7 +66,7 @@ static enum verdict judge(const struct retention_log *log,
     if (p->ms < 0) {
         return STAYS;
     }
-    if (!s->has_max_timestamp) {
+    if (!s->has_max_timestamp || (counts_as_written(s, now) && !s->has_modified)) {
         return UNKNOWN;
     }
     return is_too_old(s, p, now) ? TOO_OLD : STAYS;

@@ -21,6 +21,7 @@ struct retention_segment {
     int64_t size;
     bool has_max_timestamp; /* else it has to be looked up */
     wall_ms max_timestamp;  /* of its records; negative = they have none */
+    bool has_modified;      /* as has_max_timestamp */
     wall_ms modified;       /* when the last one was written here, by this machine's clock */
 };
 
@@ -41,12 +42,12 @@ struct retention_plan {
     size_t n_by_age, n_by_size; /* of these; the others lie below the log start */
     offset64 start;      /* where the log starts then; the present start when nothing moves it */
     bool must_roll;      /* the active segment has had its time too: roll it, and ask again */
-    size_t look_up;      /* the plan hangs on this segment's largest timestamp: ask again with it; */
+    size_t look_up;      /* the plan hangs on a time of this segment that is not known: ask again with both; */
 };                       /* RETENTION_NONE = on none */
 
 #define RETENTION_NONE SIZE_MAX
 
-/* The moment from which a segment's age counts. */
+/* The moment from which a segment's age counts; both of its times are known. */
 wall_ms retention_time_of(const struct retention_segment *s, wall_ms now);
 struct retention_plan retention_plan(
         const struct retention_log *log, const struct retention_policy *policy, wall_ms now);

@@ -45,6 +45,7 @@ struct file_io {
     int64_t (*pwritev)(void *ctx, int fd, const struct iovec *iov, int n, int64_t at);
     int64_t (*size)(void *ctx, int fd);
     int64_t (*size_of)(void *ctx, const char *path); /* without opening it */
+    int64_t (*modified)(void *ctx, int fd);          /* when its bytes last changed: wall_ms */
     int (*truncate)(void *ctx, int fd, int64_t size);
     /* Never called again on a file for which it failed: the kernel reports a lost page once and
      * then calls it clean. */

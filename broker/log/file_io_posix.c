@@ -172,6 +172,17 @@ static int64_t posix_size(void *ctx, int fd)
     return fstat(fd, &st) < 0 ? err_origin(-errno) : (int64_t)st.st_size;
 }
 
+static int64_t posix_modified(void *ctx, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        return err_origin(-errno);
+    }
+    int64_t ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    return ms < 0 ? 0 : ms;
+}
+
 static int64_t posix_size_of(void *ctx, const char *path)
 {
     struct stat st;
@@ -346,6 +357,7 @@ const struct file_io file_io_posix = {
         .pwritev = posix_pwritev,
         .size = posix_size,
         .size_of = posix_size_of,
+        .modified = posix_modified,
         .truncate = posix_truncate,
         .datasync = posix_datasync,
         .sync_dir = posix_sync_dir,

@@ -273,6 +273,11 @@ static int make_folder(struct plog *l)
  * is promised. */
 int plog_roll(struct plog *l)
 {
+    const struct segment *active = plog_active(l);
+
+    if (active != NULL && active->base == l->end) {
+        return 0;
+    }
     struct segment *s = plog_push_segment(l, l->end);
     int r = segment_create_files(l->io, s);
 

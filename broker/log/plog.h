@@ -154,6 +154,33 @@ MUST_CHECK int plog_seal_run(struct plog_seal *x);
 void plog_seal_end(struct plog *l, struct plog_seal *x);
 bool plog_lacks_seals(const struct plog *l); /* or may */
 
+/* Makes the files of a new active segment at the end; nothing when the active one is empty. > 0: FULL, BUSY. */
+MUST_CHECK int plog_roll(struct plog *l);
+
+/* --- Segments, for who judges them ------------------------------------------------------------ */
+
+struct plog_segment {
+    uint64_t id; /* while the log is open no other has it, also when one takes its place */
+    offset64 base, end;
+    int64_t size;
+    bool has_max_timestamp;
+    wall_ms max_timestamp; /* of its records; negative = they have none */
+};
+
+size_t plog_n_segments(const struct plog *l);
+/* By base; the last is the active one. */
+void plog_segment_at(const struct plog *l, size_t i, struct plog_segment *ret);
+
+/* A segment's times, from its file, outside the lock: begin and end under it, run on the pool. */
+struct plog_look;
+/* > 0: BUSY. */
+MUST_CHECK int plog_look_begin(struct plog *l, size_t i, struct plog_look **ret);
+/* *ret_modified = when it was last written to. > 0: DAMAGED. Negative: the directory has been latched; but where
+ * log_dir_is_scarce(), not. Thread: pool. */
+MUST_CHECK int plog_look_run(struct plog_look *k, wall_ms *ret_max_timestamp, wall_ms *ret_modified);
+/* What was found of a whole segment is remembered; frees. */
+void plog_look_end(struct plog *l, struct plog_look *k);
+
 /* --- The oldest records go -------------------------------------------------------------------- */
 
 /* [LOG-20] Moves the log start forward, to at most plog_end(); backwards never. What is below is out of range from now

@@ -74,8 +74,6 @@ int plog_outcome(struct plog *l, int r, const char *why);
 /* Adds an empty segment object at the end, without files. */
 struct segment *plog_push_segment(struct plog *l, offset64 base);
 void plog_forget_positions(struct plog *l);
-/* Makes the files of a new active segment at the end. > 0: FULL, BUSY. */
-MUST_CHECK int plog_roll(struct plog *l);
 
 /* Takes segment `i` out of the log and renames its files to "<name>.deleted" (one that is missing is no error), to be
  * unlinked by a later plog_reap_*; open readers keep theirs. Nothing is synced: the caller sees to it that a start copes

@@ -122,7 +122,7 @@ static void apply(struct broker_configs *c)
     }
     conn_limits_set(&c->b->conn_limits, broker_configs_i64(c, "max.connections"),
             broker_configs_i64(c, "max.connections.per.ip"));
-    keeper_flush_interval_changed(c->b->keeper);
+    keeper_intervals_changed(c->b->keeper);
     scrubbers_set_rate(
             c->b->scrubbers, broker_configs_i64(c, "weir.scrub.bytes.per.second"));
 }

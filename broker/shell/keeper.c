@@ -6,6 +6,7 @@
 #include "broker/shell/broker.h"
 #include "broker/shell/broker_configs.h"
 #include "broker/shell/canary.h"
+#include "broker/shell/retainer.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/obs/log.h"
@@ -46,8 +47,11 @@ struct dir_state {
 
 struct keeper {
     struct broker *b;
-    struct chore flush, checkpoint, catalog, purge, seal, space, producers;
-    struct timer flush_timer, checkpoint_timer, space_timer;
+    struct chore flush, checkpoint, catalog, purge, seal, space, producers, retain, remove;
+    struct timer flush_timer, checkpoint_timer, space_timer, retain_timer;
+    atomic_bool has_removals; /* segments or their files wait for the next turn */
+    pthread_mutex_t waiting_lock;
+    STAILQ_HEAD(, io_job) waiting; /* under waiting_lock: for the next checkpoint */
     atomic_int_least64_t reserve_wanted; /* weir.disk.reserve.bytes */
     struct dir_state *dirs;
     atomic_size_t n_trashing; /* jobs on the pool that move a log into the trash */
@@ -197,6 +201,29 @@ static int compare_checkpoints(const void *a, const void *b)
     return by_topic != 0 ? by_topic : (x->partition > y->partition) - (x->partition < y->partition);
 }
 
+/* Log starts that had to be on the disk before segments may go. */
+static void tell_saved(struct keeper *k,
+        const struct log_dir *dir,
+        const struct checkpoint_entry *entries,
+        size_t n_entries,
+        struct partition **all,
+        size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct checkpoint_entry key = {
+                .topic_id = all[i]->key.topic_id, .partition = all[i]->key.number};
+        const struct checkpoint_entry *e = NULL;
+
+        if (all[i]->dir == dir && atomic_load(&all[i]->is_start_unsaved) && n_entries > 0) {
+            e = bsearch(&key, entries, n_entries, sizeof(*entries), compare_checkpoints);
+        }
+        if (e != NULL) {
+            partition_start_saved(all[i], e->log_start);
+            chore_ask(&k->remove);
+        }
+    }
+}
+
 static void checkpoint_dir(struct keeper *k, size_t d, struct partition **all, size_t n)
 {
     struct log_dir *dir = k->b->dirs.items[d];
@@ -220,6 +247,8 @@ static void checkpoint_dir(struct keeper *k, size_t d, struct partition **all, s
         if (r < 0) {
             chore_failed(&k->checkpoint, "checkpoint_failed", dir, r);
             atomic_store(&k->b->env.is_checkpoint_stale, true);
+        } else {
+            tell_saved(k, dir, entries, n_entries, all, n);
         }
     }
     (void)mem_free(entries);
@@ -245,16 +274,28 @@ static void do_space(struct keeper *k)
         n_full += log_dir_is_full(dir) ? 1 : 0;
     }
     metric_set(METRIC_BROKER_DIRS_FULL, n_full);
+    if (n_full > 0) { /* what has had its time makes room */
+        chore_ask(&k->retain);
+        chore_ask(&k->remove);
+    }
 }
 
-static void do_checkpoint(struct keeper *k)
+static struct io_job *take_waiting(struct keeper *k)
+{
+    struct io_job *first;
+
+    (void)pthread_mutex_lock(&k->waiting_lock);
+    first = STAILQ_FIRST(&k->waiting);
+    STAILQ_INIT(&k->waiting);
+    (void)pthread_mutex_unlock(&k->waiting_lock);
+    return first;
+}
+
+static void write_checkpoints(struct keeper *k)
 {
     struct partition **all;
     size_t n;
 
-    if (!atomic_exchange(&k->b->env.is_checkpoint_stale, false)) {
-        return;
-    }
     all = partitions_all(&k->b->partitions, &n);
     for (size_t d = 0; d < k->b->dirs.n; d++) {
         checkpoint_dir(k, d, all, n);
@@ -263,6 +304,41 @@ static void do_checkpoint(struct keeper *k)
         partition_unref(all[i]);
     }
     (void)mem_free(all);
+}
+
+static void do_checkpoint(struct keeper *k)
+{
+    struct io_job *waiting = take_waiting(k); /* they came before this round began */
+
+    if (atomic_exchange(&k->b->env.is_checkpoint_stale, false)) {
+        write_checkpoints(k);
+    }
+    while (waiting != NULL) {
+        struct io_job *next = STAILQ_NEXT(waiting, entry);
+
+        waiting->run(waiting);
+        waiting = next;
+    }
+}
+
+void keeper_after_checkpoint(struct keeper *k, struct io_job *job)
+{
+    (void)pthread_mutex_lock(&k->waiting_lock);
+    STAILQ_INSERT_TAIL(&k->waiting, job, entry);
+    (void)pthread_mutex_unlock(&k->waiting_lock);
+    chore_ask(&k->checkpoint);
+}
+
+static void do_retain(struct keeper *k)
+{
+    if (retainer_judge(k->b)) {
+        chore_ask(&k->checkpoint);
+    }
+}
+
+static void do_remove(struct keeper *k)
+{
+    atomic_store(&k->has_removals, retainer_remove(k->b, clock_now()));
 }
 
 static int compare_catalog(const void *a, const void *b)
@@ -510,13 +586,37 @@ static void on_flush_timer(void *ctx)
 
     chore_ask(&k->flush);
     chore_ask(&k->producers);
+    if (atomic_load(&k->has_removals)) {
+        chore_ask(&k->remove);
+    }
     ask_again(k);
     timer_set(&k->flush_timer, next_flush(k));
 }
 
-void keeper_flush_interval_changed(struct keeper *k)
+static wtime next_retention(const struct keeper *k)
+{
+    int64_t interval_ms = broker_configs_i64(k->b->configs, "log.retention.check.interval.ms");
+
+    return wtime_add(loop_now(k->b->control), WTIME_MS(interval_ms));
+}
+
+static void on_retain_timer(void *ctx)
+{
+    struct keeper *k = ctx;
+
+    chore_ask(&k->retain);
+    timer_set(&k->retain_timer, next_retention(k));
+}
+
+void keeper_intervals_changed(struct keeper *k)
 {
     timer_set(&k->flush_timer, wtime_min(k->flush_timer.deadline, next_flush(k)));
+    timer_set(&k->retain_timer, wtime_min(k->retain_timer.deadline, next_retention(k)));
+}
+
+void keeper_retain_soon(struct keeper *k)
+{
+    chore_ask(&k->retain);
 }
 
 static void on_checkpoint_timer(void *ctx)
@@ -573,14 +673,20 @@ struct keeper *keeper_new(struct broker *b)
     chore_init(&k->seal, k, do_seal);
     chore_init(&k->space, k, do_space);
     chore_init(&k->producers, k, do_producers);
+    chore_init(&k->retain, k, do_retain);
+    chore_init(&k->remove, k, do_remove);
+    STAILQ_INIT(&k->waiting);
+    (void)pthread_mutex_init(&k->waiting_lock, NULL);
     timer_init(&k->flush_timer, b->control, on_flush_timer, k);
     timer_init(&k->checkpoint_timer, b->control, on_checkpoint_timer, k);
     timer_init(&k->space_timer, b->control, on_space_timer, k);
+    timer_init(&k->retain_timer, b->control, on_retain_timer, k);
     atomic_init(&k->is_adopted, !uuid_is_zero(&b->cluster_id));
     chore_ask(&k->purge); /* what the previous run left */
     on_flush_timer(k);
     on_checkpoint_timer(k);
     on_space_timer(k);
+    on_retain_timer(k);
     return k;
 }
 
@@ -638,10 +744,12 @@ struct keeper *keeper_free(struct keeper *k)
     timer_deinit(&k->flush_timer);
     timer_deinit(&k->checkpoint_timer);
     timer_deinit(&k->space_timer);
+    timer_deinit(&k->retain_timer);
     for (struct io_job *job = take_later(k); job != NULL; job = take_later(k)) {
         (void)mem_free(container_of(job, struct dir_job, job));
     }
     (void)pthread_mutex_destroy(&k->later_lock);
+    (void)pthread_mutex_destroy(&k->waiting_lock);
     (void)mem_free(k->dirs);
     return mem_free(k);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct broker;
+struct io_job;
 struct partition;
 
 /* Background work on the disks: syncing what was appended, checkpoints, the catalog, markers, the trash. The control
@@ -31,9 +32,14 @@ void keeper_settled(struct keeper *k);
 void keeper_trash(struct keeper *k, struct partition *p);
 /* Much of one partition is unsynced. Thread: data. */
 void keeper_flush_soon(struct keeper *k, struct partition *p);
-/* weir.flush.interval.ms is another now: a shorter one counts from now on, not after the present
- * one. Thread: control. */
-void keeper_flush_interval_changed(struct keeper *k);
+/* weir.flush.interval.ms or log.retention.check.interval.ms is another now: a shorter one counts from now on, not after
+ * the present one. Thread: control. */
+void keeper_intervals_changed(struct keeper *k);
+/* Settings of topics changed: old segments are judged anew. Thread: control. */
+void keeper_retain_soon(struct keeper *k);
+/* Runs `job` once checkpoints were written in a round that began after this call; whether they could be is for it to
+ * see. It does not block. Thread: any → pool (or main, at the end). */
+void keeper_after_checkpoint(struct keeper *k, struct io_job *job);
 
 /* As last measured; paths are borrowed from the folders. Returns how many. Thread: control. */
 size_t keeper_dir_states(struct keeper *k, struct msg_log_dir_state *ret, size_t max);

@@ -96,6 +96,8 @@ struct partition {
     /* Hints for those who look without the lock. */
     atomic_bool is_unsynced, is_failed, is_flush_asked, is_unsealed;
     atomic_bool is_removed; /* its topic was; set under `lock` */
+    atomic_bool is_start_unsaved; /* the log start is not in the checkpoint yet */
+    atomic_bool has_removals;     /* segments or their files may go */
 
     pthread_mutex_t lock;
     struct replica core;
@@ -222,5 +224,25 @@ void partition_producers_save(struct partition *p, bool is_stop);
 void partition_producers_expire(struct partition *p);
 /* False when there is no log to checkpoint. `ret_bytes` = size of the log. Thread: pool. */
 bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int64_t *ret_bytes);
+/* [LOG-25] to [LOG-30] What has had its time is put below the log start, and goes once the checkpoint has that.
+ * Thread: pool. */
+void partition_retain(struct partition *p, wall_ms now);
+/* The checkpoint has this log start. Thread: pool. */
+void partition_start_saved(struct partition *p, offset64 start);
+/* Removes segments below the saved log start, and unlinks what was removed file.delete.delay.ms ago, or at once when the
+ * disk is full. Thread: pool. */
+void partition_remove(struct partition *p, wtime now, bool is_full);
+
+struct partition_trimmed {
+    int error;
+    const char *detail;
+    offset64 start; /* the log start now, not yet for good */
+};
+
+/* [LOG-31] Moves the log start to `before` (-1: the high watermark). Thread: data. */
+void partition_trim(struct partition *p, offset64 before, struct partition_trimmed *ret);
+/* Whether the log start is at least `start` and in the checkpoint. Thread: pool. */
+bool partition_is_start_saved(struct partition *p, offset64 start);
+
 /* The disk below it failed: nothing is served any more. Thread: pool. */
 void partition_fail(struct partition *p);

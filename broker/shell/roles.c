@@ -185,6 +185,7 @@ static void after_record(struct round *round, const struct meta_record *r)
         topic = image_topic_by_id(b->image, &r->config_set.topic_id);
         if (topic != NULL) {
             follow_topic(round, topic);
+            keeper_retain_soon(b->keeper);
         }
     }
 }
@@ -199,6 +200,7 @@ void roles_after_records(struct broker *b, const struct msg_record_list *records
     }
     if (all) {
         roles_all(b);
+        keeper_retain_soon(b->keeper);
         return;
     }
     round_begin(&round, b);

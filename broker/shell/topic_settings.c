@@ -97,6 +97,11 @@ struct topic_settings topic_settings_of(const struct image *image, const struct 
     return (struct topic_settings){
             .segment_bytes = number_of(image, topic, "segment.bytes"),
             .index_interval_bytes = number_of(image, topic, "index.interval.bytes"),
+            .retention = {.may_delete = conf_list_has(
+                                  in_force(image, topic, "cleanup.policy", NULL), "delete"),
+                    .ms = number_of(image, topic, "retention.ms"),
+                    .bytes = number_of(image, topic, "retention.bytes")},
+            .file_delete_delay_ms = number_of(image, topic, "file.delete.delay.ms"),
             .append = append_rules_of(image, topic),
     };
 }

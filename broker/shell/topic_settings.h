@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker/core/append_rules.h"
+#include "broker/core/retention.h"
 
 #include <stdint.h>
 
@@ -11,6 +12,8 @@ struct image_topic;
 /* The topic configurations that a broker acts on: topic override, else cluster value, else default. */
 struct topic_settings {
     int64_t segment_bytes, index_interval_bytes;
+    struct retention_policy retention;
+    int64_t file_delete_delay_ms;
     struct append_rules append;
 };
 

@@ -9,7 +9,7 @@
 
 /* Configuration tables: one row a key, from which parser, --help, docs and the API are made.
  *
- * Types: STRING, LIST (comma separated), I64 (min…max), BOOL (true|false), ENUM (choices
+ * Types: STRING, LIST (comma separated, of `choices` when there are any), I64 (min…max), BOOL (true|false), ENUM (choices
  * separated by '|'). Durations in ms and sizes in bytes take plain numbers and the suffixes ms s
  * m h d / KiB MiB GiB where `unit` says so. */
 enum conf_type {
@@ -41,7 +41,7 @@ struct conf_key {
     enum conf_scope scope;
     const char *fallback; /* default as text; NULL = mandatory */
     int64_t min, max;     /* I64, in the unit */
-    const char *choices;  /* ENUM */
+    const char *choices;  /* ENUM; LIST: what its items may be, each once and at least one; or NULL */
     const char *text;     /* one sentence */
     bool is_dynamic;      /* may be changed while the daemon runs, through the controller */
 };
@@ -98,6 +98,8 @@ MUST_CHECK int conf_check_value(const struct conf_key *key,
         int64_t *ret_i64,
         char *error,
         size_t error_size);
+/* Whether `item` is one of a comma separated list's. */
+bool conf_list_has(const char *list, const char *item);
 const struct conf_key *conf_find_key(
         const struct conf_key *keys, size_t n_keys, const char *name); /* or NULL */
 /* Levenshtein's distance, for "did you mean"; `b` is a known word of at most 96 bytes. */

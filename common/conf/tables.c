@@ -39,6 +39,8 @@ const size_t conf_n_topic_keys = COUNT_OF(conf_topic_keys);
 /* Kafka names the default of a topic key `k` "log.k", with these exceptions. */
 #define CLUSTER_NAME(topic_name)                                                                   \
     (__builtin_strcmp((topic_name), "max.message.bytes") == 0        ? "message.max.bytes"         \
+            : __builtin_strcmp((topic_name), "file.delete.delay.ms") == 0                          \
+                    ? "log.segment.delete.delay.ms"                                                \
             : __builtin_strncmp((topic_name), "compression.", 12) == 0 ? (topic_name)              \
                                                                        : "log." topic_name)
 

@@ -47,6 +47,11 @@ const char *conf_describe(const struct conf_key *key, char text[CONF_DESCRIPTION
         (void)snprintf(text, CONF_DESCRIPTION_SIZE, "a text%s%s", for_example, example);
         break;
     case CONF_LIST:
+        if (key->choices != NULL) {
+            (void)snprintf(text, CONF_DESCRIPTION_SIZE, "a list separated by commas of %s",
+                    key->choices);
+            break;
+        }
         (void)snprintf(text, CONF_DESCRIPTION_SIZE, "a list separated by commas%s%s", for_example,
                 example);
         break;
@@ -128,11 +133,9 @@ static const char *parse_i64(const struct conf_key *key, const char *value, int6
     return NULL;
 }
 
-static bool is_choice(const char *choices, const char *value)
+static bool is_choice(const char *choices, const char *value, size_t size)
 {
-    size_t size = strlen(value);
-
-    if (size == 0 || strchr(value, '|') != NULL) {
+    if (size == 0 || memchr(value, '|', size) != NULL) {
         return false;
     }
     for (const char *at = choices; at != NULL; at = strchr(at, '|')) {
@@ -161,6 +164,70 @@ static bool has_empty_item(const char *value)
     return is_empty;
 }
 
+static const char *skip_spaces(const char *at)
+{
+    return at + strspn(at, " ");
+}
+
+/* Size of the item that begins at `at`, without spaces at its end. */
+static size_t item_size(const char *at)
+{
+    size_t size = strcspn(at, ",");
+
+    while (size > 0 && at[size - 1] == ' ') {
+        size--;
+    }
+    return size;
+}
+
+bool conf_list_has(const char *list, const char *item)
+{
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at = skip_spaces(at + (*at == ',' ? 1 : 0));
+        if (item_size(at) == strlen(item) && strncmp(at, item, strlen(item)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the item that begins at `at` stands earlier in the list too. */
+static bool is_repeated(const char *list, const char *at)
+{
+    size_t size = item_size(at);
+
+    for (const char *it = skip_spaces(list); it < at; it = skip_spaces(strchr(it, ',') + 1)) {
+        if (item_size(it) == size && strncmp(it, at, size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* NULL, or what is wrong. */
+static const char *parse_list(const char *choices, const char *value)
+{
+    if (has_empty_item(value)) {
+        return "has an empty item";
+    }
+    if (choices == NULL) {
+        return NULL;
+    }
+    if (value[0] == '\0') {
+        return "is empty";
+    }
+    for (const char *at = value; at != NULL; at = strchr(at, ',')) {
+        at = skip_spaces(at + (*at == ',' ? 1 : 0));
+        if (!is_choice(choices, at, item_size(at))) {
+            return "has an item that is not a choice";
+        }
+        if (is_repeated(value, at)) {
+            return "has an item twice";
+        }
+    }
+    return NULL;
+}
+
 static const char *parse_value(const struct conf_key *key, const char *value, int64_t *ret)
 {
     if (value[0] == '\0' && key->fallback == NULL) {
@@ -168,12 +235,12 @@ static const char *parse_value(const struct conf_key *key, const char *value, in
     }
     switch (key->type) {
     case CONF_STRING: return NULL;
-    case CONF_LIST: return has_empty_item(value) ? "has an empty item" : NULL;
+    case CONF_LIST: return parse_list(key->choices, value);
     case CONF_I64: return parse_i64(key, value, ret);
     case CONF_BOOL:
         *ret = strcmp(value, "true") == 0 ? 1 : 0;
         return *ret == 1 || strcmp(value, "false") == 0 ? NULL : "is neither true nor false";
-    case CONF_ENUM: return is_choice(key->choices, value) ? NULL : "is not a choice";
+    case CONF_ENUM: return is_choice(key->choices, value, strlen(value)) ? NULL : "is not a choice";
     }
     must_not_reach("a type that is none");
 }

@@ -61,6 +61,7 @@ enum wire_api {
     API_PRODUCE = 3,
     API_FETCH = 4,
     API_LIST_OFFSETS = 5,
+    API_DELETE_RECORDS = 7, /* from a client or a controller */
     API_INIT_PRODUCER_ID = 8,
     API_PUSH = 32,
     API_BEAT = 33,
@@ -213,6 +214,30 @@ struct msg_list_offsets_result {
 
 struct msg_list_offsets_response {
     struct msg_list_offsets_result *partitions;
+    size_t n_partitions;
+};
+
+struct msg_delete_records_partition {
+    struct uuid topic_id;
+    int32_t partition;
+    offset64 before; /* -1 = the high watermark */
+};
+
+struct msg_delete_records_request {
+    struct msg_delete_records_partition *partitions;
+    size_t n_partitions;
+};
+
+struct msg_delete_records_result {
+    struct uuid topic_id;
+    int32_t partition;
+    int error;
+    const char *detail;
+    offset64 log_start; /* -1 with an error */
+};
+
+struct msg_delete_records_response {
+    struct msg_delete_records_result *partitions;
     size_t n_partitions;
 };
 
@@ -461,6 +486,8 @@ WIRE_PAIR(produce_response);
 WIRE_PAIR(fetch_request);
 WIRE_PAIR(list_offsets_request);
 WIRE_PAIR(list_offsets_response);
+WIRE_PAIR(delete_records_request);
+WIRE_PAIR(delete_records_response);
 WIRE_PAIR(init_producer_id_request);
 WIRE_PAIR(init_producer_id_response);
 WIRE_PAIR(push_request);

@@ -35,7 +35,9 @@
     DO(init_producer_id_request)                                                                   \
     DO(init_producer_id_response)                                                                  \
     DO(allocate_producer_ids_request)                                                              \
-    DO(allocate_producer_ids_response)
+    DO(allocate_producer_ids_response)                                                             \
+    DO(delete_records_request)                                                                     \
+    DO(delete_records_response)
 
 /* Records of an unknown kind are read, but never written. */
 static bool has_unknown_kind(const struct msg_record_list *m)

@@ -50,6 +50,7 @@ struct node {
     bool is_dir;
     uint64_t inode;
     struct contents now, synced;    /* of a file */
+    int64_t modified;
     struct entries names, durable;  /* of a folder */
     ARRAY(struct change) unsynced;
     int lock_fd; /* -1 = not locked */
@@ -356,6 +357,7 @@ static int64_t write_one(struct mem_disk *d, struct node *n, const uint8_t *byte
     }
     d->room -= d->room >= 0 && growth > 0 ? growth : 0;
     contents_write(&n->now, bytes, size, at);
+    n->modified = (int64_t)d->n_changes;
     struct change *c = array_push(&n->unsynced);
     c->kind = CHANGE_WRITE;
     c->at = at;
@@ -391,6 +393,14 @@ static int64_t disk_size(void *ctx, int fd)
     struct mem_disk *d = ctx;
 
     return d->is_dead ? -EIO : node_of(d, fd)->now.size;
+}
+
+/* Its clock counts changes. */
+static int64_t disk_modified(void *ctx, int fd)
+{
+    struct mem_disk *d = ctx;
+
+    return d->is_dead ? -EIO : node_of(d, fd)->modified;
 }
 
 static int64_t disk_size_of(void *ctx, const char *path)
@@ -638,6 +648,7 @@ static const struct file_io table = {.open = disk_open,
         .pwritev = disk_pwritev,
         .size = disk_size,
         .size_of = disk_size_of,
+        .modified = disk_modified,
         .truncate = disk_truncate,
         .datasync = disk_datasync,
         .sync_dir = disk_sync_dir,

@@ -20,6 +20,7 @@ static void log_init(struct log *l)
                 .size = 100,
                 .has_max_timestamp = true,
                 .max_timestamp = ((wall_ms)i + 1) * 1000,
+                .has_modified = true,
                 .modified = ((wall_ms)i + 1) * 1000};
     }
     l->log = (struct retention_log){.segments = l->segments, .n = 4, .high_watermark = 40};
@@ -159,6 +160,9 @@ static void timestamp_is_asked_for_only_where_the_plan_hangs_on_it(void)
     CHECK_EQ(plan_at(&l, 2501).n_remove, 2);
     CHECK_EQ(plan_at(&l, 2501).look_up, 2);
     CHECK(plan_at(&l, 2500).look_up == RETENTION_NONE);
+    l.segments[1].has_modified = false;
+    CHECK_EQ(plan_at(&l, 2501).n_remove, 2);
+    CHECK_EQ(plan_at(&l, 1999).look_up, 1); /* its time lies in the future */
 }
 
 static const struct check_case cases[] = {CASE(nothing_goes_without_limits),

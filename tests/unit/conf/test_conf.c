@@ -47,7 +47,8 @@ static void every_default_is_legal_and_every_row_is_described(void)
                     key); /* no name twice */
             CHECK(key->min <= key->max);
             CHECK(key->text[strlen(key->text) - 1] == '.');
-            CHECK((key->type == CONF_ENUM) == (key->choices != NULL));
+            CHECK(key->type != CONF_ENUM || key->choices != NULL);
+            CHECK(key->type == CONF_ENUM || key->type == CONF_LIST || key->choices == NULL);
             if (key->fallback != NULL) {
                 CHECK_EQ(conf_check_value(key, key->fallback, NULL, error, sizeof(error)), 0);
             }
@@ -125,7 +126,32 @@ static void key_that_cannot_be_changed_there_says_where(void) /* [CFG-2] */
     CHECK_STR(explain(CONF_OF_BROKER, "zzz"),
             "unknown broker configuration 'zzz'; there are socket.request.max.bytes, "
             "max.connections, max.connections.per.ip, weir.connection.outstanding.bytes, "
-            "weir.flush.interval.ms, weir.disk.reserve.bytes, weir.scrub.bytes.per.second, log.level");
+            "weir.flush.interval.ms, log.retention.check.interval.ms, weir.disk.reserve.bytes, "
+            "weir.scrub.bytes.per.second, log.level");
+}
+
+static void list_takes_each_of_its_choices_once(void)
+{
+    const struct conf_key key = {.name = "cleanup.policy",
+            .type = CONF_LIST,
+            .fallback = "delete",
+            .choices = "delete|compact"};
+
+    CHECK_EQ(conf_check_value(&key, "delete", NULL, error, sizeof(error)), 0);
+    CHECK_EQ(conf_check_value(&key, "compact, delete", NULL, error, sizeof(error)), 0);
+
+    static const char *const wrong[] = {"", "delete,", "delet", "delete,deletes", "delete,delete",
+            "compact,delete, compact", "delete|compact", ","};
+
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        CHECK_EQ(conf_check_value(&key, wrong[i], NULL, error, sizeof(error)), CONF_E_REFUSED);
+    }
+    CHECK_EQ(conf_check_value(&key, "compactt", NULL, error, sizeof(error)), CONF_E_REFUSED);
+    CHECK_STR(error, "cleanup.policy: \"compactt\" has an item that is not a choice; it takes a list "
+                     "separated by commas of delete|compact");
+    CHECK(conf_list_has("compact, delete", "delete"));
+    CHECK(conf_list_has("compact,delete", "compact"));
+    CHECK(!conf_list_has("compact,delete", "comp"));
 }
 
 static void file_of_key_value_lines_is_read(void)
@@ -450,6 +476,7 @@ static const struct check_case cases[] = {
         CASE(cluster_keys_have_kafkas_names),
         CASE(dynamic_keys_are_known_where_they_may_be_changed),
         CASE(key_that_cannot_be_changed_there_says_where),
+        CASE(list_takes_each_of_its_choices_once),
         CASE(file_of_key_value_lines_is_read),
         CASE(unknown_key_is_refused_with_the_nearest),
         CASE(value_that_is_refused_names_unit_range_and_example),

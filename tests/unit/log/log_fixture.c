@@ -73,6 +73,11 @@ static int64_t fault_size(void *ctx, int fd)
     return file_io_posix.size(ctx, fd);
 }
 
+static int64_t fault_modified(void *ctx, int fd)
+{
+    return file_io_posix.modified(ctx, fd);
+}
+
 static int64_t fault_size_of(void *ctx, const char *path)
 {
     return file_io_posix.size_of(ctx, path);
@@ -152,6 +157,7 @@ const struct file_io fault_io = {
         .pwritev = fault_pwritev,
         .size = fault_size,
         .size_of = fault_size_of,
+        .modified = fault_modified,
         .truncate = fault_truncate,
         .datasync = fault_datasync,
         .sync_dir = fault_sync_dir,

@@ -355,6 +355,33 @@ static void make_list_offsets_response(struct msg_list_offsets_response *m)
     *m = (struct msg_list_offsets_response){.partitions = p, .n_partitions = 2};
 }
 
+static void make_delete_records_request(struct msg_delete_records_request *m)
+{
+    static struct msg_delete_records_partition p[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        p[i] = (struct msg_delete_records_partition){
+                .topic_id = sample_uuid(1), .partition = sample_count(2), .before = sample_i64(3)};
+    }
+    *m = (struct msg_delete_records_request){.partitions = p, .n_partitions = 2};
+}
+
+static void make_delete_records_response(struct msg_delete_records_response *m)
+{
+    static struct msg_delete_records_result p[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        p[i] = (struct msg_delete_records_result){
+                .topic_id = sample_uuid(1),
+                .partition = sample_count(2),
+                .error = sample_i32(3),
+                .detail = sample_text(4),
+                .log_start = sample_i64(5),
+        };
+    }
+    *m = (struct msg_delete_records_response){.partitions = p, .n_partitions = 2};
+}
+
 static void make_init_producer_id_request(struct msg_init_producer_id_request *m)
 {
     *m = (struct msg_init_producer_id_request){sample_text(1), sample_i64(2), sample_i32(3)};
@@ -668,7 +695,9 @@ static void make_record_list(struct msg_record_list *m)
     DO(init_producer_id_request)                                                                   \
     DO(init_producer_id_response)                                                                  \
     DO(allocate_producer_ids_request)                                                              \
-    DO(allocate_producer_ids_response)
+    DO(allocate_producer_ids_response)                                                             \
+    DO(delete_records_request)                                                                     \
+    DO(delete_records_response)
 
 #define ROW(X) {#X, &weir__v1__##X##__descriptor, encode_##X, decode_##X},
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "common/base/err.h"
+
+struct broker;
+struct rpc_out;
+struct rpc_request;
+
+/* Carries DeleteRecords out, whoever asks. 0: the request is taken, and `answer` gets the answer's body when the log
+ * starts are on the disk (Thread: pool). > 0: WIRE_E_*, the request is still the caller's. Thread: data or pool. */
+MUST_CHECK int trim_begin(struct broker *b,
+        struct rpc_request *r,
+        void (*answer)(void *ctx, struct rpc_out *out),
+        void *ctx);
