@@ -47,6 +47,9 @@ struct file_io {
     int64_t (*size_of)(void *ctx, const char *path); /* without opening it */
     int64_t (*modified)(void *ctx, int fd);          /* when its bytes last changed: wall_ms */
     int (*truncate)(void *ctx, int fd, int64_t size);
+    /* Asks for blocks for [at, at + size) of the file, whose size stays; a cut gives back those behind its end. NULL, or
+     * any failure: there are none, and nothing else changed. */
+    int (*reserve)(void *ctx, int fd, int64_t at, int64_t size);
     /* Never called again on a file for which it failed: the kernel reports a lost page once and
      * then calls it clean. */
     int (*datasync)(void *ctx, int fd);

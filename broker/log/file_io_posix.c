@@ -200,6 +200,16 @@ static int posix_truncate(void *ctx, int fd, int64_t size)
     return r < 0 ? err_origin(-errno) : 0;
 }
 
+static int posix_reserve(void *ctx, int fd, int64_t at, int64_t size)
+{
+    int r = 0;
+
+    do {
+        r = fallocate(fd, FALLOC_FL_KEEP_SIZE, at, size);
+    } while (r < 0 && errno == EINTR);
+    return r < 0 ? err_origin(-errno) : 0;
+}
+
 static int posix_datasync(void *ctx, int fd)
 {
     /* EINTR is an error like any other here: whether the pages went out is not known, and a second
@@ -359,6 +369,7 @@ const struct file_io file_io_posix = {
         .size_of = posix_size_of,
         .modified = posix_modified,
         .truncate = posix_truncate,
+        .reserve = posix_reserve,
         .datasync = posix_datasync,
         .sync_dir = posix_sync_dir,
         .rename = posix_rename,

@@ -269,45 +269,6 @@ static int make_folder(struct plog *l)
     return r < 0 ? plog_outcome(l, r, "its folder could not be made") : 0;
 }
 
-/* A new active segment at the end. Its name is synced with the next flush: until then nothing in it
- * is promised. */
-int plog_roll(struct plog *l)
-{
-    const struct segment *active = plog_active(l);
-
-    if (active != NULL && active->base == l->end) {
-        return 0;
-    }
-    struct segment *s = plog_push_segment(l, l->end);
-    int r = segment_create_files(l->io, s);
-
-    if (r < 0) {
-        segment_deinit(s);
-        array_remove(&l->segments, l->segments.n - 1);
-        return plog_outcome(l, r, "a new segment could not be made");
-    }
-    l->n_folder_changes++;
-    l->lacks_seals = l->segments.n > 1;
-    plog_forget_positions(l);
-    return 0;
-}
-
-static bool needs_roll(struct plog *l, const struct batch *b)
-{
-    const struct segment *s = plog_active(l);
-    int64_t size_max = l->config.segment_bytes;
-
-    if (s == NULL) {
-        return true;
-    }
-    if (s->size == 0) {
-        return false;
-    }
-    size_max = size_max > SEGMENT_SIZE_MAX ? SEGMENT_SIZE_MAX : size_max;
-    return s->size + (int64_t)b->size > size_max ||
-           l->end + b->last_offset_delta - s->base > INT32_MAX;
-}
-
 /* The write did not take all of the batch. What it took is cut off again; if that fails too, the
  * file has bytes that nobody can vouch for, and the directory is done with. */
 static int undo_write(struct plog *l, struct segment *s, int fd, int64_t written)
@@ -321,6 +282,7 @@ static int undo_write(struct plog *l, struct segment *s, int fd, int64_t written
         return err_forward(r);
     }
     s->n_cuts++;
+    s->reserved = 0;
     return PLOG_E_FULL;
 }
 
@@ -333,6 +295,7 @@ static int write_batch(struct plog *l, struct segment *s, uint8_t *bytes, size_t
     if (r < 0) {
         return plog_outcome(l, r, "a segment could not be opened");
     }
+    plog_reserve_ahead(l, s, fd, size);
     int64_t n = l->io->pwritev(l->io->ctx, fd, &iov, 1, s->size);
     if (n != (int64_t)size) {
         r = undo_write(l, s, fd, n);
@@ -359,8 +322,12 @@ static int sync_first_name(struct plog *l)
 static int make_ready(struct plog *l, const struct batch *b)
 {
     int r = l->stage == PLOG_READY ? 0 : make_folder(l);
+    bool needs_roll = false;
 
-    if (r == 0 && needs_roll(l, b)) {
+    if (r == 0) {
+        r = plog_needs_roll(l, b, &needs_roll);
+    }
+    if (r == 0 && needs_roll) {
         r = plog_roll(l);
     }
     if (r == 0 && l->segments.n == 1 && l->segments.items[0].size == 0 &&

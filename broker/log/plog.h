@@ -25,6 +25,9 @@ struct plog;
 struct plog_config {
     int64_t segment_bytes; /* a larger batch gets a segment of its own; INT32_MAX at most counts */
     int64_t index_interval_bytes;
+    int64_t index_bytes; /* of a segment's offset index, and so is its number of entries limited; 0 = not */
+    int64_t segment_ms;  /* a segment takes no batch that is so much younger than its first; 0 = any */
+    int64_t segment_jitter_ms; /* a part of this, fixed for each segment, is subtracted from segment_ms */
 };
 
 struct plog_open_stats {
@@ -79,7 +82,7 @@ const char *plog_folder(const struct plog *l); /* "<topic>-<p>" */
 struct log_dir *plog_dir(const struct plog *l);
 
 /* Appends one validated batch (`b` describes `bytes`): stamps base offset = plog_end() and the
- * epoch into `bytes`, writes, updates the index, rolls first when the segment is full. The epoch is
+ * epoch into `bytes`, writes, updates the indexes, rolls first when the segment is full [LOG-1] or old [LOG-2]. The epoch is
  * at least plog_last_epoch(). A short write is cut back and reported as PLOG_E_FULL. *ret_base =
  * its first offset. > 0: FULL, BUSY. */
 MUST_CHECK int plog_append(struct plog *l,
@@ -87,6 +90,13 @@ MUST_CHECK int plog_append(struct plog *l,
         const struct batch *b,
         epoch32 leader_epoch,
         offset64 *ret_base);
+
+/* [LOG-4] Begins a new segment when the first batch of the active one is older than segment_ms at the wall clock's `now`,
+ * also when nothing is appended. > 0: FULL, BUSY. */
+MUST_CHECK int plog_roll_if_old(struct plog *l, wall_ms now, bool *ret_rolled);
+/* Begins a new segment, so that all there is may be removed or compacted; nothing to do when the active one has no
+ * batches. > 0: FULL, BUSY. */
+MUST_CHECK int plog_roll_active(struct plog *l);
 
 /* A run of whole batches in one file. The file is held: release it with cached_file_release(file).
  * */
@@ -153,9 +163,6 @@ struct plog_seal *plog_seal_begin(struct plog *l); /* NULL = none to be written 
 MUST_CHECK int plog_seal_run(struct plog_seal *x);
 void plog_seal_end(struct plog *l, struct plog_seal *x);
 bool plog_lacks_seals(const struct plog *l); /* or may */
-
-/* Makes the files of a new active segment at the end; nothing when the active one is empty. > 0: FULL, BUSY. */
-MUST_CHECK int plog_roll(struct plog *l);
 
 /* --- Segments, for who judges them ------------------------------------------------------------ */
 

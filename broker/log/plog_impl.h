@@ -74,7 +74,13 @@ int plog_outcome(struct plog *l, int r, const char *why);
 /* Adds an empty segment object at the end, without files. */
 struct segment *plog_push_segment(struct plog *l, offset64 base);
 void plog_forget_positions(struct plog *l);
-
+/* Makes the files of a new active segment at the end. Its name is synced with the next flush: until then nothing in it is
+ * promised. > 0: FULL, BUSY. */
+MUST_CHECK int plog_roll(struct plog *l);
+/* Whether the active segment must not take `b`, or there is none. > 0: BUSY. */
+MUST_CHECK int plog_needs_roll(struct plog *l, const struct batch *b, bool *ret);
+/* Before `size` bytes are written at the end of the active segment. */
+void plog_reserve_ahead(struct plog *l, struct segment *s, int fd, size_t size);
 /* Takes segment `i` out of the log and renames its files to "<name>.deleted" (one that is missing is no error), to be
  * unlinked by a later plog_reap_*; open readers keep theirs. Nothing is synced: the caller sees to it that a start copes
  * with renames that a power failure undid, some or all. `now` = when it may be unlinked after the delay from; 0 = at once.

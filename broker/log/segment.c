@@ -99,6 +99,10 @@ int segment_note_batch(const struct file_io *io,
 
     must(segment_may_follow(s, s->end, h->base));
     must(h->at == at);
+    if (at == 0) {
+        s->first_timestamp = h->max_timestamp;
+        s->has_first_timestamp = true;
+    }
     s->end = h->last + 1;
     s->size += h->size;
     s->last_epoch = h->leader_epoch;

@@ -25,6 +25,10 @@ struct segment {
     uint64_t heads;    /* batch_head_digest() of its batches, when has_heads */
     bool has_heads;
     epoch32 last_epoch; /* of its last batch as far as known, EPOCH_NONE without any */
+    int64_t reserved; /* how far blocks were asked for ahead of the data in this run */
+    wall_ms first_timestamp; /* of its first batch, as a batch has it: the largest one, or -1 */
+    bool has_first_timestamp; /* else it is looked up when first asked for */
+    wall_ms seen_at; /* when its age was first asked for; 0 = not yet */
     wall_ms max_timestamp;
     bool has_max_timestamp; /* else it is looked up when first asked for */
     struct cached_file *log;

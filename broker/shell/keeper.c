@@ -47,7 +47,7 @@ struct dir_state {
 
 struct keeper {
     struct broker *b;
-    struct chore flush, checkpoint, catalog, purge, seal, space, producers, retain, remove;
+    struct chore flush, checkpoint, catalog, purge, roll, seal, space, producers, retain, remove;
     struct timer flush_timer, checkpoint_timer, space_timer, retain_timer;
     atomic_bool has_removals; /* segments or their files wait for the next turn */
     pthread_mutex_t waiting_lock;
@@ -191,6 +191,19 @@ static void do_producers(struct keeper *k)
         each_partition(k, expire_producers);
         k->next_expiry = wtime_add(clock_now(), expiry_interval(k));
     }
+}
+
+static void roll_one(struct keeper *k, struct partition *p)
+{
+    (void)k;
+    if (!log_dir_failed(p->dir)) {
+        partition_roll(p, clock_wall());
+    }
+}
+
+static void do_roll(struct keeper *k)
+{
+    each_partition(k, roll_one);
 }
 
 static int compare_checkpoints(const void *a, const void *b)
@@ -623,6 +636,7 @@ static void on_checkpoint_timer(void *ctx)
 {
     struct keeper *k = ctx;
 
+    chore_ask(&k->roll);
     chore_ask(&k->checkpoint);
     chore_ask(&k->seal);
     timer_set(&k->checkpoint_timer, wtime_add(loop_now(k->b->control), WTIME_S(CHECKPOINT_S)));
@@ -671,6 +685,7 @@ struct keeper *keeper_new(struct broker *b)
     chore_init(&k->catalog, k, do_catalog);
     chore_init(&k->purge, k, do_purge);
     chore_init(&k->seal, k, do_seal);
+    chore_init(&k->roll, k, do_roll);
     chore_init(&k->space, k, do_space);
     chore_init(&k->producers, k, do_producers);
     chore_init(&k->retain, k, do_retain);

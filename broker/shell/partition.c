@@ -87,8 +87,6 @@ void partition_fail_locked(struct hold *h)
 static void carry_out(struct hold *h, const struct partition_order *o)
 {
     struct partition *p = h->p;
-    struct plog_config config = {.segment_bytes = o->settings.segment_bytes,
-            .index_interval_bytes = o->settings.index_interval_bytes};
 
     if (atomic_load(&p->is_removed)) {
         return;
@@ -105,7 +103,7 @@ static void carry_out(struct hold *h, const struct partition_order *o)
             }
             return;
         }
-        plog_set_config(p->log, &config); /* [CFG-13] */
+        plog_set_config(p->log, &o->settings.log); /* [CFG-13] */
         partition_step(h,
                 &(struct replica_event){.kind = REPLICA_EV_BECOME,
                         .become = {.record = &o->record, .may_lead = o->may_lead}},
@@ -240,16 +238,14 @@ void partition_unref(struct partition *p)
 /* Under the lock (or before anybody else knows the partition). Leaves `log` NULL on failure. */
 static void open_log(struct partition *p)
 {
-    struct plog_config config = {.segment_bytes = p->settings.segment_bytes,
-            .index_interval_bytes = p->settings.index_interval_bytes};
     struct checkpoint_entry ckpt = {0};
     struct plog_open_stats stats;
     int r;
 
     must(p->log == NULL && p->core.role == REPLICA_NONE);
     (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
-    r = plog_open(p->dir, p->env->files, p->topic, &p->key.topic_id, p->key.number, &config,
-            &p->log, &stats);
+    r = plog_open(p->dir, p->env->files, p->topic, &p->key.topic_id, p->key.number,
+            &p->settings.log, &p->log, &stats);
     if (r == 0) {
         r = partition_producers_open(p, ckpt.no_producers);
     }

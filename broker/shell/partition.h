@@ -215,6 +215,8 @@ MUST_CHECK int partition_find(
 void partition_flush(struct partition *p);
 /* Writes the seals that segments lack. Thread: pool (one caller at a time). */
 void partition_seal(struct partition *p);
+/* [LOG-4] Closes the active segment when it is old at `now`. Thread: pool. */
+void partition_roll(struct partition *p, wall_ms now);
 /* Moves the log of a removed partition into the trash; after a PARTITION_DELETE order. Thread: pool. */
 void partition_trash(struct partition *p);
 /* Writes a snapshot of what is known of the producers, where that has changed since the last one;

@@ -122,7 +122,7 @@ static bool carry_out_plan(
     if (!plan->must_roll || !is_same(p->log, f, active) || active + 1 != plog_n_segments(p->log)) {
         return false;
     }
-    int r = plog_roll(p->log);
+    int r = plog_roll_active(p->log);
     if (r < 0) {
         partition_fail_locked(h);
     } else if (r == 0) {

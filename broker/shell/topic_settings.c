@@ -95,8 +95,11 @@ static struct append_rules append_rules_of(
 struct topic_settings topic_settings_of(const struct image *image, const struct image_topic *topic)
 {
     return (struct topic_settings){
-            .segment_bytes = number_of(image, topic, "segment.bytes"),
-            .index_interval_bytes = number_of(image, topic, "index.interval.bytes"),
+            .log = {.segment_bytes = number_of(image, topic, "segment.bytes"),
+                    .index_interval_bytes = number_of(image, topic, "index.interval.bytes"),
+                    .index_bytes = number_of(image, topic, "segment.index.bytes"),
+                    .segment_ms = number_of(image, topic, "segment.ms"),
+                    .segment_jitter_ms = number_of(image, topic, "segment.jitter.ms")},
             .retention = {.may_delete = conf_list_has(
                                   in_force(image, topic, "cleanup.policy", NULL), "delete"),
                     .ms = number_of(image, topic, "retention.ms"),

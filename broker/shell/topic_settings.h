@@ -3,6 +3,7 @@
 
 #include "broker/core/append_rules.h"
 #include "broker/core/retention.h"
+#include "broker/log/plog.h"
 
 #include <stdint.h>
 
@@ -11,7 +12,7 @@ struct image_topic;
 
 /* The topic configurations that a broker acts on: topic override, else cluster value, else default. */
 struct topic_settings {
-    int64_t segment_bytes, index_interval_bytes;
+    struct plog_config log;
     struct retention_policy retention;
     int64_t file_delete_delay_ms;
     struct append_rules append;

@@ -41,6 +41,9 @@ const size_t conf_n_topic_keys = COUNT_OF(conf_topic_keys);
     (__builtin_strcmp((topic_name), "max.message.bytes") == 0        ? "message.max.bytes"         \
             : __builtin_strcmp((topic_name), "file.delete.delay.ms") == 0                          \
                     ? "log.segment.delete.delay.ms"                                                \
+            : __builtin_strcmp((topic_name), "segment.ms") == 0        ? "log.roll.ms"               \
+            : __builtin_strcmp((topic_name), "segment.jitter.ms") == 0 ? "log.roll.jitter.ms"        \
+            : __builtin_strcmp((topic_name), "segment.index.bytes") == 0 ? "log.index.size.max.bytes" \
             : __builtin_strncmp((topic_name), "compression.", 12) == 0 ? (topic_name)              \
                                                                        : "log." topic_name)
 

@@ -51,6 +51,7 @@ struct node {
     uint64_t inode;
     struct contents now, synced;    /* of a file */
     int64_t modified;
+    int64_t reserved;               /* so far it has room of its own, at least up to its size */
     struct entries names, durable;  /* of a folder */
     ARRAY(struct change) unsynced;
     int lock_fd; /* -1 = not locked */
@@ -344,9 +345,14 @@ static void disk_advise(void *ctx, int fd, int64_t at, int64_t size, enum file_a
 {
 }
 
+static int64_t reserved_end(const struct node *n)
+{
+    return n->reserved > n->now.size ? n->reserved : n->now.size;
+}
+
 static int64_t write_one(struct mem_disk *d, struct node *n, const uint8_t *bytes, int64_t size, int64_t at)
 {
-    int64_t growth = at + size - n->now.size; /* negative: an overwrite needs no room */
+    int64_t growth = at + size - reserved_end(n); /* negative: an overwrite needs no room */
 
     if (d->room >= 0 && growth > d->room) {
         size -= growth - d->room;
@@ -418,10 +424,32 @@ static int disk_truncate(void *ctx, int fd, int64_t size)
     bool happens = false;
     int r = admit_whole(d, &happens);
 
+    if (happens && size <= n->now.size) {
+        d->room += d->room >= 0 ? reserved_end(n) - size : 0;
+        n->reserved = 0;
+    }
     if (happens && size != n->now.size) {
-        d->room += d->room >= 0 && size < n->now.size ? n->now.size - size : 0;
         contents_resize(&n->now, size);
         *array_push(&n->unsynced) = (struct change){.kind = CHANGE_CUT, .at = size};
+    }
+    return r;
+}
+
+/* Nothing of the contents changes: a power cut has nothing to undo but the room. */
+static int disk_reserve(void *ctx, int fd, int64_t at, int64_t size)
+{
+    struct mem_disk *d = ctx;
+    struct node *n = node_of(d, fd);
+    bool happens = false;
+    int r = admit_whole(d, &happens);
+    int64_t more = at + size - reserved_end(n);
+
+    if (r == 0 && d->room >= 0 && more > d->room) {
+        return -ENOSPC;
+    }
+    if (happens && more > 0) {
+        d->room -= d->room >= 0 && more <= d->room ? more : 0;
+        n->reserved = at + size;
     }
     return r;
 }
@@ -650,6 +678,7 @@ static const struct file_io table = {.open = disk_open,
         .size_of = disk_size_of,
         .modified = disk_modified,
         .truncate = disk_truncate,
+        .reserve = disk_reserve,
         .datasync = disk_datasync,
         .sync_dir = disk_sync_dir,
         .rename = disk_rename,

@@ -61,7 +61,8 @@ static void cluster_keys_have_kafkas_names(void)
     static const char *const names[] = {"num.partitions", "default.replication.factor",
             "log.segment.bytes", "log.index.interval.bytes", "message.max.bytes",
             "log.message.timestamp.type", "log.message.timestamp.after.max.ms", "compression.type",
-            "compression.lz4.level"};
+            "compression.lz4.level", "log.roll.ms", "log.roll.jitter.ms",
+            "log.index.size.max.bytes"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const struct conf_key *key =

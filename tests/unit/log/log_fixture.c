@@ -51,6 +51,13 @@ static int fault_truncate(void *ctx, int fd, int64_t size)
                                       : file_io_posix.truncate(ctx, fd, size);
 }
 
+static int fault_reserve(void *ctx, int fd, int64_t at, int64_t size)
+{
+    faults.n_reserve++;
+    return faults.reserve_error != 0 ? faults.reserve_error
+                                     : file_io_posix.reserve(ctx, fd, at, size);
+}
+
 static int fault_datasync(void *ctx, int fd)
 {
     faults.n_datasync++;
@@ -159,6 +166,7 @@ const struct file_io fault_io = {
         .size_of = fault_size_of,
         .modified = fault_modified,
         .truncate = fault_truncate,
+        .reserve = fault_reserve,
         .datasync = fault_datasync,
         .sync_dir = fault_sync_dir,
         .rename = fault_rename,

@@ -13,10 +13,11 @@ struct faults {
     int64_t pwritev_short;
     int datasync_error; /* every call, while not 0 */
     int truncate_error;
+    int reserve_error;
     int open_error;     /* of calls with O_CREAT */
     int open_any_error; /* of all calls */
     int sync_dir_error;
-    int n_pwritev, n_datasync, n_sync_dir, n_pread, n_pread_hot;
+    int n_pwritev, n_datasync, n_sync_dir, n_pread, n_pread_hot, n_reserve;
     bool is_cold; /* nothing is in memory: pread_hot gives -EAGAIN */
 };
 extern struct faults faults;
