@@ -14,6 +14,7 @@
  *   <base offset, 20 digits>.seal   what a segment holds that is no longer appended to (seal.h)
  *   <base offset, 20 digits>.index  sparse: (relative offset be32, position be32) per
  *                                   index.interval.bytes; a cache, rebuilt on any doubt
+ *   <base offset, 20 digits>.timeindex  sparse: (timestamp be64, relative offset be32), with it
  *   partition.metadata              topic, topic id and partition; read before all else
  *
  * The folder is made at the first append. A log is used under its partition's lock; what may run
@@ -136,8 +137,7 @@ MUST_CHECK int plog_read_checked(struct plog *l,
 size_t plog_readable(struct plog *l, offset64 offset, offset64 limit, size_t max_bytes);
 
 /* The first batch below `limit` whose max timestamp is >= t; > 0: NOT_FOUND, DAMAGED, BUSY. The
- * caller finds the record inside. Walks the batch headers of a segment; of older ones the largest
- * timestamp is remembered once known. */
+ * caller finds the record inside. Reads a look-up of the time index and some headers [LOG-8]. */
 MUST_CHECK int plog_find_time(struct plog *l, wall_ms t, offset64 limit, struct plog_slice *ret);
 /* The first batch below `limit` that has the largest max timestamp; > 0 as above. */
 MUST_CHECK int plog_find_max_time(struct plog *l, offset64 limit, struct plog_slice *ret);

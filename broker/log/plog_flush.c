@@ -22,6 +22,9 @@ struct flush_item {
     offset64 base;
     int64_t size; /* when the flush began */
     uint32_t n_cuts;
+    struct cached_file *times; /* NULL = it need not be synced */
+    int times_fd;
+    uint32_t n_times;
 };
 
 struct plog_flush {
@@ -40,8 +43,16 @@ struct plog_flush {
 static bool add_item(struct plog_flush *f, struct segment *s)
 {
     int fd = -1;
+    int times_fd = -1;
+    bool has_times = segment_needs_times_synced(s);
     int r = f->items.n < FLUSH_SEGMENTS_MAX ? cached_file_hold(s->log, &fd) : -EMFILE;
 
+    if (r >= 0 && has_times) {
+        r = cached_file_hold(s->times.file, &times_fd);
+        if (r < 0) {
+            cached_file_release(s->log);
+        }
+    }
     if (r < 0) {
         if (log_dir_is_scarce(r) && f->items.n > 0) {
             f->end = s->base;
@@ -50,13 +61,15 @@ static bool add_item(struct plog_flush *f, struct segment *s)
         }
         return false;
     }
-    *array_push(&f->items) =
-            (struct flush_item){.file = s->log,
+    *array_push(&f->items) = (struct flush_item){.file = s->log,
             .fd = fd,
             .id = s->id,
             .base = s->base,
             .size = s->size,
-            .n_cuts = s->n_cuts};
+            .n_cuts = s->n_cuts,
+            .times = has_times ? s->times.file : NULL,
+            .times_fd = times_fd,
+            .n_times = s->times.n};
     return true;
 }
 
@@ -105,6 +118,9 @@ static int sync_all(struct plog_flush *f)
     }
     for (size_t i = 0; i < f->items.n && r >= 0; i++) {
         r = f->io->datasync(f->io->ctx, f->items.items[i].fd);
+        if (r >= 0 && f->items.items[i].times != NULL) {
+            r = f->io->datasync(f->io->ctx, f->items.items[i].times_fd);
+        }
     }
     return r < 0 ? err_forward(r) : 0;
 }
@@ -139,6 +155,7 @@ static void note_synced(struct plog *l, const struct flush_item *item)
         return;
     }
     s->n_cuts_synced = item->n_cuts;
+    s->n_times_synced = item->times != NULL ? item->n_times : s->n_times_synced;
     if (s->synced < item->size) {
         l->unsynced -= item->size - s->synced;
         s->synced = item->size;
@@ -158,6 +175,9 @@ void plog_flush_end(struct plog *l, struct plog_flush *f)
     }
     ARRAY_FOREACH (item, &f->items) {
         cached_file_release(item->file);
+        if (item->times != NULL) {
+            cached_file_release(item->times);
+        }
     }
     array_deinit(&f->items);
     mem_free(f->folder);

@@ -74,6 +74,11 @@ int plog_outcome(struct plog *l, int r, const char *why);
 /* Adds an empty segment object at the end, without files. */
 struct segment *plog_push_segment(struct plog *l, offset64 base);
 void plog_forget_positions(struct plog *l);
+/* Says that the segment's batch headers do not chain: PLOG_E_DAMAGED. */
+int plog_unreadable(const struct plog *l, const struct segment *s, offset64 offset);
+/* Bytes [at, at + size) of a segment, whose file the caller holds as `fd`. */
+struct plog_slice plog_slice_of(
+        struct plog *l, struct segment *s, int fd, int64_t at, int64_t size);
 /* Makes the files of a new active segment at the end. Its name is synced with the next flush: until then nothing in it is
  * promised. > 0: FULL, BUSY. */
 MUST_CHECK int plog_roll(struct plog *l);

@@ -24,7 +24,7 @@ struct want {
     bool is_checked; /* only what is known to be right */
 };
 
-static int unreadable(const struct plog *l, const struct segment *s, offset64 offset)
+int plog_unreadable(const struct plog *l, const struct segment *s, offset64 offset)
 {
     log_error("plog", "log_damaged", KV_STR("file", cached_file_path(s->log)),
             KV_I64("offset", offset), KV_STR("dir", log_dir_path(l->dir)),
@@ -179,16 +179,13 @@ static int find_range(
     return r < 0 ? err_forward(r) : r;
 }
 
-/* Holds the segment's file and gives `range` of it. */
-static void
-give(struct plog *l, struct segment *s, int fd, const struct range *range, struct plog_slice *ret)
+struct plog_slice plog_slice_of(struct plog *l, struct segment *s, int fd, int64_t at, int64_t size)
 {
-    *ret = (struct plog_slice){.file = s->log,
+    return (struct plog_slice){.file = s->log,
             .fd = fd,
-            .at = range->at,
-            .size = (size_t)range->size,
-            .older_segment = s != plog_active(l),
-            .is_cut = range->is_cut};
+            .at = at,
+            .size = (size_t)size,
+            .older_segment = s != plog_active(l)};
 }
 
 /* From want->offset, which lies in the segment. > 0: as plog_read, NOT_FOUND, and COLD. */
@@ -207,7 +204,8 @@ static int read_segment(
     }
     r = find_range(l, s, fd, want, &range);
     if (r == 0 && range.size > 0) {
-        give(l, s, fd, &range, ret);
+        *ret = plog_slice_of(l, s, fd, range.at, range.size);
+        ret->is_cut = range.is_cut;
         return 0;
     }
     cached_file_release(s->log);
@@ -217,7 +215,7 @@ static int read_segment(
     if (r < 0) {
         return plog_outcome(l, r, "a segment could not be read");
     }
-    return r == SEGMENT_E_BAD    ? unreadable(l, s, want->offset)
+    return r == SEGMENT_E_BAD    ? plog_unreadable(l, s, want->offset)
            : r == SEGMENT_E_NONE ? PLOG_E_NOT_FOUND
                                  : 0;
 }
@@ -292,143 +290,4 @@ size_t plog_readable(struct plog *l, offset64 offset, offset64 limit, size_t max
     }
     cached_file_release(slice.file);
     return slice.size;
-}
-
-/* --- By time ---------------------------------------------------------------------------------- */
-
-/* Calls `each` for the batches of a segment that end at or above the log start and before `limit`,
- * until it answers true or there are no more. */
-struct batch_visit {
-    bool (*each)(struct batch_visit *v, const struct batch_head *h);
-    wall_ms t;
-    bool is_found;
-    struct batch_head found;
-};
-
-static int visit(
-        struct plog *l, struct segment *s, offset64 start, offset64 limit, struct batch_visit *v)
-{
-    uint8_t bytes[BATCH_HEAD_WALK_SIZE];
-    struct file_window w;
-    struct batch_head h;
-    int64_t at = 0;
-    int fd = -1;
-    int r = cached_file_hold(s->log, &fd);
-
-    if (r < 0) {
-        return plog_outcome(l, r, "a segment could not be opened");
-    }
-    file_window_init(&w, l->io, fd, s->size, bytes, sizeof(bytes));
-    while (at < s->size) {
-        r = batch_head_read(&w, at, &h);
-        if (r != 0 || h.last >= limit) {
-            break;
-        }
-        if (h.last >= start && v->each(v, &h)) {
-            break;
-        }
-        at += h.size;
-    }
-    cached_file_release(s->log);
-    if (r < 0) {
-        return plog_outcome(l, r, "a segment could not be read");
-    }
-    return r > 0 ? unreadable(l, s, s->base) : 0;
-}
-
-static bool is_at_or_after(struct batch_visit *v, const struct batch_head *h)
-{
-    if (h->max_timestamp < v->t) {
-        return false;
-    }
-    v->is_found = true;
-    v->found = *h;
-    return true;
-}
-
-static bool is_latest(struct batch_visit *v, const struct batch_head *h)
-{
-    if (!v->is_found || h->max_timestamp > v->found.max_timestamp) {
-        v->is_found = true;
-        v->found = *h;
-    }
-    return false;
-}
-
-/* The largest timestamp of a whole segment, walked for once. */
-static int know_max_timestamp(struct plog *l, struct segment *s)
-{
-    struct batch_visit v = {.each = is_latest};
-
-    if (s->has_max_timestamp) {
-        return 0;
-    }
-    int r = visit(l, s, s->base, s->end, &v);
-    if (r == 0) {
-        s->max_timestamp = v.is_found ? v.found.max_timestamp : INT64_MIN;
-        s->has_max_timestamp = true;
-    }
-    return r;
-}
-
-static int give_found(
-        struct plog *l, struct segment *s, const struct batch_head *h, struct plog_slice *ret)
-{
-    struct range range = {.at = h->at, .size = h->size};
-    int fd = -1;
-    int r = cached_file_hold(s->log, &fd);
-
-    if (r < 0) {
-        return plog_outcome(l, r, "a segment could not be opened");
-    }
-    give(l, s, fd, &range, ret);
-    return 0;
-}
-
-int plog_find_time(struct plog *l, wall_ms t, offset64 limit, struct plog_slice *ret)
-{
-    for (size_t i = plog_segment_index(l, l->start); i < l->segments.n; i++) {
-        struct segment *s = &l->segments.items[i];
-        struct batch_visit v = {.each = is_at_or_after, .t = t};
-        if (s->base >= limit) {
-            break;
-        }
-        int r = know_max_timestamp(l, s);
-        if (r == 0 && s->max_timestamp >= t) {
-            r = visit(l, s, l->start, limit, &v);
-        }
-        if (r != 0) {
-            return r < 0 ? err_forward(r) : r;
-        }
-        if (v.is_found) {
-            return give_found(l, s, &v.found, ret);
-        }
-    }
-    return PLOG_E_NOT_FOUND;
-}
-
-int plog_find_max_time(struct plog *l, offset64 limit, struct plog_slice *ret)
-{
-    struct batch_visit v = {.each = is_latest};
-    struct segment *best = NULL;
-
-    for (size_t i = plog_segment_index(l, l->start); i < l->segments.n; i++) {
-        struct segment *s = &l->segments.items[i];
-        if (s->base >= limit) {
-            break;
-        }
-        int r = know_max_timestamp(l, s);
-        if (r == 0 && (!v.is_found || s->max_timestamp > v.found.max_timestamp)) {
-            int64_t before = v.is_found ? v.found.max_timestamp : INT64_MIN;
-            bool was_found = v.is_found;
-            r = visit(l, s, l->start, limit, &v);
-            if (v.is_found && (!was_found || v.found.max_timestamp > before)) {
-                best = s;
-            }
-        }
-        if (r != 0) {
-            return r < 0 ? err_forward(r) : r;
-        }
-    }
-    return best != NULL ? give_found(l, best, &v.found, ret) : PLOG_E_NOT_FOUND;
 }

@@ -111,10 +111,25 @@ static int trim(struct plog *l, struct segment *s)
     return r < 0 ? plog_outcome(l, r, "a segment could not be trimmed") : 0;
 }
 
+/* The last entry of a time index is the segment's largest timestamp. */
+static int finish(struct plog *l, struct segment *s)
+{
+    int r = s->size > 0 ? segment_know_max_time(l->io, s) : 0;
+
+    if (r == 0) {
+        r = segment_index_max_time(l->io, s);
+    }
+    if (r < 0) {
+        return plog_outcome(l, r, "a time index could not be written");
+    }
+    r = trim(l, s);
+    return r < 0 ? err_forward(r) : r;
+}
+
 int plog_roll(struct plog *l)
 {
     struct segment *before = plog_active(l);
-    int r = before != NULL ? trim(l, before) : 0;
+    int r = before != NULL ? finish(l, before) : 0;
 
     if (r != 0) {
         return r < 0 ? err_forward(r) : r;
@@ -174,7 +189,8 @@ int plog_roll_if_old(struct plog *l, wall_ms now, bool *ret_rolled)
 void plog_reserve_ahead(struct plog *l, struct segment *s, int fd, size_t size)
 {
     int64_t end = s->size + (int64_t)size;
-    int64_t size_max = l->config.segment_bytes < SEGMENT_SIZE_MAX ? l->config.segment_bytes : SEGMENT_SIZE_MAX;
+    int64_t size_max =
+            l->config.segment_bytes < SEGMENT_SIZE_MAX ? l->config.segment_bytes : SEGMENT_SIZE_MAX;
     int64_t step = s->size < RESERVE_STEP_MAX ? s->size : RESERVE_STEP_MAX;
 
     if (s->size < RESERVE_FROM || end <= s->reserved || l->io->reserve == NULL) {

@@ -18,7 +18,8 @@ enum {
 
 struct seal_item {
     uint64_t id;
-    struct cached_file *log, *index;
+    struct cached_file *log;
+    struct sparse_index index, times; /* as they were at begin */
     struct seal seal;
     bool has_digest; /* heads, largest timestamp, last epoch */
     bool is_done;
@@ -47,13 +48,20 @@ static int add_item(struct plog *l, struct plog_seal *x, struct segment *s)
         return err_forward(r);
     }
     r = cached_file_hold(s->index.file, &fd);
+    if (r >= 0 && s->times.n > 0) {
+        r = cached_file_hold(s->times.file, &fd);
+        if (r < 0) {
+            cached_file_release(s->index.file);
+        }
+    }
     if (r < 0) {
         cached_file_release(s->log);
         return err_forward(r);
     }
     *array_push(&x->items) = (struct seal_item){.id = s->id,
             .log = s->log,
-            .index = s->index.file,
+            .index = s->index,
+            .times = s->times,
             .has_digest = s->has_heads && s->has_max_timestamp,
             .seal = {.topic_id = l->topic_id,
                     .partition = l->partition,
@@ -64,7 +72,6 @@ static int add_item(struct plog *l, struct plog_seal *x, struct segment *s)
                     .heads = s->heads,
                     .last_epoch = s->last_epoch,
                     .max_timestamp = s->max_timestamp,
-                    .index_n = s->index.n,
                     .is_compacted = s->is_compacted}};
     return 0;
 }
@@ -130,40 +137,57 @@ static int walk(const struct plog_seal *x, int fd, struct seal *s, uint8_t *wind
     return 0;
 }
 
-/* > 0: SEGMENT_E_BAD. The files are held: holding them again opens nothing. */
+/* What a seal says is on the disk. The file is held: holding it again opens nothing. */
+static int digest(
+        const struct plog_seal *x, const struct sparse_index *index, uint32_t *ret_n, uint32_t *ret_crc)
+{
+    size_t entry_size = sparse_index_entry_size(index);
+    size_t size = (size_t)index->n * entry_size;
+    int fd = -1;
+
+    *ret_n = *ret_crc = 0;
+    if (size == 0) {
+        return 0;
+    }
+    uint8_t *entries = mem_try_alloc(size);
+    if (entries == NULL) {
+        return err_origin(-ENOMEM);
+    }
+    int r = cached_file_hold(index->file, &fd);
+    if (r >= 0) {
+        r = x->io->datasync(x->io->ctx, fd);
+        int64_t n = r < 0 ? r : x->io->pread(x->io->ctx, fd, entries, size, 0);
+        r = n < 0 ? (int)n : 0;
+        *ret_n = n < 0 ? 0 : (uint32_t)((size_t)n / entry_size);
+        *ret_crc = crc32c(0, entries, *ret_n * entry_size);
+        cached_file_release(index->file);
+    }
+    mem_free(entries);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* > 0: SEGMENT_E_BAD. */
 static int seal_one(const struct plog_seal *x, struct seal_item *item, uint8_t *window)
 {
+    struct seal *s = &item->seal;
     int fd = -1;
-    uint8_t *entries = NULL;
-    size_t size = (size_t)item->seal.index_n * INDEX_ENTRY_SIZE;
     int r = cached_file_hold(item->log, &fd);
 
     if (r >= 0) {
-        r = item->has_digest ? 0 : walk(x, fd, &item->seal, window);
+        r = item->has_digest ? 0 : walk(x, fd, s, window);
         cached_file_release(item->log);
     }
-    if (r != 0) {
-        return r < 0 ? err_forward(r) : r;
-    }
-    entries = size > 0 ? mem_try_alloc(size) : NULL;
-    if (size > 0 && entries == NULL) {
-        return err_origin(-ENOMEM);
-    }
-    r = cached_file_hold(item->index, &fd);
-    if (r >= 0) {
-        int64_t n = size > 0 ? x->io->pread(x->io->ctx, fd, entries, size, 0) : 0;
-        r = n < 0 ? (int)n : 0;
-        item->seal.index_n = n < 0 ? 0 : (uint32_t)(n / INDEX_ENTRY_SIZE);
-        cached_file_release(item->index);
+    if (r == 0) {
+        r = digest(x, &item->index, &s->index_n, &s->index_crc);
     }
     if (r == 0) {
-        item->seal.index_crc = crc32c(0, entries != NULL ? entries : (const uint8_t *)"",
-                (size_t)item->seal.index_n * INDEX_ENTRY_SIZE);
-        char *path = segment_path(x->folder, item->seal.base, ".seal");
-        r = seal_write(x->io, path, &item->seal);
+        r = digest(x, &item->times, &s->time_n, &s->time_crc);
+    }
+    if (r == 0) {
+        char *path = segment_path(x->folder, s->base, ".seal");
+        r = seal_write(x->io, path, s);
         mem_free(path);
     }
-    mem_free(entries);
     return r < 0 ? err_forward(r) : r;
 }
 
@@ -200,7 +224,10 @@ void plog_seal_end(struct plog *l, struct plog_seal *x)
             }
         }
         cached_file_release(item->log);
-        cached_file_release(item->index);
+        cached_file_release(item->index.file);
+        if (item->times.n > 0) {
+            cached_file_release(item->times.file);
+        }
     }
     l->is_sealing = false;
     array_deinit(&x->items);

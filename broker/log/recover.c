@@ -43,6 +43,7 @@ struct recovery {
 struct listing {
     ARRAY(offset64) bases;
     ARRAY(offset64) indexes;
+    ARRAY(offset64) times;
     ARRAY(offset64) seals;
     ARRAY(offset64) snapshots;
     ARRAY(char *) leftovers; /* .tmp files, .deleted ones */
@@ -85,6 +86,8 @@ static void collect(void *arg, const char *name, bool is_dir)
         *array_push(&list->bases) = base;
     } else if (parse_name(name, ".index", &base)) {
         *array_push(&list->indexes) = base;
+    } else if (parse_name(name, ".timeindex", &base)) {
+        *array_push(&list->times) = base;
     } else if (parse_name(name, ".seal", &base)) {
         *array_push(&list->seals) = base;
     } else if (parse_name(name, ".snapshot", &base)) {
@@ -102,6 +105,7 @@ static void listing_deinit(struct listing *list)
     array_deinit(&list->leftovers);
     array_deinit(&list->bases);
     array_deinit(&list->indexes);
+    array_deinit(&list->times);
     array_deinit(&list->seals);
     array_deinit(&list->snapshots);
 }
@@ -140,6 +144,9 @@ static void remove_leftovers(struct plog *l, const char *path, struct listing *l
     }
     ARRAY_FOREACH (base, &list->indexes) {
         remove_orphan(l, path, list, *base, ".index");
+    }
+    ARRAY_FOREACH (base, &list->times) {
+        remove_orphan(l, path, list, *base, ".timeindex");
     }
     ARRAY_FOREACH (base, &list->seals) {
         remove_orphan(l, path, list, *base, ".seal");
@@ -205,28 +212,75 @@ int plog_folder_has_data(struct plog *l, bool *ret)
 
 /* --- One segment ------------------------------------------------------------------------------ */
 
-/* Empties the segment object, so that walking its file fills it and its index anew. */
+/* Empties the segment object, so that walking its file fills it and its indexes anew. */
 static int begin_anew(struct plog *l, struct segment *s)
 {
     s->end = s->base;
     s->size = s->synced = s->index_due = 0;
     checked_ranges_cut(&s->checked, 0);
     s->max_timestamp = INT64_MIN;
+    s->max_timestamp_offset = OFFSET_NONE;
+    s->indexed_timestamp = -1;
+    s->tail_timestamp = INT64_MIN;
+    s->n_times_synced = 0;
     s->has_max_timestamp = s->has_heads = true;
     s->heads = 0;
     s->last_epoch = EPOCH_NONE;
     int r = offset_index_cut(l->io, &s->index, 0);
+    if (r >= 0) {
+        r = sparse_index_cut(l->io, &s->times, 0);
+    }
     return r < 0 ? err_forward(r) : 0;
 }
 
-/* Begins behind the batches that index entry `e`, the `n`th, says are there. */
-static int begin_at(struct plog *l, struct segment *s, struct index_entry e, uint32_t n)
+/* Opens both indexes. What one says is of no use without the other. */
+static int open_indexes(struct recovery *c,
+        struct segment *s,
+        int64_t file_size,
+        offset64 next_base,
+        bool is_thorough,
+        bool *ret_sound)
 {
+    const struct file_io *io = c->l->io;
+    bool sound = false, times_sound = false;
+    int r = offset_index_open(io, &s->index, file_size, is_thorough, &sound);
+
+    if (r >= 0) {
+        r = sparse_index_open(io, &s->times, next_base - s->base, is_thorough, &times_sound);
+    }
+    *ret_sound = sound && times_sound;
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* Begins behind the batches that offset entry `e`, the `n`th, says are there. *ret_sound = false: what the indexes say of
+ * them is wrong. */
+static int begin_at(struct recovery *c,
+        struct segment *s,
+        int fd,
+        struct index_entry e,
+        uint32_t n,
+        bool *ret_sound)
+{
+    struct plog *l = c->l;
+    struct file_window w;
+
     s->end = s->base + e.delta;
     s->size = s->synced = e.at;
     s->index_due = 0;
-    s->has_max_timestamp = s->has_heads = false;
+    s->has_first_timestamp = s->has_max_timestamp = s->has_heads = false;
     int r = offset_index_cut(l->io, &s->index, n);
+    if (r >= 0) {
+        file_window_init(&w, l->io, fd, s->size, c->bytes, BATCH_HEAD_WALK_SIZE);
+        r = segment_take_times_before(l->io, s, &w, &e, ret_sound);
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* The last word of the time index, of a segment that was taken in to its end and is not the last. */
+static int end_times(struct recovery *c, struct segment *s, offset64 next_base)
+{
+    int r = s->end == next_base ? segment_index_max_time(c->l->io, s) : 0;
+
     return r < 0 ? err_forward(r) : 0;
 }
 
@@ -299,37 +353,47 @@ static int look_at_seal(struct recovery *c,
     return 0;
 }
 
-/* Whether the index has what the seal says; looked into only where the kernel died. */
-static int index_fits(struct recovery *c, const struct segment *s, const struct seal *seal, bool *ret)
+/* Whether an index has what the seal says; looked into only where the kernel died. */
+static int index_fits(
+        struct recovery *c, const struct sparse_index *x, uint32_t want_n, uint32_t want_crc, bool *ret)
 {
     const struct file_io *io = c->l->io;
-    const char *path = cached_file_path(s->index.file);
+    const char *path = cached_file_path(x->file);
     int64_t size = io->size_of(io->ctx, path);
     uint8_t *bytes = NULL;
     size_t n = 0;
 
-    *ret = size == (int64_t)seal->index_n * INDEX_ENTRY_SIZE;
+    if (size == -ENOENT) {
+        *ret = want_n == 0; /* one that was never made */
+        return 0;
+    }
+    *ret = size == (int64_t)want_n * sparse_index_entry_size(x);
     if (!*ret || !c->is_host) {
-        return size < 0 && size != -ENOENT ? err_forward((int)size) : 0;
+        return size < 0 ? err_forward((int)size) : 0;
     }
     int r = file_read_all(io, path, (size_t)size, &bytes, &n);
     if (r >= 0) {
-        *ret = n == (size_t)size && crc32c(0, bytes, n) == seal->index_crc;
+        *ret = n == (size_t)size && crc32c(0, bytes, n) == want_crc;
         mem_free(bytes);
     }
     return r < 0 ? err_forward(r) : 0;
 }
 
-/* [LOG-10] A segment with a seal is not read at all. *ret_taken = false: it has none, or its index must be made anew. > 0:
+/* [LOG-10] A segment with a seal is not read at all. *ret_taken = false: it has none, or (*ret_misfits) its
+ * indexes are not those that were sealed. > 0:
  * SEGMENT_E_BAD, said. */
-static int take_by_seal(struct recovery *c, struct segment *s, offset64 next_base, bool *ret_taken)
+static int take_by_seal(struct recovery *c,
+        struct segment *s,
+        offset64 next_base,
+        bool *ret_taken,
+        bool *ret_misfits)
 {
     const char *why = NULL;
     struct seal seal;
     bool fits = false;
     int r = look_at_seal(c, s, next_base, &seal, &why);
 
-    *ret_taken = false;
+    *ret_taken = *ret_misfits = false;
     if (r != 0) {
         return r < 0 ? err_forward(r) : 0;
     }
@@ -338,8 +402,12 @@ static int take_by_seal(struct recovery *c, struct segment *s, offset64 next_bas
         return SEGMENT_E_BAD;
     }
     s->is_compacted = seal.is_compacted;
-    r = index_fits(c, s, &seal, &fits);
+    r = index_fits(c, &s->index, seal.index_n, seal.index_crc, &fits);
+    if (r >= 0 && fits) {
+        r = index_fits(c, &s->times, seal.time_n, seal.time_crc, &fits);
+    }
     if (r < 0 || !fits) {
+        *ret_misfits = !fits;
         return r < 0 ? err_forward(r) : 0;
     }
     s->end = next_base;
@@ -349,6 +417,7 @@ static int take_by_seal(struct recovery *c, struct segment *s, offset64 next_bas
     s->last_epoch = seal.last_epoch;
     s->has_max_timestamp = s->has_heads = s->is_sealed = true;
     s->index.n = seal.index_n;
+    s->times.n = seal.time_n;
     c->epoch = seal.size > 0 ? seal.last_epoch : c->epoch;
     *ret_taken = true;
     return 0;
@@ -363,8 +432,10 @@ static void end_compacted(struct segment *s, int64_t file_size, offset64 next_ba
 }
 
 /* A segment below the recovery point without a seal: its last batches, found by the index, must end right before
- * `next_base`. With a doubtful index all its headers are walked instead. */
-static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 next_base)
+ * `next_base`. With doubtful indexes all its headers are walked instead; after a death of the kernel too, for nobody
+ * synced them. */
+static int take_sealed(
+        struct recovery *c, struct segment *s, int fd, offset64 next_base, bool is_doubtful)
 {
     struct plog *l = c->l;
     int64_t file_size = s->size;
@@ -372,20 +443,21 @@ static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 n
     struct index_entry e = {0};
     bool is_sound = false;
     uint32_t n = 0;
-    int r = offset_index_open(l->io, &s->index, file_size, c->is_host, &is_sound);
+    int r = open_indexes(c, s, file_size, next_base, c->is_host, &is_sound);
 
-    if (r >= 0 && is_sound && s->index.n > 0) {
+    if (r >= 0 && is_sound && !is_doubtful && s->index.n > 0) {
         r = offset_index_floor(l->io, &s->index, UINT32_MAX, UINT32_MAX, &e, &n);
         if (r >= 0) {
-            r = begin_at(l, s, e, n);
+            r = begin_at(c, s, fd, e, n, &is_sound);
         }
-        if (r >= 0) {
+        if (r >= 0 && is_sound) {
             r = take_batches(c, s, fd, file_size, next_base, false);
             end_compacted(s, file_size, next_base);
         }
-        if (r >= 0 && s->size == file_size && s->end == next_base) {
+        if (r >= 0 && is_sound && s->size == file_size && s->end == next_base) {
             s->synced = s->size;
-            return 0;
+            r = end_times(c, s, next_base);
+            return r < 0 ? err_forward(r) : 0;
         }
     }
     if (r >= 0) {
@@ -395,6 +467,9 @@ static int take_sealed(struct recovery *c, struct segment *s, int fd, offset64 n
     if (r >= 0) {
         r = take_batches(c, s, fd, file_size, next_base, false);
         end_compacted(s, file_size, next_base);
+    }
+    if (r >= 0) {
+        r = end_times(c, s, next_base);
     }
     if (r < 0) {
         return err_forward(r);
@@ -424,8 +499,7 @@ static int take_scanned(
         return err_forward(r);
     }
     s->is_compacted = r == 0 && why == NULL && seal.is_compacted;
-    r = offset_index_open(l->io, &s->index, file_size, true, &is_sound);
-
+    r = open_indexes(c, s, file_size, next_base, true, &is_sound);
     if (r >= 0 && may_skip && is_sound && c->recovery_point > s->base) {
         /* At least one batch below the recovery point is looked at: nobody has synced the index, and after a power
          * failure behind a clean stop it may be an older one. */
@@ -434,13 +508,14 @@ static int take_scanned(
                 UINT32_MAX, &e, &n);
     }
     if (r >= 0 && e.at > 0) {
-        r = begin_at(l, s, e, n);
-        if (r >= 0) {
+        r = begin_at(c, s, fd, e, n, &is_sound);
+        if (r >= 0 && is_sound) {
             r = take_batches(c, s, fd, file_size, next_base, true);
             end_compacted(s, file_size, next_base);
         }
-        /* All that the index led to was right, or at least past what may not be cut. */
-        if (r < 0 || s->end >= c->recovery_point) {
+        /* All that the index led to was right, or at least past what may not be cut. An entry that leads to no batch may
+         * be of a former end of this file, come back with the power. */
+        if (r < 0 || (is_sound && s->end >= c->recovery_point && s->size > e.at)) {
             return r < 0 ? err_forward(r) : 0;
         }
         c->epoch = epoch;
@@ -527,9 +602,9 @@ static int cut_surplus(struct recovery *c, struct segment *s, int fd, int64_t fi
 static int recover_one_sealed(struct recovery *c, struct segment *s, offset64 next_base)
 {
     int64_t file_size = s->size;
-    bool is_taken = false;
+    bool is_taken = false, misfits = false;
     int fd = -1;
-    int r = take_by_seal(c, s, next_base, &is_taken);
+    int r = take_by_seal(c, s, next_base, &is_taken, &misfits);
 
     if (r < 0 || (is_taken && s->size == file_size)) {
         return r < 0 ? err_forward(r) : 0;
@@ -541,7 +616,7 @@ static int recover_one_sealed(struct recovery *c, struct segment *s, offset64 ne
     if (r < 0) {
         return err_forward(r);
     }
-    r = is_taken ? 0 : take_sealed(c, s, fd, next_base);
+    r = is_taken ? 0 : take_sealed(c, s, fd, next_base, misfits || c->is_host);
     if (r == 0) {
         r = cut_surplus(c, s, fd, file_size);
     }
@@ -587,6 +662,9 @@ static int recover_scanned(struct recovery *c, size_t first)
             return err_forward(r);
         }
         r = take_scanned(c, s, fd, next_base, i == first);
+        if (r >= 0) {
+            r = end_times(c, s, next_base);
+        }
         if (r >= 0 && s->end == next_base) {
             r = cut_surplus(c, s, fd, file_size);
         }

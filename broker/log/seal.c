@@ -45,6 +45,7 @@ static bool parse(const struct kv_file *f, struct seal *s)
                     get_i32(f, "last_epoch", EPOCH_NONE, &s->last_epoch) &&
                     kv_file_get_i64(f, "max_timestamp", &s->max_timestamp) &&
                     get_u32(f, "index_n", &s->index_n) && get_u32(f, "index_crc", &s->index_crc) &&
+                    get_u32(f, "time_n", &s->time_n) && get_u32(f, "time_crc", &s->time_crc) &&
                     get_u32(f, "compacted", &is_compacted);
     s->is_compacted = is_compacted != 0;
     return is_whole && s->base >= 0 && s->end >= s->base && s->size >= 0;
@@ -74,10 +75,11 @@ int seal_write(const struct file_io *io, const char *path, const struct seal *s)
     char *lines = mem_format("topic_id=%s\npartition=%" PRId32 "\ndirectory_id=%s\nbase=%" PRId64
                              "\nend=%" PRId64 "\nsize=%" PRId64 "\nheads=%" PRIu64
                              "\nlast_epoch=%" PRId32 "\nmax_timestamp=%" PRId64 "\nindex_n=%" PRIu32
-                             "\nindex_crc=%" PRIu32 "\ncompacted=%d\n",
+                             "\nindex_crc=%" PRIu32 "\ntime_n=%" PRIu32 "\ntime_crc=%" PRIu32
+                             "\ncompacted=%d\n",
             uuid_format(&s->topic_id, topic), s->partition, uuid_format(&s->dir_id, dir), s->base,
             s->end, s->size, s->heads, s->last_epoch, s->max_timestamp, s->index_n, s->index_crc,
-            s->is_compacted ? 1 : 0);
+            s->time_n, s->time_crc, s->is_compacted ? 1 : 0);
     int r = kv_file_write(io, path, lines);
 
     mem_free(lines);

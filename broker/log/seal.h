@@ -18,6 +18,8 @@ struct seal {
     wall_ms max_timestamp; /* INT64_MIN without any */
     uint32_t index_n;     /* entries of its .index, */
     uint32_t index_crc;   /* and their CRC-32C */
+    uint32_t time_n;      /* the same of its .timeindex; 0 also when it has none */
+    uint32_t time_crc;
     bool is_compacted;    /* offsets inside may be missing */
 };
 

@@ -26,6 +26,7 @@ void segment_init(
 {
     char *log = segment_path(folder_path, base, ".log");
     char *index = segment_path(folder_path, base, ".index");
+    char *times = segment_path(folder_path, base, ".timeindex");
 
     *s = (struct segment){.base = base,
             .end = base,
@@ -33,8 +34,15 @@ void segment_init(
             .has_heads = true,
             .last_epoch = EPOCH_NONE};
     s->max_timestamp = INT64_MIN;
+    s->max_timestamp_offset = OFFSET_NONE;
+    s->indexed_timestamp = -1;
+    s->tail_timestamp = INT64_MIN;
+    s->index.key_size = 4;
+    s->times.key_size = 8;
     s->log = cached_file_new(files, log);
     s->index.file = cached_file_new(files, index);
+    s->times.file = cached_file_new(files, times);
+    mem_free(times);
     mem_free(log);
     mem_free(index);
 }
@@ -43,8 +51,9 @@ void segment_deinit(struct segment *s)
 {
     cached_file_forget(s->log);
     cached_file_forget(s->index.file);
+    cached_file_forget(s->times.file);
     checked_ranges_deinit(&s->checked);
-    s->log = s->index.file = NULL;
+    s->log = s->index.file = s->times.file = NULL;
 }
 
 /* A leftover of an earlier failed attempt has this name at most, and no accepted batch in it. */
@@ -65,10 +74,14 @@ int segment_create_files(const struct file_io *io, struct segment *s)
     int r = create_empty(io, cached_file_path(s->index.file));
 
     if (r >= 0) {
+        r = create_empty(io, cached_file_path(s->times.file));
+    }
+    if (r >= 0) {
         r = create_empty(io, cached_file_path(s->log));
     }
-    if (r < 0) {
-        (void)io->unlink(io->ctx, cached_file_path(s->index.file)); /* an orphan is harmless */
+    if (r < 0) { /* orphans are harmless */
+        (void)io->unlink(io->ctx, cached_file_path(s->index.file));
+        (void)io->unlink(io->ctx, cached_file_path(s->times.file));
         return err_forward(r);
     }
     return 0;
@@ -82,12 +95,33 @@ int segment_unlink_files(const struct file_io *io, struct segment *s)
 
     mem_free(seal);
     if (r >= 0 || r == -ENOENT) {
+        r = io->unlink(io->ctx, cached_file_path(s->times.file));
+    }
+    if (r >= 0 || r == -ENOENT) {
         r = io->unlink(io->ctx, cached_file_path(s->index.file));
     }
     if (r >= 0 || r == -ENOENT) {
         r = io->unlink(io->ctx, cached_file_path(s->log));
     }
     return r < 0 && r != -ENOENT ? err_forward(r) : 0;
+}
+
+static int add_entries(
+        const struct file_io *io, struct segment *s, const struct batch_head *h)
+{
+    struct index_entry e = {.delta = (uint32_t)(h->base - s->base), .at = (uint32_t)h->at};
+    int r = s->has_max_timestamp ? 0 : segment_know_max_time(io, s);
+
+    if (r == 0) {
+        r = segment_index_max_time(io, s);
+    }
+    /* [LOG-7] */
+    if (r == 0 && (s->max_timestamp < 0 || s->indexed_timestamp == s->max_timestamp)) {
+        uint32_t n = s->index.n;
+        r = offset_index_add(io, &s->index, e);
+        s->tail_timestamp = s->index.n > n ? h->max_timestamp : s->tail_timestamp;
+    }
+    return r < 0 ? err_forward(r) : 0;
 }
 
 int segment_note_batch(const struct file_io *io,
@@ -111,15 +145,15 @@ int segment_note_batch(const struct file_io *io,
     }
     if (s->has_max_timestamp && h->max_timestamp > s->max_timestamp) {
         s->max_timestamp = h->max_timestamp;
+        s->max_timestamp_offset = h->last;
+    }
+    if (h->max_timestamp > s->tail_timestamp) {
+        s->tail_timestamp = h->max_timestamp;
     }
     bool is_due = s->index_due > index_interval && at > 0 && at <= UINT32_MAX &&
-                  h->base - s->base <= UINT32_MAX;
+                  h->last - s->base <= UINT32_MAX;
     s->index_due = (is_due ? 0 : s->index_due) + h->size;
-    if (!is_due) {
-        return 0;
-    }
-    struct index_entry e = {.delta = (uint32_t)(h->base - s->base), .at = (uint32_t)at};
-    int r = offset_index_add(io, &s->index, e);
+    int r = is_due ? add_entries(io, s, h) : 0;
     return r < 0 ? err_forward(r) : 0;
 }
 

@@ -4,9 +4,10 @@
 #include "broker/log/batch_head.h"
 #include "broker/log/checked_ranges.h"
 #include "broker/log/offset_index.h"
+#include "broker/log/time_index.h"
 
 /* One file of a log: batches from offset `base` to `end` (exclusive) in `size` bytes, and its
- * index. The last segment of a log is the active one, the others never change. Used under the log's
+ * indexes. The last segment of a log is the active one, the others never change. Used under the log's
  * lock; what a function does to files goes through the file cache, so a segment costs no descriptor
  * while nobody uses it.
  *
@@ -31,8 +32,13 @@ struct segment {
     wall_ms seen_at; /* when its age was first asked for; 0 = not yet */
     wall_ms max_timestamp;
     bool has_max_timestamp; /* else it is looked up when first asked for */
+    offset64 max_timestamp_offset; /* the last one of the first batch with it; OFFSET_NONE = not known, or no batch */
+    wall_ms tail_timestamp; /* the largest from the batch of the last offset entry on; while has_max_timestamp */
+    uint32_t n_times_synced; /* so many entries of `times` are on the disk for sure */
+    wall_ms indexed_timestamp; /* of the last entry of `times`, -1 without any; while has_max_timestamp */
     struct cached_file *log;
-    struct offset_index index;
+    struct sparse_index index; /* offset_index.h */
+    struct sparse_index times; /* time_index.h */
     struct checked_ranges checked; /* what this run wrote, scanned or checked; below `size` */
 };
 
@@ -56,8 +62,11 @@ void segment_deinit(struct segment *s);
 MUST_CHECK int segment_create_files(const struct file_io *io, struct segment *s);
 MUST_CHECK int segment_unlink_files(const struct file_io *io, struct segment *s);
 
-/* Counts a batch at the end: end, size, largest timestamp, and an index entry once `index_interval`
- * bytes went by without one. The batch is in the file already. */
+/* Counts a batch at the end: end, size, largest timestamp, and entries in the indexes once
+ * `index_interval` bytes went by without one. The batch is in the file already.
+ *
+ * [LOG-7] An entry of the offset index stands only where the time index knows the largest timestamp up to its batch: that
+ * of the time index is written first, and without it there is none. */
 MUST_CHECK int segment_note_batch(const struct file_io *io,
         struct segment *s,
         const struct batch_head *h,
@@ -80,3 +89,35 @@ MUST_CHECK int segment_run_end(const struct file_io *io,
         int64_t size_max,
         int64_t *ret_end,
         offset64 *ret_end_offset);
+
+/* --- Times (segment_times.c) ------------------------------------------------------------------ */
+
+/* [LOG-12] Whether the next sync must take the time index too: what it says of the largest timestamp no batch behind the
+ * last offset entry would say. */
+bool segment_needs_times_synced(const struct segment *s);
+/* The last entry of the time index: the largest timestamp so far, unless it is there or no batch has one. */
+MUST_CHECK int segment_index_max_time(const struct file_io *io, struct segment *s);
+/* Sets the largest timestamp of the batches before the one of offset entry `e`, from the time index, whose entries from
+ * there on are cut off. What `e`'s batch has is not in it. *ret_sound = false: the entry does not say what stands in its
+ * batch, and nothing is known. */
+MUST_CHECK int segment_take_times_before(const struct file_io *io,
+        struct segment *s,
+        struct file_window *w,
+        const struct index_entry *e,
+        bool *ret_sound);
+/* Looks up the largest timestamp, when it is not known: by the indexes and the headers behind their last entries. > 0:
+ * BAD. */
+MUST_CHECK int segment_know_max_time(const struct file_io *io, struct segment *s);
+/* Where a walk to the first batch with a timestamp of at least `t` may begin. > 0: BAD. */
+MUST_CHECK int segment_locate_time(const struct file_io *io,
+        struct segment *s,
+        struct file_window *w,
+        wall_ms t,
+        int64_t *ret_at);
+/* The batch that time entry `e` stands for; *ret_found = false: the entry is wrong. > 0: BAD. */
+MUST_CHECK int segment_batch_of_time(const struct file_io *io,
+        struct segment *s,
+        struct file_window *w,
+        const struct time_entry *e,
+        struct batch_head *ret,
+        bool *ret_found);

@@ -17,7 +17,6 @@
 #include <string.h>
 
 enum {
-    TIME_ENTRY_SIZE = 8 + 4,
     SENTENCE_SIZE = 512
 };
 

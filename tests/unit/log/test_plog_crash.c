@@ -27,6 +27,7 @@ enum {
 
 struct kept_batch {
     offset64 base, last;
+    wall_ms max_timestamp;
     size_t size;
     uint8_t *bytes;
 };
@@ -45,6 +46,7 @@ struct world {
     offset64 start, saved_start; /* as the log has it; in the checkpoint for good */
     offset64 saving_start;       /* in a checkpoint whose writing met the death; else OFFSET_NONE */
     wtime now;
+    bool is_in_order; /* timestamps mostly rise */
     epoch32 epoch;
     bool is_host_pending; /* the power went, and no run was settled since */
     bool is_clean;        /* the folder may be marked so, and nothing was written since */
@@ -112,7 +114,64 @@ static void check_all(struct world *w)
     }
 }
 
+/* The batch that the slice begins with. */
+static offset64 base_of(struct world *w, struct plog_slice *s)
+{
+    const struct file_io *io = mem_disk_io(w->disk);
+    uint8_t bytes[8] = {0};
+
+    CHECK_EQ(io->pread(io->ctx, s->fd, bytes, sizeof(bytes), s->at), 8);
+    cached_file_release(s->file);
+    return (offset64)load_be64(bytes);
+}
+
+/* [LOG-7] [LOG-8] [LOG-12] Looking up times finds what a walk over everything would find. False: dead. */
+static bool check_times(struct world *w)
+{
+    wall_ms t = (wall_ms)below(w, 1100);
+    offset64 limit = below(w, 2) == 0 ? w->end : (offset64)below(w, (uint64_t)w->end + 1);
+    const struct kept_batch *want = NULL, *latest = NULL;
+    struct plog_slice s;
+
+    /* A log start that was never saved is lower again after a death: what is there is not remembered here. */
+    if (w->start < (w->batches.n > 0 ? w->batches.items[0].base : w->end)) {
+        return true;
+    }
+    ARRAY_FOREACH (b, &w->batches) {
+        if (b->last < w->start || b->last >= limit) {
+            continue;
+        }
+        want = want == NULL && b->max_timestamp >= t ? b : want;
+        latest = latest == NULL || b->max_timestamp > latest->max_timestamp ? b : latest;
+    }
+    int r = plog_find_time(w->l, t, limit, &s);
+    if (r < 0) {
+        return done(w, r);
+    }
+    CHECK_EQ(r, want != NULL ? 0 : PLOG_E_NOT_FOUND);
+    if (r == 0) {
+        CHECK_EQ(base_of(w, &s), want->base);
+    }
+    r = plog_find_max_time(w->l, limit, &s);
+    if (r < 0) {
+        return done(w, r);
+    }
+    CHECK_EQ(r, latest != NULL ? 0 : PLOG_E_NOT_FOUND);
+    if (r == 0) {
+        CHECK_EQ(base_of(w, &s), latest->base);
+    }
+    return true;
+}
+
 /* --- Operations ---------------------------------------------------------------------------------- */
+
+static wall_ms some_time(struct world *w)
+{
+    if (below(w, 30) == 0) {
+        return -1;
+    }
+    return w->is_in_order ? w->end + (wall_ms)below(w, 8) : (wall_ms)below(w, 1000);
+}
 
 static bool do_append(struct world *w)
 {
@@ -121,7 +180,7 @@ static bool do_append(struct world *w)
     offset64 base = OFFSET_NONE;
 
     fixture_batch(&bytes, 1 + (int)below(w, 4), below(w, 12) == 0 ? below(w, 3000) : below(w, 150),
-            (wall_ms)below(w, 1000));
+            some_time(w));
     CHECK_EQ(batch_parse(bytes.data, bytes.size, &b), 0);
     w->epoch += below(w, 12) == 0;
     bool is_full = below(w, 16) == 0;
@@ -140,6 +199,7 @@ static bool do_append(struct world *w)
     batch_stamp(bytes.data, w->end, w->epoch);
     *array_push(&w->batches) = (struct kept_batch){.base = w->end,
             .last = w->end + b.last_offset_delta,
+            .max_timestamp = b.max_timestamp,
             .size = bytes.size,
             .bytes = mem_steal(&bytes.data)};
     if (!done(w, r)) {
@@ -249,9 +309,21 @@ static bool do_settle(struct world *w)
     return done(w, log_dir_settled(w->dir));
 }
 
+static bool do_roll(struct world *w)
+{
+    bool rolled = false;
+
+    return done(w, below(w, 2) == 0 ? plog_roll_active(w->l)
+                                    : plog_roll_if_old(w->l, some_time(w) + 500, &rolled));
+}
+
 static bool step(struct world *w)
 {
-    uint64_t what = below(w, 100);
+    uint64_t what = below(w, 104);
+
+    if (what >= 100) {
+        return what < 102 ? do_roll(w) : check_times(w);
+    }
 
     if (what < 70) {
         return do_append(w);
@@ -392,6 +464,9 @@ static void live(struct world *w)
     if (goes_on) {
         judge_log(w, was_power);
         w->is_power = false;
+        for (int i = 0; i < 3 && goes_on; i++) {
+            goes_on = check_times(w);
+        }
     }
     while (goes_on && n_steps-- > 0) {
         goes_on = step(w);
@@ -423,7 +498,11 @@ static void nothing_acknowledged_is_lost_at_any_death(void)
     log_set_sink(drop_line, NULL);
     for (uint64_t life = 0, round = 0; life < n; round++) {
         struct world w = {.config = {.segment_bytes = 400 + (int64_t)(round % 7) * 900,
-                                  .index_interval_bytes = 64 << round % 6}};
+                                  .index_interval_bytes = 64 << round % 6,
+                                  .index_bytes = round % 5 == 0 ? 64 : 0,
+                                  .segment_ms = round % 3 == 0 ? 0 : 600,
+                                  .segment_jitter_ms = 100},
+                .is_in_order = round % 2 == 0};
         prng_init(&w.prng, check_seed() + round);
         w.disk = mem_disk_new(check_seed() ^ round * 0x9e3779b97f4a7c15);
         for (int i = 0; i < 50 && life < n; i++, life++) {

@@ -153,7 +153,10 @@ static void missing_end_is_damage_below_the_recovery_point_alone(void)
         char *log = fixture_file(&f, "orders-0", FIRST_LOG);
         char *index = fixture_file(&f, "orders-0", FIRST_INDEX);
         cut_file(log, n * batch_size());
+        char *times = fixture_file(&f, "orders-0", "00000000000000000000.timeindex");
         cut_file(index, 0);
+        cut_file(times, 0);
+        mem_free(times);
         (void)look(f.path, &h);
         CHECK_EQ(h.n, n == SYNCED ? 0 : 1);
         CHECK_EQ(h.offset, n == SYNCED ? OFFSET_NONE : 2 * n);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/log/offset_index.h"
+#include "broker/log/sparse_index.h"
 
 #include "common/base/bytes.h"
 #include "common/base/must.h"
@@ -8,21 +8,35 @@
 #include <fcntl.h>
 
 enum {
-    ENTRIES_A_READ = 512
+    ENTRIES_A_READ = 512,
+    ENTRY_SIZE_MAX = 12
 };
 
-static struct index_entry entry_at(const uint8_t *p)
+uint32_t sparse_index_entry_size(const struct sparse_index *x)
 {
-    return (struct index_entry){.delta = load_be32(p), .at = load_be32(p + 4)};
+    return x->key_size + 4;
+}
+
+static struct sparse_entry entry_at(const struct sparse_index *x, const uint8_t *bytes, uint32_t i)
+{
+    const uint8_t *p = bytes + (size_t)i * sparse_index_entry_size(x);
+
+    return (struct sparse_entry){
+            .key = x->key_size == 8 ? (int64_t)load_be64(p) : (int64_t)load_be32(p),
+            .value = load_be32(p + x->key_size)};
 }
 
 /* Reads entries [first, first + n) into `bytes`; fewer in the file than counted is an error of the
  * disk's. */
-static int read_entries(
-        const struct file_io *io, int fd, uint32_t first, uint32_t n, uint8_t *bytes)
+static int read_entries(const struct file_io *io,
+        const struct sparse_index *x,
+        int fd,
+        uint32_t first,
+        uint32_t n,
+        uint8_t *bytes)
 {
-    size_t size = (size_t)n * INDEX_ENTRY_SIZE;
-    int64_t got = io->pread(io->ctx, fd, bytes, size, (int64_t)first * INDEX_ENTRY_SIZE);
+    size_t size = (size_t)n * sparse_index_entry_size(x);
+    int64_t got = io->pread(io->ctx, fd, bytes, size, (int64_t)first * sparse_index_entry_size(x));
 
     if (got < 0) {
         return err_forward((int)got);
@@ -30,33 +44,32 @@ static int read_entries(
     return (size_t)got == size ? 0 : err_origin(-EIO);
 }
 
-static bool is_within(struct index_entry e, uint32_t delta_max, uint32_t at_max)
+static bool is_within(struct sparse_entry e, int64_t key_max, int64_t value_max)
 {
-    return e.delta <= delta_max && e.at <= at_max;
+    return e.key <= key_max && e.value <= value_max;
 }
 
 /* Both columns rise, so "within" is true for a first part of the entries: `low` of them are known
  * to be within, those from `high` on are not. Halves until the rest fits in one read. */
 static int search(const struct file_io *io,
+        const struct sparse_index *x,
         int fd,
-        uint32_t n,
-        uint32_t delta_max,
-        uint32_t at_max,
-        struct index_entry *ret,
+        struct sparse_entry max,
+        struct sparse_entry *ret,
         uint32_t *ret_n)
 {
-    uint8_t bytes[ENTRIES_A_READ * INDEX_ENTRY_SIZE];
-    struct index_entry best = {0};
-    uint32_t low = 0, high = n;
+    uint8_t bytes[ENTRIES_A_READ * ENTRY_SIZE_MAX];
+    struct sparse_entry best = {0};
+    uint32_t low = 0, high = x->n;
 
     while (high - low > ENTRIES_A_READ) {
         uint32_t mid = low + (high - low) / 2;
-        int r = read_entries(io, fd, mid, 1, bytes);
+        int r = read_entries(io, x, fd, mid, 1, bytes);
         if (r < 0) {
             return err_forward(r);
         }
-        struct index_entry e = entry_at(bytes);
-        if (is_within(e, delta_max, at_max)) {
+        struct sparse_entry e = entry_at(x, bytes, 0);
+        if (is_within(e, max.key, max.value)) {
             best = e;
             low = mid + 1;
         } else {
@@ -64,32 +77,33 @@ static int search(const struct file_io *io,
         }
     }
     if (high > low) {
-        int r = read_entries(io, fd, low, high - low, bytes);
+        int r = read_entries(io, x, fd, low, high - low, bytes);
         if (r < 0) {
             return err_forward(r);
         }
     }
     uint32_t first = low;
     for (; low < high; low++) {
-        struct index_entry e = entry_at(bytes + (size_t)(low - first) * INDEX_ENTRY_SIZE);
-        if (!is_within(e, delta_max, at_max)) {
+        struct sparse_entry e = entry_at(x, bytes, low - first);
+        if (!is_within(e, max.key, max.value)) {
             break;
         }
         best = e;
     }
-    *ret = best;
+    if (low > 0) {
+        *ret = best;
+    }
     *ret_n = low;
     return 0;
 }
 
-int offset_index_floor(const struct file_io *io,
-        const struct offset_index *x,
-        uint32_t delta_max,
-        uint32_t at_max,
-        struct index_entry *ret,
+int sparse_index_floor(const struct file_io *io,
+        const struct sparse_index *x,
+        int64_t key_max,
+        int64_t value_max,
+        struct sparse_entry *ret,
         uint32_t *ret_n)
 {
-    struct index_entry best = {0};
     uint32_t n = 0;
     int fd = -1;
 
@@ -98,34 +112,38 @@ int offset_index_floor(const struct file_io *io,
         if (r < 0) {
             return err_forward(r);
         }
-        r = search(io, fd, x->n, delta_max, at_max, &best, &n);
+        r = search(io, x, fd, (struct sparse_entry){.key = key_max, .value = value_max}, ret, &n);
         cached_file_release(x->file);
         if (r < 0) {
             return err_forward(r);
         }
     }
-    *ret = best;
     if (ret_n != NULL) {
         *ret_n = n;
     }
     return 0;
 }
 
-int offset_index_add(const struct file_io *io, struct offset_index *x, struct index_entry e)
+int sparse_index_add(const struct file_io *io, struct sparse_index *x, struct sparse_entry e)
 {
-    uint8_t bytes[INDEX_ENTRY_SIZE];
+    uint8_t bytes[ENTRY_SIZE_MAX];
+    size_t size = sparse_index_entry_size(x);
     int fd = -1;
 
     if (x->is_broken) {
         return 0;
     }
-    store_be32(bytes, e.delta);
-    store_be32(bytes + 4, e.at);
+    if (x->key_size == 8) {
+        store_be64(bytes, (uint64_t)e.key);
+    } else {
+        store_be32(bytes, (uint32_t)e.key);
+    }
+    store_be32(bytes + x->key_size, (uint32_t)e.value);
     int r = cached_file_hold(x->file, &fd);
     if (r < 0) {
         return err_forward(r);
     }
-    r = file_write_all(io, fd, bytes, sizeof(bytes), (int64_t)x->n * INDEX_ENTRY_SIZE);
+    r = file_write_all(io, fd, bytes, size, (int64_t)x->n * (int64_t)size);
     cached_file_release(x->file);
     if (r == -ENOSPC || r == -EDQUOT) {
         /* Half an entry may stand there. It is not counted, and recovery sees the odd size. */
@@ -139,7 +157,7 @@ int offset_index_add(const struct file_io *io, struct offset_index *x, struct in
     return 0;
 }
 
-static int create_missing(const struct file_io *io, struct offset_index *x)
+static int create_missing(const struct file_io *io, struct sparse_index *x)
 {
     int fd = io->open(io->ctx, cached_file_path(x->file), O_RDWR | O_CREAT);
 
@@ -153,10 +171,10 @@ static int create_missing(const struct file_io *io, struct offset_index *x)
     return fd < 0 ? err_forward(fd) : 0;
 }
 
-int offset_index_replace(
-        const struct file_io *io, struct offset_index *x, const uint8_t *bytes, uint32_t n)
+int sparse_index_replace(
+        const struct file_io *io, struct sparse_index *x, const uint8_t *bytes, uint32_t n)
 {
-    size_t size = (size_t)n * INDEX_ENTRY_SIZE;
+    size_t size = (size_t)n * sparse_index_entry_size(x);
     int fd = -1;
     int r = cached_file_hold(x->file, &fd);
 
@@ -184,7 +202,7 @@ int offset_index_replace(
     return 0;
 }
 
-int offset_index_cut(const struct file_io *io, struct offset_index *x, uint32_t n)
+int sparse_index_cut(const struct file_io *io, struct sparse_index *x, uint32_t n)
 {
     int fd = -1;
 
@@ -196,7 +214,7 @@ int offset_index_cut(const struct file_io *io, struct offset_index *x, uint32_t 
     if (r < 0) {
         return err_forward(r);
     }
-    r = io->truncate(io->ctx, fd, (int64_t)n * INDEX_ENTRY_SIZE);
+    r = io->truncate(io->ctx, fd, (int64_t)n * sparse_index_entry_size(x));
     cached_file_release(x->file);
     if (r < 0) {
         return err_forward(r);
@@ -205,26 +223,28 @@ int offset_index_cut(const struct file_io *io, struct offset_index *x, uint32_t 
     return 0;
 }
 
-/* Whether entries rise and stay below `segment_size`; looks at those from `first` on. */
+/* Whether entries rise and values stay below `value_limit`; looks at those from `first` on. */
 static int check_entries(const struct file_io *io,
+        const struct sparse_index *x,
         int fd,
         uint32_t first,
         uint32_t n,
-        int64_t segment_size,
+        int64_t value_limit,
         bool *ret_sound)
 {
-    uint8_t bytes[ENTRIES_A_READ * INDEX_ENTRY_SIZE];
-    struct index_entry before = {0};
+    uint8_t bytes[ENTRIES_A_READ * ENTRY_SIZE_MAX];
+    int64_t none = x->key_size == 8 ? -1 : 0;
+    struct sparse_entry before = {.key = none, .value = none};
 
     for (uint32_t i = first; i < n; i += ENTRIES_A_READ) {
         uint32_t part = n - i < ENTRIES_A_READ ? n - i : ENTRIES_A_READ;
-        int r = read_entries(io, fd, i, part, bytes);
+        int r = read_entries(io, x, fd, i, part, bytes);
         if (r < 0) {
             return err_forward(r);
         }
         for (uint32_t k = 0; k < part; k++) {
-            struct index_entry e = entry_at(bytes + (size_t)k * INDEX_ENTRY_SIZE);
-            if (e.delta <= before.delta || e.at <= before.at || e.at >= segment_size) {
+            struct sparse_entry e = entry_at(x, bytes, k);
+            if (e.key <= before.key || e.value <= before.value || e.value >= value_limit) {
                 *ret_sound = false;
                 return 0;
             }
@@ -235,12 +255,13 @@ static int check_entries(const struct file_io *io,
     return 0;
 }
 
-int offset_index_open(const struct file_io *io,
-        struct offset_index *x,
-        int64_t segment_size,
+int sparse_index_open(const struct file_io *io,
+        struct sparse_index *x,
+        int64_t value_limit,
         bool is_thorough,
         bool *ret_sound)
 {
+    int64_t entry_size = sparse_index_entry_size(x);
     int fd = -1;
     bool sound = false;
     int r = cached_file_hold(x->file, &fd);
@@ -257,9 +278,9 @@ int offset_index_open(const struct file_io *io,
     }
     int64_t size = io->size(io->ctx, fd);
     r = size < 0 ? (int)size : 0;
-    if (size >= 0 && size % INDEX_ENTRY_SIZE == 0 && size / INDEX_ENTRY_SIZE <= UINT32_MAX) {
-        uint32_t n = (uint32_t)(size / INDEX_ENTRY_SIZE);
-        r = check_entries(io, fd, is_thorough || n == 0 ? 0 : n - 1, n, segment_size, &sound);
+    if (size >= 0 && size % entry_size == 0 && size / entry_size <= UINT32_MAX) {
+        uint32_t n = (uint32_t)(size / entry_size);
+        r = check_entries(io, x, fd, is_thorough || n == 0 ? 0 : n - 1, n, value_limit, &sound);
         x->n = r >= 0 && sound ? n : 0;
     }
     cached_file_release(x->file);
