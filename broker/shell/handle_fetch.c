@@ -244,7 +244,7 @@ static void answer(struct parked *k, struct look *l)
                 .records = {.size = slice.size + g->copied}};
 
         wire_fetch_result_front(rpc_out_buf(out), &m);
-        if (slice.file != NULL) {
+        if (slice.file != NULL) { /* [LOG-87] */
             rpc_out_file(out, &(struct file_range){.fd = slice.fd,
                                       .at = slice.at,
                                       .size = slice.size,

@@ -29,7 +29,10 @@ static void note_became(struct partition *p, const struct replica_fx_item *it)
     if (it->role == REPLICA_FAILED) {
         atomic_store(&p->is_failed, true);
         log_error("partition", "replica_failed", KV_STR("partition", p->name),
-                KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", log_dir_failure(p->dir)));
+                KV_STR("dir", log_dir_path(p->dir)),
+                KV_STR("reason", log_dir_failed(p->dir)
+                                ? log_dir_failure(p->dir)
+                                : "its log is lost or damaged; an earlier line says how"));
     } else if (it->is_refused) { /* [REP-26] */
         log_error("partition", "record_refused", KV_STR("partition", p->name),
                 KV_STR("reason", "a replication factor above 1 is not served by this version; it "

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/domain/errcode.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/raw.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -168,21 +169,57 @@ static void what_left_the_memory_is_cold_again(void)
     world_free(w);
 }
 
-/* [LOG-84] A disk that does not answer: the fetch is answered without data, and a later one has
- * it. */
+/* A fetch of "cold" and of "orders" from their begins; how much each gives. */
+static void fetch_both(struct world *w, size_t *ret_cold, size_t *ret_orders)
+{
+    struct uuid ids[2] = {topic_id(COLD), topic_id(1)};
+    struct msg_fetch_partition parts[2];
+    struct msg_fetch_response m = {0};
+    struct raw *r = raw_client(w->port);
+    struct raw_answer a;
+    struct buf body = {0};
+
+    for (int i = 0; i < 2; i++) {
+        parts[i] = raw_fetch_from(&ids[i], 0, 0);
+        parts[i].max_bytes = 1024 * 1024;
+    }
+    raw_encode_fetch(&body, 20000, 1, 8 * 1024 * 1024, parts, 2);
+    raw_call(r, API_FETCH, &body, &a);
+    raw_decode_fetch(&a, &m);
+    CHECK_EQ(m.n_partitions, 2);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(m.partitions[i].error, ERRCODE_NONE);
+    }
+    *ret_cold = m.partitions[0].records.size;
+    *ret_orders = m.partitions[1].records.size;
+    buf_deinit(&body);
+    (void)raw_close(r);
+}
+
+/* [LOG-84] A disk that does not answer: the fetch is answered with what others give, or without
+ * data, and a later one has it. */
 static void a_fetch_does_not_wait_for_ever(void)
 {
     struct world *w = world_stopped("num.network.threads=1");
+    size_t n_cold = 0, n_orders = 0;
     int error = -1;
 
     start_again(w);
     set_faults("read hang 0 /cold-0/\n");
     int64_t began = check_now_ms();
+    fetch_both(w, &n_cold, &n_orders);
+    CHECK_EQ(n_cold, 0);
+    CHECK(n_orders > 0);
+    CHECK(check_now_ms() - began < 4000);
+    began = check_now_ms();
     CHECK_EQ(fetch_cold(w, 0, &error), 0);
     CHECK_EQ(error, ERRCODE_NONE);
     CHECK(check_now_ms() - began >= 4500);
     set_faults("");
     CHECK(fetch_cold(w, 0, &error) > 3 * VALUE_SIZE);
+    fetch_both(w, &n_cold, &n_orders);
+    CHECK(n_cold > 3 * VALUE_SIZE);
+    CHECK(n_orders > 0);
     world_free(w);
 }
 
@@ -271,12 +308,123 @@ static void the_scrubber_finds_what_nobody_reads(void)
     world_free(w);
 }
 
+enum {
+    ANSWERS = 30, /* of 900 KB each: far more than sockets take */
+};
+
+/* A client that asks for the records of "cold" from `offset` on again and again, and reads
+ * nothing yet; all is answered. */
+static struct raw *ask_and_do_not_read(struct world *w, offset64 offset)
+{
+    struct uuid id = topic_id(COLD);
+    struct msg_fetch_partition p = raw_fetch_from(&id, 0, offset);
+    long long before = metric(w, "weir_broker_fetch_requests_total");
+    struct raw *r = raw_client(w->port);
+    struct buf body = {0};
+
+    raw_shrink_receive_buffer(r, 16 * 1024);
+    p.max_bytes = 1024 * 1024;
+    raw_encode_fetch(&body, 1000, 1, 1024 * 1024, &p, 1);
+    for (int i = 0; i < ANSWERS; i++) {
+        (void)raw_ask(r, API_FETCH, &body);
+    }
+    buf_deinit(&body);
+    CHECK_WITHIN(ANSWER_MS, metric(w, "weir_broker_fetch_requests_total") >= before + ANSWERS);
+    return r;
+}
+
+/* How many whole answers with right records come before the end. */
+static int read_answers(struct raw *r, enum raw_got *ret_last)
+{
+    struct raw_answer a;
+    int n = 0;
+
+    while (n < ANSWERS && (*ret_last = raw_read(r, ANSWER_MS, &a)) == RAW_FRAME) {
+        struct msg_fetch_response m = {0};
+        struct bytes left;
+
+        raw_decode_fetch(&a, &m);
+        CHECK_EQ(m.n_partitions, 1);
+        left = m.partitions[0].records;
+        CHECK(left.size > 3 * VALUE_SIZE);
+        while (left.size > 0) {
+            struct batch b;
+
+            CHECK_EQ(batch_parse(left.at, left.size, &b), 0);
+            CHECK(batch_crc_is_right(&b));
+            left.at += b.size;
+            left.size -= b.size;
+        }
+        n++;
+    }
+    return n;
+}
+
+/* Unlinks the segments of "cold", as retention and the purge of the trash do. */
+static void unlink_segments(struct world *w)
+{
+    char path[512];
+
+    for (int n = 0; n < BATCHES; n += 3) {
+        (void)snprintf(path, sizeof(path), "%s/cold-0/%020d.log", w->dir, n);
+        CHECK_EQ(unlink(path), 0);
+    }
+}
+
+/* [LOG-87] A slow reader's answer is whole although its topic is gone from the disk. */
+static void an_answer_under_way_outlives_its_files(void)
+{
+    struct world *w = world_new(true);
+    struct meta_record record = {.kind = META_REMOVE_TOPIC};
+    enum raw_got last = RAW_CLOSED;
+    char path[512];
+
+    world_serve(w);
+    create_topic(w, COLD, "cold", 1, "segment.bytes", "1048576");
+    produce_cold(w, BATCHES);
+    struct raw *r = ask_and_do_not_read(w, 0);
+    unlink_segments(w);
+    record.remove_topic.id = topic_id(COLD);
+    commit(w, &record, 1);
+    push(w);
+    (void)snprintf(path, sizeof(path), "%s/cold-0", w->dir);
+    CHECK_WITHIN(ANSWER_MS, access(path, F_OK) != 0);
+    CHECK_EQ(read_answers(r, &last), ANSWERS);
+    (void)raw_close(r);
+    world_free(w);
+}
+
+/* [LOG-87] Nothing stands for bytes that are not there any more: the connection ends, others go
+ * on. */
+static void a_file_that_became_shorter_ends_the_answer(void)
+{
+    struct world *w = world_new(true);
+    enum raw_got last = RAW_FRAME;
+    char path[512];
+
+    world_serve(w);
+    create_topic(w, COLD, "cold", 1, "segment.bytes", "1048576");
+    produce_cold(w, BATCHES);
+    CHECK_EQ(produce(w, -1, "x", 3, 0).error, ERRCODE_NONE);
+    struct raw *r = ask_and_do_not_read(w, 3);
+    (void)snprintf(path, sizeof(path), "%s/cold-0/%020d.log", w->dir, 3);
+    CHECK_EQ(truncate(path, 64 * 4096),
+            0); /* the begin of a page: what is in sockets stays as it is */
+    CHECK(read_answers(r, &last) < ANSWERS);
+    CHECK_EQ(last, RAW_CLOSED);
+    (void)raw_close(r);
+    CHECK_EQ(consume(w, 0, "x"), 3);
+    world_free(w);
+}
+
 static const struct check_case cases[] = {
         CASE(a_slow_cold_read_delays_nobody_else),
         CASE(what_left_the_memory_is_cold_again),
         CASE(a_fetch_does_not_wait_for_ever),
         CASE(a_flipped_bit_is_never_served),
         CASE(the_scrubber_finds_what_nobody_reads),
+        CASE(an_answer_under_way_outlives_its_files),
+        CASE(a_file_that_became_shorter_ends_the_answer),
         CASE(stop_zookeeper),
 };
 CHECK_MAIN("reading", cases)

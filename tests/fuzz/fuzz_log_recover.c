@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/plog.h"
+#include "broker/log/plog_check.h"
+#include "broker/log/plog_scrub.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 #include "tests/fuzz/fuzz.h"
@@ -13,7 +15,7 @@
 /* Hostile bytes as the files of a log. The first byte says how long the first segment is (in
  * 64ths), the second how long the index is, the third where the recovery point is; then come
  * segment, second segment, index. Whatever they are, opening the log gives one that can be read
- * from start to end, and that opens uncut the next time. */
+ * from start to end, and that opens uncut the next time; what is given as checked is right. */
 
 static struct {
     char path[64];
@@ -139,6 +141,55 @@ static void read_all(struct plog *l)
     must(at == plog_end(l));
 }
 
+/* What is checked is what is right: at most one damage ends a reader. */
+static void read_checked(struct plog *l)
+{
+    offset64 at = plog_start(l);
+
+    while (at < plog_end(l)) {
+        struct plog_slice s = {0};
+        struct plog_check c;
+        struct batch b;
+        int r = plog_read_checked(l, at, plog_end(l), 1, true, at % 2 == 0, &s);
+        if (r == PLOG_E_COLD) {
+            must(plog_check_begin(l, at, plog_end(l), 100, &c) == 0);
+            r = plog_check_end(l, &c, plog_check_run(&c));
+            must(r == 0 || r == PLOG_E_DAMAGED);
+            if (r == PLOG_E_DAMAGED) {
+                return;
+            }
+            r = plog_read_checked(l, at, plog_end(l), 1, true, true, &s);
+        }
+        must(r == 0);
+        must(s.file != NULL);
+        uint8_t *bytes = mem_alloc(s.size);
+        must(pread(s.fd, bytes, s.size, s.at) == (ssize_t)s.size);
+        must(batch_size_peek(bytes) == s.size);
+        b = (struct batch){.bytes = bytes, .size = s.size, .crc = load_be32(bytes + 17)};
+        must(batch_crc_is_right(&b));
+        at += (offset64)load_be32(bytes + 23) + 1;
+        mem_free(bytes);
+        cached_file_release(s.file);
+    }
+}
+
+static void scrub_all(struct plog *l)
+{
+    struct plog_scrub *s = NULL;
+    offset64 at = 0;
+
+    while (plog_scrub_begin(l, at, &s) == 0) {
+        bool is_done = false, is_index_new = false;
+        while (!is_done) {
+            int64_t bytes = 0;
+            must(plog_scrub_step(s, 1000, &bytes, &is_done) == 0);
+        }
+        at = plog_scrub_next(s);
+        int r = plog_scrub_end(l, s, 0, &is_index_new);
+        must(r == 0 || r == PLOG_E_DAMAGED);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int r = 0;
@@ -172,6 +223,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (r == 0) {
         offset64 end = plog_end(l);
         must(end >= plog_recovery_point(l));
+        read_all(l);
+        read_checked(l);
+        scrub_all(l);
         read_all(l);
         (void)plog_close(l);
         l = open_log(&r, &stats);
