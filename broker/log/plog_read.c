@@ -106,11 +106,19 @@ static int find_first(const struct file_io *io,
     return r < 0 ? err_forward(r) : r;
 }
 
+/* How far the segment may be given from `at` on. */
+static int64_t known_end(const struct segment *s, const struct want *want, int64_t at)
+{
+    int64_t end = want->is_checked ? checked_ranges_end(&s->checked, at) : s->size;
+
+    return end < s->size ? end : s->size;
+}
+
 /* [LOG-81] All from `at` to the end of the segment, as far as it is checked when that counts. */
 static int take_rest(
         struct plog *l, struct segment *s, const struct want *want, int64_t at, struct range *ret)
 {
-    int64_t end = want->is_checked ? checked_ranges_end(&s->checked, at) : s->size;
+    int64_t end = known_end(s, want, at);
 
     if (want->is_checked && end <= at) {
         return PLOG_E_COLD;
@@ -130,16 +138,12 @@ static int find_end(struct plog *l,
         const struct batch_head *first,
         struct range *ret)
 {
-    int64_t max = want->max_bytes;
-    int64_t end = s->size;
+    int64_t end = known_end(s, want, first->at);
+    int64_t max = want->max_bytes < end - first->at ? want->max_bytes : end - first->at;
     offset64 next = OFFSET_NONE;
 
-    if (want->is_checked) {
-        end = checked_ranges_end(&s->checked, first->at);
-        if (end < first->at + first->size) {
-            return PLOG_E_COLD;
-        }
-        max = max < end - first->at ? max : end - first->at;
+    if (want->is_checked && end < first->at + first->size) {
+        return PLOG_E_COLD;
     }
     if (want->limit >= s->end && end - first->at <= max) {
         return take_rest(l, s, want, first->at, ret);

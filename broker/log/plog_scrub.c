@@ -23,7 +23,7 @@ struct plog_scrub {
     uint32_t n_cuts;
     const struct file_io *io; /* the directory's */
     struct file_io careful;   /* reads, and leaves the page cache as it was */
-    int fd;
+    int fd, index_fd;
     struct segment segment; /* as it was; its files are not used */
     int64_t index_interval;
     struct file_window window;
@@ -60,8 +60,12 @@ struct plog_scrub *plog_scrub_free(struct plog_scrub *s)
     if (s == NULL) {
         return NULL;
     }
-    if (s->fd >= 0) {
-        (void)s->io->close(s->io->ctx, s->fd); /* nothing was written through it */
+    int fds[] = {s->fd, s->index_fd};
+
+    for (int i = 0; i < 2; i++) {
+        if (fds[i] >= 0) {
+            (void)s->io->close(s->io->ctx, fds[i]); /* nothing was written through it */
+        }
     }
     array_deinit(&s->made);
     (void)mem_free(s->entries);
@@ -69,26 +73,43 @@ struct plog_scrub *plog_scrub_free(struct plog_scrub *s)
     return mem_free(s);
 }
 
-/* The index as its file is. One that cannot be taken in at all is made anew. */
-static int read_index(struct plog_scrub *s, const struct segment *from)
+/* The index as its file is, once. */
+static int read_index(struct plog_scrub *s)
 {
-    size_t size = 0;
-
-    if (from->index.is_broken) {
+    if (s->entries != NULL || s->index_fd < 0) {
         return 0;
     }
-    int r = file_read_all(
-            s->io, cached_file_path(from->index.file), INDEX_BYTES_MAX, &s->entries, &size);
-    if (r == -ENOENT || r == -EFBIG) {
+    int64_t size = s->io->size(s->io->ctx, s->index_fd);
+    if (size < 0) {
+        return err_forward((int)size);
+    }
+    s->is_index_wrong = size != (int64_t)s->segment.index.n * INDEX_ENTRY_SIZE;
+    size = s->is_index_wrong || size > INDEX_BYTES_MAX ? 0 : size; /* made anew, or left alone */
+    s->entries = mem_alloc((size_t)size + 1);
+    int64_t n = s->io->pread(s->io->ctx, s->index_fd, s->entries, (size_t)size, 0);
+    if (n < 0) {
+        return err_forward((int)n);
+    }
+    s->n_entries = (uint32_t)(n / INDEX_ENTRY_SIZE);
+    return 0;
+}
+
+/* Opens the segment's files; an index that is not there is made anew. */
+static int open_files(struct plog_scrub *s)
+{
+    s->fd = s->io->open(s->io->ctx, cached_file_path(s->segment.log), O_RDONLY);
+    if (s->fd < 0) {
+        return err_forward(s->fd);
+    }
+    if (s->segment.index.is_broken) { /* a full disk: it is made anew at the next start */
+        return 0;
+    }
+    s->index_fd = s->io->open(s->io->ctx, cached_file_path(s->segment.index.file), O_RDONLY);
+    if (s->index_fd == -ENOENT) {
         s->is_index_wrong = true;
         return 0;
     }
-    if (r < 0) {
-        return err_forward(r);
-    }
-    s->n_entries = (uint32_t)(size / INDEX_ENTRY_SIZE);
-    s->is_index_wrong = s->n_entries != from->index.n || size % INDEX_ENTRY_SIZE != 0;
-    return 0;
+    return s->index_fd < 0 ? err_forward(s->index_fd) : 0;
 }
 
 static const struct segment *find_sealed(const struct plog *l, offset64 from)
@@ -119,8 +140,8 @@ int plog_scrub_begin(struct plog *l, offset64 from, struct plog_scrub **ret)
     s->segment.checked = (struct checked_ranges){0};
     s->index_interval = l->config.index_interval_bytes;
     s->next = from_segment->base;
-    s->fd = l->io->open(l->io->ctx, cached_file_path(from_segment->log), O_RDONLY);
-    int r = s->fd < 0 ? s->fd : read_index(s, from_segment);
+    s->fd = s->index_fd = -1;
+    int r = open_files(s);
     if (r < 0) {
         (void)plog_scrub_free(s);
         return plog_outcome(l, r, "a segment could not be opened");
@@ -164,9 +185,12 @@ int plog_scrub_step(struct plog_scrub *s, int64_t max_bytes, int64_t *ret_bytes,
 {
     int64_t begin = s->at;
     const char *why = NULL;
-    int r = segment_check_batches(
-            &s->segment, &s->window, max_bytes, &s->at, &s->next, note_batch, s, &why);
+    int r = read_index(s);
 
+    if (r >= 0) {
+        r = segment_check_batches(
+                &s->segment, &s->window, max_bytes, &s->at, &s->next, note_batch, s, &why);
+    }
     if (r < 0) {
         return err_forward(r);
     }
