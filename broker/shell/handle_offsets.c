@@ -75,6 +75,21 @@ static int read_batch(
     return 0;
 }
 
+/* [LOG-83] The batch that was found is not right: it is checked in the way that fails the replica if it is so. */
+static void refuse_damaged(struct partition *p,
+        const struct buf *bytes,
+        offset64 limit,
+        struct msg_list_offsets_result *ret)
+{
+    struct partition_cold cold = {
+            .offset = (offset64)load_be64(bytes->data), .limit = limit, .size = 1};
+
+    int r = partition_warm(p, &cold);
+    struct refusal no = errcode_of_plog(r == 0 ? PLOG_E_DAMAGED : r);
+
+    refuse(ret, no.error, no.detail);
+}
+
 static void look_up(struct partition *p,
         const struct msg_list_offsets_partition *lp,
         offset64 limit,
@@ -98,7 +113,9 @@ static void look_up(struct partition *p,
     if (r == 0) {
         r = find_record(&b, lp->timestamp, largest, ret);
     }
-    if (r != 0 && r != RECORD_END) {
+    if (r == BATCH_E_CRC) {
+        refuse_damaged(p, &buf, limit, ret);
+    } else if (r != 0 && r != RECORD_END) {
         refuse(ret, errcode_of_stored_batch(r).error, errcode_of_stored_batch(r).detail);
     }
 }

@@ -492,6 +492,9 @@ int partition_find(
     if (p->log != NULL && p->core.role == REPLICA_LEADER) {
         r = largest ? plog_find_max_time(p->log, limit, ret)
                     : plog_find_time(p->log, t, limit, ret);
+        if (r == PLOG_E_DAMAGED) { /* [LOG-83] */
+            partition_fail_locked(&h);
+        }
     }
     hold_end(&h);
     return r;

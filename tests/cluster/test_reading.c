@@ -41,11 +41,11 @@ static void produce_cold(struct world *w, int n)
     struct buf batch = {0};
 
     memset(value, 'v', VALUE_SIZE);
-    build_batch(&batch, value, 1, 1000);
     for (int i = 0; i < n; i++) {
+        build_batch(&batch, value, 1, 1000 + i);
         CHECK_EQ(produce_bytes(w, COLD, -1, &batch).error, ERRCODE_NONE);
+        buf_deinit(&batch);
     }
-    buf_deinit(&batch);
     (void)mem_free(value);
 }
 
@@ -257,6 +257,28 @@ static void a_flipped_bit_is_never_served(void)
     world_free(w);
 }
 
+/* [LOG-83] A look-up by time meets it as well. */
+static void a_look_up_by_time_finds_a_flipped_bit(void)
+{
+    struct world *w = world_stopped(NULL);
+    struct uuid id = topic_id(COLD);
+    struct raw *r;
+    char path[512];
+    int error = -1;
+
+    flip_in_segment(w, 1, path, sizeof(path));
+    start_again(w);
+    r = raw_client(w->port);
+    CHECK_EQ(raw_list_offset(r, &id, 0, 1000).error, ERRCODE_NONE); /* the first batch has it */
+    CHECK_EQ(raw_list_offset(r, &id, 0, 1004).error, ERRCODE_KAFKA_STORAGE_ERROR);
+    (void)raw_close(r);
+    CHECK_EQ(fetch_cold(w, 0, &error), 0);
+    CHECK_EQ(error, ERRCODE_KAFKA_STORAGE_ERROR);
+    CHECK(file_has(w->log, "event=log_damaged"));
+    CHECK_EQ(consume(w, 0, "x"), 3);
+    world_free(w);
+}
+
 /* A metric of the broker; -1 = it is not there. */
 static long long metric(struct world *w, const char *name)
 {
@@ -422,6 +444,7 @@ static const struct check_case cases[] = {
         CASE(what_left_the_memory_is_cold_again),
         CASE(a_fetch_does_not_wait_for_ever),
         CASE(a_flipped_bit_is_never_served),
+        CASE(a_look_up_by_time_finds_a_flipped_bit),
         CASE(the_scrubber_finds_what_nobody_reads),
         CASE(an_answer_under_way_outlives_its_files),
         CASE(a_file_that_became_shorter_ends_the_answer),
