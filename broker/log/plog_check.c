@@ -148,7 +148,8 @@ static int check(struct plog_check *c, struct file_window *w)
     }
     c->begin = c->end = c->first.at;
     next = c->first.base;
-    c->io->advise(c->io->ctx, c->fd, c->begin, c->max_bytes, FILE_SOON);
+    /* Its reader will come back for what follows. */
+    c->io->advise(c->io->ctx, c->fd, c->begin, 2 * c->max_bytes, FILE_SOON);
     r = segment_check_batches(&c->segment, w, c->max_bytes, &c->end, &next, NULL, NULL, &c->why);
     if (r > 0) { /* [LOG-83] What is right before it is served first. */
         c->is_bad = c->end == c->begin;
