@@ -8,6 +8,7 @@
 #include "broker/shell/errcode_map.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/keeper_image.h"
+#include "broker/shell/producer_ids.h"
 #include "broker/shell/push.h"
 #include "broker/shell/registration.h"
 #include "broker/shell/roles.h"
@@ -107,6 +108,7 @@ static void consider_ready(struct ctl_link *l)
         log_info("ctl_link", "unfenced", KV_I64("broker_epoch", epoch));
         keeper_settled(l->b->keeper);
         registration_settled(l->b->registration);
+        producer_ids_prepare(l->b->producer_ids);
     }
 }
 

@@ -10,6 +10,7 @@
 enum {
     WAITING_MAX = 10000,
     RETRY_MS = 100,
+    RETRY_IDLE_MS = 5000 /* while nobody waits */
 };
 
 struct block {
@@ -106,6 +107,13 @@ static void on_deadline(void *ctx)
 
 /* --- Blocks ----------------------------------------------------------------------------------- */
 
+static void ask_later(struct producer_ids *ids)
+{
+    wtime delay = ids->n_waiting > 0 ? WTIME_MS(RETRY_MS) : WTIME_MS(RETRY_IDLE_MS);
+
+    timer_set(&ids->retry, wtime_add(loop_now(ids->b->control), delay));
+}
+
 static void note_refusal(struct producer_ids *ids, const struct rpc_reply *reply)
 {
     ids->reason = "no producer ids are left here, and the controller gave none; try again";
@@ -114,7 +122,7 @@ static void note_refusal(struct producer_ids *ids, const struct rpc_reply *reply
                 KV_STR("reason", reply->detail));
     }
     ids->is_refused = true;
-    timer_set(&ids->retry, wtime_add(loop_now(ids->b->control), WTIME_MS(RETRY_MS)));
+    ask_later(ids);
 }
 
 static void take_block(struct producer_ids *ids, const struct msg_allocate_producer_ids_response *m)
@@ -157,10 +165,12 @@ static void on_block(void *ctx, struct rpc_reply *reply)
     }
 }
 
-/* [PID-4] While a quarter is left there is time to fetch the next block. */
+/* [PID-4] A whole block in reserve: with it producers begin while nothing can be decided. */
 static bool is_low(const struct producer_ids *ids)
 {
-    return ids->after.left == 0 && ids->now.left <= ids->size / 4;
+    int64_t left = ids->now.left + ids->after.left;
+
+    return left == 0 || left < ids->size;
 }
 
 static void ask_controller(struct producer_ids *ids)
@@ -172,9 +182,7 @@ static void ask_controller(struct producer_ids *ids)
     if (!ids->is_asked) {
         ids->reason = "no producer ids are left here, and no controller is connected to give more; "
                       "try again";
-        if (ids->n_waiting > 0) {
-            timer_set(&ids->retry, wtime_add(loop_now(ids->b->control), WTIME_MS(RETRY_MS)));
-        }
+        ask_later(ids);
     }
 }
 
@@ -196,7 +204,16 @@ void producer_ids_take(struct producer_ids *ids, struct id_question *q)
         STAILQ_INSERT_TAIL(&ids->waiting, q, entry);
         ids->n_waiting++;
         timer_set(&ids->deadline, wtime_min(ids->deadline.deadline, q->deadline));
+        if (ids->retry.deadline != WTIME_NEVER) { /* it may be the long time of nobody waiting */
+            wtime soon = wtime_add(loop_now(ids->b->control), WTIME_MS(RETRY_MS));
+            timer_set(&ids->retry, wtime_min(ids->retry.deadline, soon));
+        }
     }
+    producer_ids_prepare(ids);
+}
+
+void producer_ids_prepare(struct producer_ids *ids)
+{
     if (ids->retry.deadline == WTIME_NEVER) {
         ask_controller(ids);
     }

@@ -13,7 +13,7 @@ struct data_loop;
 /* Producer ids for clients: blocks from the controller, handed out one by one ([PID-4]).
  *
  *   data loop: InitProducerId ──► control loop: an id of the block ──► data loop: answer
- *                                      │ a quarter left, or none
+ *                                      │ less than a block in reserve
  *                                      └──► AllocateProducerIds ──► controller
  *
  * Where there is none the question waits for the next block, at most until its deadline. Thread:
@@ -34,5 +34,7 @@ struct id_question {
 struct producer_ids *producer_ids_new(struct broker *b);
 /* After the link to the controller has ended. Takes NULL. */
 struct producer_ids *producer_ids_free(struct producer_ids *ids);
+/* This broker serves: what is lacking of its reserve is asked for. */
+void producer_ids_prepare(struct producer_ids *ids);
 /* Answers and frees it, now or later. */
 void producer_ids_take(struct producer_ids *ids, struct id_question *q);
