@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static char faults[512];
 
@@ -128,7 +129,7 @@ static int produce_numbered(struct world *w, int32_t i)
     struct batch_build_options o = {.producer_id = 5, .base_sequence = i};
     size_t size = (size_t)300 * 1024;
     uint8_t *value = mem_alloc(size);
-    struct record rec = {.timestamp = 1700000000000, .value = {value, size}};
+    struct record rec = {.timestamp = (wall_ms)time(NULL) * 1000, .value = {value, size}};
     struct batch_builder bb = {0};
     struct buf batch = {0};
 

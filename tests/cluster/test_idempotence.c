@@ -171,7 +171,8 @@ static void begin(const char *topic)
         node_start("broker-1");
         node_wait_ready("broker-1");
     }
-    (void)WEIR_OK("topic", "create", topic, "-p", "1", "-c", "segment.bytes=1048576");
+    (void)WEIR_OK("topic", "create", topic, "-p", "1", "-c", "segment.bytes=1048576", "-c",
+            "retention.ms=-1");
 }
 
 /* --- What a leader takes ---------------------------------------------------------------------- */
@@ -436,7 +437,7 @@ static void nobody_gets_an_id_twice(void) /* [PID-1], [PID-4] */
 
 static void silent_producer_is_forgotten(void) /* [PID-17], [PID-11] */
 {
-    (void)WEIR_OK("topic", "create", "quiet", "-p", "2");
+    (void)WEIR_OK("topic", "create", "quiet", "-p", "2", "-c", "retention.ms=-1");
     struct raw *r = raw_client(broker_port(1));
     struct writer w = {.r = r, .topic = raw_topic_id(r, "quiet", NULL), .id = new_id(r)};
     int64_t offset = put(&w, 0, 0, 1);
