@@ -476,15 +476,16 @@ void create_topic(struct world *w,
         const char *key,
         const char *value)
 {
-    struct meta_config_pair pair = {.key = key, .value = value};
+    /* Records of these tests are of the year 1970. */
+    struct meta_config_pair pairs[] = {{.key = "retention.ms", .value = "-1"}, {key, value}};
     struct meta_record r[3] = {{.kind = META_CREATE_TOPIC}};
 
     r[0].create_topic.id = topic_id(n);
     r[0].create_topic.name = name;
     r[0].create_topic.n_partitions = n_partitions;
     r[0].create_topic.replication_factor = 1;
-    r[0].create_topic.configs = &pair;
-    r[0].create_topic.n_configs = key != NULL ? 1 : 0;
+    r[0].create_topic.configs = pairs;
+    r[0].create_topic.n_configs = key != NULL ? 2 : 1;
     for (int32_t i = 0; i < n_partitions; i++) {
         r[1 + i] = partition_record(n, i, 0);
     }

@@ -96,7 +96,7 @@ struct meta_record about_broker(struct world *w, enum meta_kind kind);
 void admit_broker(struct world *w);
 struct uuid topic_id(uint8_t n);
 struct meta_record partition_record(uint8_t topic, int32_t number, epoch32 epoch);
-/* With partitions led by the broker (at most 2); key NULL = no config. */
+/* With partitions led by the broker (at most 2); key NULL = no config but that nothing is too old. */
 void create_topic(struct world *w,
         uint8_t n,
         const char *name,
