@@ -132,6 +132,23 @@ static void a_full_disk_stops_appends_alone_until_there_is_space(void) /* [LOG-1
     CHECK_EQ(node_pid("broker-1"), pid);
 }
 
+/* [LOG-23] Retention goes on where appends do not, and what it removed does not wait for its delay. */
+static void records_that_have_had_their_time_make_room(void)
+{
+    struct run_result r = {0};
+
+    (void)WEIR_OK("topic", "create", "rolling", "-p", "1", "-c", "segment.bytes=1MiB");
+    (void)WEIR_OK("produce", "rolling", "-F", file);
+    WEIR(&r, "produce", "rolling", "-F", file, "--timeout", "3s");
+    CHECK_EQ(r.code, 7);
+    run_result_deinit(&r);
+    CHECK_WITHIN(BACK_MS, broker_shows("\"state\": \"full\""));
+    (void)WEIR_OK("topic", "set", "rolling", "retention.bytes=4MiB");
+    CHECK_WITHIN(BACK_MS, broker_shows("\"state\": \"ok\""));
+    CHECK_WITHIN(BACK_MS, can_produce("small"));
+    (void)WEIR_OK("topic", "delete", "rolling", "-y");
+}
+
 /* [LOG-123] Somebody else fills the last block. */
 static void a_broker_stops_and_starts_without_a_free_block(void)
 {
@@ -163,6 +180,7 @@ static void a_broker_stops_and_starts_without_a_free_block(void)
 
 static const struct check_case cases[] = {
         CASE(a_full_disk_stops_appends_alone_until_there_is_space),
+        CASE(records_that_have_had_their_time_make_room),
         CASE(a_broker_stops_and_starts_without_a_free_block),
 };
 
