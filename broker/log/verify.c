@@ -30,6 +30,7 @@ struct look {
     struct verify *v;
     const char *folder;
     offset64 recovery_point; /* 0 = nothing is known to be synced */
+    offset64 log_start;      /* in the checkpoint */
     struct partition_identity id;
     ARRAY(struct segment_name) segments;
     offset64 end; /* of what was walked */
@@ -330,13 +331,29 @@ static int compare_segments(const void *a, const void *b)
     return (x->base > y->base) - (x->base < y->base);
 }
 
+/* [LOG-21] How many of the first segments lie wholly below the log start: a removal that a power failure undid. */
+static size_t pass_removed(struct look *l)
+{
+    size_t n = 0;
+
+    while (n + 1 < l->segments.n && l->segments.items[n + 1].base <= l->log_start) {
+        char *path = path_in(l->folder, l->segments.items[n].name);
+        find(l->v, VERIFY_NOTE, path, -1, l->segments.items[n].base,
+                "it lies below the log start, offset %" PRId64 ": a start removes it", l->log_start);
+        mem_free(path);
+        n++;
+    }
+    return n;
+}
+
 static int check_segments(struct look *l)
 {
+    size_t first = pass_removed(l);
     int r = 0;
 
-    for (size_t i = 0; i < l->segments.n && r >= 0; i++) {
+    for (size_t i = first; i < l->segments.n && r >= 0; i++) {
         const struct segment_name *s = &l->segments.items[i];
-        if (i > 0 && s->base != l->end) {
+        if (i > first && s->base != l->end) {
             char *path = path_in(l->folder, s->name);
             find(l->v, VERIFY_DAMAGE, path, -1, l->end,
                     "it begins at offset %" PRId64 ", and the segment before it ends at %" PRId64, s->base,
@@ -370,6 +387,7 @@ static int check_partition(struct verify *v, const struct log_dir *dir, const ch
         mem_free(path);
     } else if (log_dir_checkpoint(dir, &l.id.topic_id, l.id.partition, &checkpoint)) {
         l.recovery_point = checkpoint.recovery_point;
+        l.log_start = checkpoint.log_start;
     }
     r = v->io->list(v->io->ctx, folder, collect_segment, &l);
     if (r >= 0) {

@@ -227,6 +227,31 @@ static void segments_that_do_not_join_are_damage(void)
     fixture_close(&f);
 }
 
+static void removal_that_was_undone_is_a_note(void) /* [LOG-21] */
+{
+    struct fixture f;
+    struct heard h;
+
+    fixture_open(&f);
+    f.config.segment_bytes = 5000;
+    struct plog *l = fixture_plog(&f, "orders", NULL);
+    for (int i = 0; i < BATCHES; i++) {
+        CHECK_EQ(fixture_append(l, 2, VALUE_SIZE, 1000 + i), 0);
+    }
+    fixture_flush(l);
+    plog_set_start(l, 30);
+    fixture_checkpoint(&f, l, &f.topic_id);
+    (void)plog_close(l);
+    char *lost = fixture_file(&f, "orders-0", "00000000000000000004.log");
+    CHECK_EQ(unlink(lost), 0);
+    mem_free(lost);
+    struct verify v = look(f.path, &h);
+    CHECK_EQ(v.n_damages, 0);
+    CHECK(v.n_notes > 3);
+    CHECK(strstr(h.what, "lies below the log start") != NULL);
+    fixture_close(&f);
+}
+
 static void what_is_no_log_is_told(void)
 {
     struct heard h = {0};
@@ -263,6 +288,7 @@ static const struct check_case cases[] = {
         CASE(index_that_misleads_is_a_note),
         CASE(folder_without_an_owner_is_damage),
         CASE(segments_that_do_not_join_are_damage),
+        CASE(removal_that_was_undone_is_a_note),
         CASE(what_is_no_log_is_told),
         CASE(kinds_of_files_are_told_by_their_names),
 };
