@@ -18,7 +18,8 @@ wall_ms retention_time_of(const struct retention_segment *s, wall_ms now)
     return t > now ? now : t;
 }
 
-static bool is_too_old(const struct retention_segment *s, const struct retention_policy *p, wall_ms now)
+static bool is_too_old(
+        const struct retention_segment *s, const struct retention_policy *p, wall_ms now)
 {
     return now - retention_time_of(s, now) > p->ms; /* [LOG-25] */
 }
@@ -34,7 +35,8 @@ static int64_t size_of(const struct retention_log *log)
 }
 
 /* [LOG-29] What is not committed stays, whatever its age; an empty active segment has nothing that could go. */
-static bool may_go(const struct retention_log *log, const struct retention_segment *s, bool is_active)
+static bool may_go(
+        const struct retention_log *log, const struct retention_segment *s, bool is_active)
 {
     return s->end <= log->high_watermark && (!is_active || s->size > 0);
 }

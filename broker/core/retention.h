@@ -38,12 +38,12 @@ struct retention_log {
 };
 
 struct retention_plan {
-    size_t n_remove;     /* so many of the first segments go; never the active one */
+    size_t n_remove;            /* so many of the first segments go; never the active one */
     size_t n_by_age, n_by_size; /* of these; the others lie below the log start */
-    offset64 start;      /* where the log starts then; the present start when nothing moves it */
-    bool must_roll;      /* the active segment has had its time too: roll it, and ask again */
-    size_t look_up;      /* the plan hangs on a time of this segment that is not known: ask again with both; */
-};                       /* RETENTION_NONE = on none */
+    offset64 start; /* where the log starts then; the present start when nothing moves it */
+    bool must_roll; /* the active segment has had its time too: roll it, and ask again */
+    size_t look_up; /* the plan hangs on a time of this segment that is not known: ask again with both; */
+};                  /* RETENTION_NONE = on none */
 
 #define RETENTION_NONE SIZE_MAX
 

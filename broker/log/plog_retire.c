@@ -25,7 +25,8 @@ static const char *const suffixes[] = {".log", ".index", ".timeindex", ".seal"};
 static void remember(struct plog *l, char *path, wtime now)
 {
     ARRAY_FOREACH (f, &l->retired) {
-        if (strcmp(f->path, path) == 0) { /* of an earlier segment with the same base, replaced now */
+        if (strcmp(f->path, path) ==
+                0) { /* of an earlier segment with the same base, replaced now */
             f->since = now;
             mem_free(path);
             return;

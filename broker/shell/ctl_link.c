@@ -12,6 +12,7 @@
 #include "broker/shell/push.h"
 #include "broker/shell/registration.h"
 #include "broker/shell/roles.h"
+#include "broker/shell/trim.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/conf/conf.h"
@@ -365,11 +366,71 @@ static void on_describe_configs(struct ctl_link *l, struct rpc_request *r, struc
     (void)mem_free(out.configs);
 }
 
+/* --- DeleteRecords ----------------------------------------------------------------------------------------------- */
+
+/* An answer that comes from the pool, for the connection that asked if it still stands. */
+struct trim_answer {
+    struct loop_task task;
+    struct ctl_link *l;
+    uint64_t conn_id;
+    struct frame_header header;
+    int error;
+    const char *detail;
+    struct rpc_out *out;
+};
+
+static void on_trim_answer(struct loop_task *t)
+{
+    struct trim_answer *a = container_of(t, struct trim_answer, task);
+    struct rpc_conn *c = a->l->c;
+
+    if (c != NULL && rpc_conn_id(c) == a->conn_id) {
+        rpc_answer(c, &a->header, a->error, a->detail, mem_steal(&a->out));
+    } else {
+        (void)rpc_out_free(a->out);
+    }
+    (void)mem_free(a);
+}
+
+static void post_trim_answer(void *ctx, struct rpc_out *out)
+{
+    struct trim_answer *a = ctx;
+
+    a->out = out;
+    loop_post(a->l->b->control, &a->task);
+}
+
+static void post_trim_refusal(void *ctx, int error, const char *detail)
+{
+    struct trim_answer *a = ctx;
+
+    a->error = error;
+    a->detail = detail;
+    loop_post(a->l->b->control, &a->task);
+}
+
+/* Takes the request. */
+static void on_delete_records(struct ctl_link *l, struct rpc_request *r)
+{
+    struct trim_answer *a = mem_new(struct trim_answer);
+
+    a->task.run = on_trim_answer;
+    a->l = l;
+    a->conn_id = rpc_conn_id(l->c);
+    a->header = r->header;
+    a->header.detail = a->detail = "";
+    trim_order(l->b, r, post_trim_answer, post_trim_refusal, a);
+}
+
 static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
 {
     struct ctl_link *l = owner;
     struct arena arena;
 
+    if (c == l->c && r->header.api == API_DELETE_RECORDS) {
+        on_delete_records(l, r);
+        return;
+    }
     arena_init(&arena, wire_arena_ceiling(r->body.size));
     if (c != l->c) {
         rpc_answer(c, &r->header, ERRCODE_NOT_CONTROLLER, "another controller connection took over",
@@ -382,7 +443,8 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
         on_describe_configs(l, r, &arena);
     } else {
         rpc_answer(c, &r->header, ERRCODE_UNSUPPORTED_VERSION,
-                "a broker takes Push, Beat and DescribeConfigs on this connection", NULL);
+                "a broker takes Push, Beat, DescribeConfigs and DeleteRecords on this "
+                "connection", NULL);
     }
     arena_deinit(&arena);
     (void)rpc_request_free(r);

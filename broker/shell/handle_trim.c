@@ -26,7 +26,7 @@ static void refuse(struct msg_delete_records_result *ret, int error, const char 
 {
     ret->error = error;
     ret->detail = detail[0] != '\0' ? detail : errcode_text(error);
-    ret->log_start = OFFSET_NONE;
+    ret->log_start = ret->old_log_start = OFFSET_NONE;
 }
 
 static void move_one(struct trim *t, size_t i)
@@ -39,20 +39,22 @@ static void move_one(struct trim *t, size_t i)
     *ret = (struct msg_delete_records_result){.topic_id = dp->topic_id,
             .partition = dp->partition,
             .detail = "",
-            .log_start = OFFSET_NONE};
+            .log_start = OFFSET_NONE,
+            .old_log_start = OFFSET_NONE};
     if (p == NULL) {
         int error = partitions_refusal(&t->b->partitions, &dp->topic_id);
 
         refuse(ret, error, partitions_refusal_text(error));
         return;
     }
-    partition_trim(p, dp->before, &trimmed);
+    partition_trim(p, dp->before, t->m.dry_run, &trimmed);
     if (trimmed.error != ERRCODE_NONE) {
         refuse(ret, trimmed.error, trimmed.detail);
         partition_unref(p);
         return;
     }
     ret->log_start = trimmed.start;
+    ret->old_log_start = trimmed.old_start;
     t->partitions[i] = p;
 }
 
@@ -77,10 +79,11 @@ static void run_answer(struct io_job *job)
     struct rpc_out *o = rpc_out_new();
 
     for (size_t i = 0; i < t->m.n_partitions; i++) {
-        if (t->partitions[i] != NULL &&
+        if (t->partitions[i] != NULL && !t->m.dry_run &&
                 !partition_is_start_saved(t->partitions[i], t->results[i].log_start)) {
             refuse(&t->results[i], ERRCODE_KAFKA_STORAGE_ERROR,
-                    "the log start moved, but the checkpoint with it could not be written; try again");
+                    "the log start moved, but the checkpoint with it could not be written; try "
+                    "again");
         }
     }
     wire_encode_delete_records_response(&out, rpc_out_buf(o));
@@ -113,6 +116,46 @@ int trim_begin(struct broker *b,
     }
     keeper_after_checkpoint(b->keeper, &t->job);
     return 0;
+}
+
+/* --- For a controller ------------------------------------------------------------------------- */
+
+/* The control loop takes no partition's lock: the pool begins it. */
+struct ordered {
+    struct io_job job;
+    struct broker *b;
+    struct rpc_request *request;
+    void (*answer)(void *ctx, struct rpc_out *out);
+    void (*on_refusal)(void *ctx, int error, const char *detail);
+    void *ctx;
+};
+
+static void run_ordered(struct io_job *job)
+{
+    struct ordered *o = container_of(job, struct ordered, job);
+    int e = trim_begin(o->b, o->request, o->answer, o->ctx);
+
+    if (e != 0) {
+        struct refusal no = errcode_of_wire(e);
+
+        (void)rpc_request_free(o->request);
+        o->on_refusal(o->ctx, no.error, no.detail);
+    }
+    (void)mem_free(o);
+}
+
+void trim_order(struct broker *b,
+        struct rpc_request *r,
+        void (*answer)(void *ctx, struct rpc_out *out),
+        void (*on_refusal)(void *ctx, int error, const char *detail),
+        void *ctx)
+{
+    struct ordered *o = mem_new(struct ordered);
+
+    *o = (struct ordered){
+            .b = b, .request = r, .answer = answer, .on_refusal = on_refusal, .ctx = ctx};
+    o->job.run = run_ordered;
+    io_pool_submit(b->pool, &o->job);
 }
 
 /* --- For a client ----------------------------------------------------------------------------- */

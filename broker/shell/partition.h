@@ -238,11 +238,13 @@ void partition_remove(struct partition *p, wtime now, bool is_full);
 struct partition_trimmed {
     int error;
     const char *detail;
-    offset64 start; /* the log start now, not yet for good */
+    offset64 old_start, start; /* before, and now: not yet for good */
 };
 
-/* [LOG-31] Moves the log start to `before` (-1: the high watermark). Thread: data. */
-void partition_trim(struct partition *p, offset64 before, struct partition_trimmed *ret);
+/* [LOG-31] Moves the log start to `before` (-1: the high watermark); with `dry_run` says what that would do. Thread:
+ * data, pool. */
+void partition_trim(
+        struct partition *p, offset64 before, bool dry_run, struct partition_trimmed *ret);
 /* Whether the log start is at least `start` and in the checkpoint. Thread: pool. */
 bool partition_is_start_saved(struct partition *p, offset64 start);
 

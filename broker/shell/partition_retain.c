@@ -103,8 +103,7 @@ static void move_start(struct partition *p, offset64 start)
 }
 
 /* Does under the lock what was planned outside it. True: the active segment was rolled, so that there is more to plan. */
-static bool carry_out_plan(
-        struct hold *h, const struct facts *f, const struct retention_plan *plan)
+static bool carry_out_plan(struct hold *h, const struct facts *f, const struct retention_plan *plan)
 {
     struct partition *p = h->p;
     size_t active = f->segments.n - 1;
@@ -220,7 +219,7 @@ static void remove_segments(struct partition *p, wtime now)
         metric_add(METRIC_BROKER_BYTES_REMOVED, (uint64_t)removed.bytes);
         log_info("partition", "segments_removed", KV_STR("partition", p->name),
                 KV_U64("segments", removed.n_segments), KV_I64("bytes", removed.bytes));
-        atomic_store(&p->is_unsynced, true); /* the names */
+        atomic_store(&p->is_unsynced, true);              /* the names */
         atomic_store(&p->env->is_checkpoint_stale, true); /* it tells the size too */
     }
     if (removed.wants_flush) { /* [LOG-22] */
@@ -235,9 +234,10 @@ static void reap(struct partition *p, wtime now, bool is_full)
     int r;
 
     hold_begin(&h, p);
-    wtime delay = is_full ? 0 : wtime_add(0, p->settings.file_delete_delay_ms > INT64_MAX / 1000
-                                                     ? WTIME_NEVER
-                                                     : WTIME_MS(p->settings.file_delete_delay_ms));
+    wtime delay = is_full ? 0
+                          : wtime_add(0, p->settings.file_delete_delay_ms > INT64_MAX / 1000
+                                                 ? WTIME_NEVER
+                                                 : WTIME_MS(p->settings.file_delete_delay_ms));
     if (partition_use_begin(&h) != NULL) {
         reap = plog_reap_begin(p->log, now, delay);
         if (reap == NULL) {
@@ -275,13 +275,14 @@ void partition_remove(struct partition *p, wtime now, bool is_full)
 
 /* --- On request ------------------------------------------------------------------------------- */
 
-void partition_trim(struct partition *p, offset64 before, struct partition_trimmed *ret)
+void partition_trim(
+        struct partition *p, offset64 before, bool dry_run, struct partition_trimmed *ret)
 {
     struct replica_ask none = {0};
     struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
     struct hold h;
 
-    *ret = (struct partition_trimmed){.detail = "", .start = OFFSET_NONE};
+    *ret = (struct partition_trimmed){.detail = "", .old_start = OFFSET_NONE, .start = OFFSET_NONE};
     hold_begin(&h, p);
     partition_step(&h,
             &(struct replica_event){.kind = REPLICA_EV_LIST,
@@ -295,8 +296,12 @@ void partition_trim(struct partition *p, offset64 before, struct partition_trimm
         ret->error = ERRCODE_OFFSET_OUT_OF_RANGE;
         ret->detail = "the offset is above the high watermark, or below 0";
     } else {
-        move_start(p, before == -1 ? own.limit : before);
-        ret->start = plog_start(p->log);
+        before = before == -1 ? own.limit : before;
+        ret->old_start = plog_start(p->log);
+        ret->start = before > ret->old_start ? before : ret->old_start;
+        if (!dry_run) {
+            move_start(p, before);
+        }
     }
     hold_end(&h);
 }

@@ -13,3 +13,10 @@ MUST_CHECK int trim_begin(struct broker *b,
         struct rpc_request *r,
         void (*answer)(void *ctx, struct rpc_out *out),
         void *ctx);
+/* The same on the pool, for who may not wait for a partition's lock; takes the request. `answer` or `on_refusal` (a body
+ * that cannot be read; `detail` is static) runs once. Thread: control. */
+void trim_order(struct broker *b,
+        struct rpc_request *r,
+        void (*answer)(void *ctx, struct rpc_out *out),
+        void (*on_refusal)(void *ctx, int error, const char *detail),
+        void *ctx);

@@ -59,7 +59,7 @@ struct cli_command {
 extern const struct cli_command cli_status, cli_cluster_config_list, cli_cluster_config_get,
         cli_cluster_config_set, cli_cluster_config_unset, cli_broker_list, cli_broker_config_list,
         cli_broker_config_set, cli_broker_config_unset, cli_topic_create, cli_topic_list,
-        cli_topic_describe, cli_topic_set, cli_topic_unset, cli_topic_delete, cli_explain,
+        cli_topic_describe, cli_topic_set, cli_topic_unset, cli_topic_trim, cli_topic_delete, cli_explain,
         cli_produce, cli_consume, cli_dev_up, cli_dev_status, cli_dev_down, cli_dev_start, cli_dev_stop,
         cli_dev_kill, cli_version;
 extern const struct cli_command cli_controller_list, cli_controller_transfer;
@@ -137,6 +137,8 @@ char *cli_duration_text(int64_t ms, char *text, size_t size);
 /* "10MiB", "1048576"; "15m", "1d", "500ms". false when it is not one. */
 bool cli_parse_size(const char *text, int64_t *ret);
 bool cli_parse_duration_ms(const char *text, int64_t *ret);
+/* "-1h", "now", "2026-11-20", "2026-11-20T10:00:00Z", unix s or ms. */
+bool cli_parse_time(const char *text, int64_t *ret);
 
 /* --- The controller's HTTP endpoint ------------------------------------------------------------------------------- */
 

@@ -3,7 +3,6 @@
 #include "clients/cli/print.h"
 
 #include "common/base/array.h"
-#include "common/net/loop.h"
 
 #include <weir/consumer.h>
 
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Where to start, as -o says it. */
 enum start_kind {
@@ -48,39 +46,6 @@ struct consume {
     bool said_idle;
 };
 
-static bool parse_time(const char *text, int64_t *ret)
-{
-    struct tm tm = {0};
-    int64_t ms = 0;
-    char *end = NULL;
-
-    if (text[0] == '-' && cli_parse_duration_ms(text + 1, &ms)) {
-        *ret = clock_wall() - ms;
-        return true;
-    }
-    if (strcmp(text, "now") == 0) {
-        *ret = clock_wall();
-        return true;
-    }
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (errno == 0 && end != text && *end == '\0' && number >= 0) {
-        *ret = number < 100000000000 ? number * 1000 : number; /* seconds or milliseconds */
-        return true;
-    }
-    static const char *const formats[] = {
-            "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
-    for (size_t i = 0; i < COUNT_OF(formats); i++) {
-        const char *rest = strptime(text, formats[i], &tm);
-        if (rest != NULL && *rest == '\0') {
-            *ret = (int64_t)timegm(&tm) * 1000;
-            return true;
-        }
-        tm = (struct tm){0};
-    }
-    return false;
-}
-
 static bool parse_number(const char *text, int64_t *ret)
 {
     char *end = NULL;
@@ -103,7 +68,7 @@ static bool parse_start(struct consume *c)
     }
     if (from[0] == '@') {
         c->start_kind = START_TIME;
-        return parse_time(from + 1, &c->start);
+        return cli_parse_time(from + 1, &c->start);
     }
     c->start_kind = from[0] == '+'   ? START_AFTER_BEGIN
                     : from[0] == '-' ? START_BEFORE_END

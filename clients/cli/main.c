@@ -26,6 +26,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_topic_describe,
         &cli_topic_set,
         &cli_topic_unset,
+        &cli_topic_trim,
         &cli_topic_delete,
         &cli_explain,
         &cli_meta_export,

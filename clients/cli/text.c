@@ -2,6 +2,7 @@
 #include "clients/cli/cli.h"
 
 #include "common/base/array.h"
+#include "common/net/loop.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct cli_table {
     size_t n_columns, n_rows;
@@ -160,4 +162,37 @@ void cli_catch_interrupt(void)
 bool cli_interrupted(void)
 {
     return interrupted != 0;
+}
+
+bool cli_parse_time(const char *text, int64_t *ret)
+{
+    struct tm tm = {0};
+    int64_t ms = 0;
+    char *end = NULL;
+
+    if (text[0] == '-' && cli_parse_duration_ms(text + 1, &ms)) {
+        *ret = clock_wall() - ms;
+        return true;
+    }
+    if (strcmp(text, "now") == 0) {
+        *ret = clock_wall();
+        return true;
+    }
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && number >= 0) {
+        *ret = number < 100000000000 ? number * 1000 : number; /* seconds or milliseconds */
+        return true;
+    }
+    static const char *const formats[] = {
+            "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        const char *rest = strptime(text, formats[i], &tm);
+        if (rest != NULL && *rest == '\0') {
+            *ret = (int64_t)timegm(&tm) * 1000;
+            return true;
+        }
+        tm = (struct tm){0};
+    }
+    return false;
 }

@@ -226,6 +226,7 @@ struct msg_delete_records_partition {
 struct msg_delete_records_request {
     struct msg_delete_records_partition *partitions;
     size_t n_partitions;
+    bool dry_run;
 };
 
 struct msg_delete_records_result {
@@ -233,7 +234,7 @@ struct msg_delete_records_result {
     int32_t partition;
     int error;
     const char *detail;
-    offset64 log_start; /* -1 with an error */
+    offset64 log_start, old_log_start; /* -1 with an error */
 };
 
 struct msg_delete_records_response {

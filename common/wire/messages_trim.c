@@ -23,6 +23,7 @@ void wire_encode_delete_records_request(const struct msg_delete_records_request 
         to->partition = enc_count(p->partition);
         to->before_offset = p->before;
     }
+    pb.dry_run = m->dry_run;
     enc_finish(&pb.base, out);
 }
 
@@ -30,6 +31,7 @@ static void from_delete_records_request(struct dec *d,
         const Weir__V1__DeleteRecordsRequest *pb,
         struct msg_delete_records_request *m)
 {
+    m->dry_run = pb->dry_run;
     m->partitions = dec_list(d, pb->n_partitions, sizeof(*m->partitions));
     m->n_partitions = pb->n_partitions;
     for (size_t i = 0; m->partitions != NULL && i < pb->n_partitions; i++) {
@@ -64,6 +66,7 @@ void wire_encode_delete_records_response(
         to->error = p->error;
         to->detail = enc_borrow(p->detail);
         to->log_start_offset = p->log_start;
+        to->old_log_start_offset = p->old_log_start;
     }
     enc_finish(&pb.base, out);
 }
@@ -82,6 +85,7 @@ static void from_delete_records_response(struct dec *d,
                 .error = from->error,
                 .detail = dec_text(d, from->detail),
                 .log_start = from->log_start_offset,
+                .old_log_start = from->old_log_start_offset,
         };
     }
 }

@@ -85,6 +85,11 @@ static inline bool link_may_act(const struct broker_link *l)
 
 /* link_configs.c: the link is up; `fn` runs once, not inside. */
 void link_describe_configs(struct broker_link *l, broker_configs_fn *fn, void *ctx);
+/* link_trim.c: the same. */
+void link_delete_records(struct broker_link *l,
+        const struct msg_delete_records_request *m,
+        broker_trim_fn *fn,
+        void *ctx);
 
 /* broker_push.c */
 void link_push(struct broker_link *l);

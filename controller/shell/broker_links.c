@@ -186,6 +186,21 @@ bool broker_links_describe_configs(
     return true;
 }
 
+bool broker_links_delete_records(struct broker_links *l,
+        broker_id id,
+        const struct msg_delete_records_request *m,
+        broker_trim_fn *fn,
+        void *ctx)
+{
+    struct broker_link *link = find(l, id);
+
+    if (link == NULL || link->state != LINK_UP) {
+        return false;
+    }
+    link_delete_records(link, m, fn, ctx);
+    return true;
+}
+
 size_t broker_links_n(const struct broker_links *l)
 {
     return l->links.n;

@@ -76,6 +76,13 @@ void broker_links_answer(struct broker_links *l,
 typedef void broker_configs_fn(void *ctx, const struct msg_describe_configs_response *m);
 bool broker_links_describe_configs(
         struct broker_links *l, broker_id id, broker_configs_fn *fn, void *ctx);
+/* Asks that broker to move log starts, in the same way. */
+typedef void broker_trim_fn(void *ctx, const struct msg_delete_records_response *m);
+bool broker_links_delete_records(struct broker_links *l,
+        broker_id id,
+        const struct msg_delete_records_request *m,
+        broker_trim_fn *fn,
+        void *ctx);
 /* Whether that broker applied `index`. */
 bool broker_links_has_applied(const struct broker_links *l, broker_id id, uint64_t index);
 

@@ -121,6 +121,14 @@ typedef void controller_configs_fn(void *ctx, const struct msg_describe_configs_
 bool controller_describe_configs(
         struct controller *c, broker_id id, controller_configs_fn *fn, void *ctx);
 
+/* Asks a broker to move the log starts of partitions that it leads, in the same way. */
+typedef void controller_trim_fn(void *ctx, const struct msg_delete_records_response *m);
+bool controller_delete_records(struct controller *c,
+        broker_id id,
+        const struct msg_delete_records_request *m,
+        controller_trim_fn *fn,
+        void *ctx);
+
 /* The committed image; changes between turns of the loop. Never NULL; empty until controller_is_metadata_read(). */
 const struct image *controller_image(const struct controller *c);
 /* The batch at which it stands, byte for byte as ZooKeeper has it; none when only a snapshot was read. Until the next

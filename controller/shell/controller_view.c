@@ -131,3 +131,12 @@ bool controller_describe_configs(
 {
     return broker_links_describe_configs(c->links, id, fn, ctx);
 }
+
+bool controller_delete_records(struct controller *c,
+        broker_id id,
+        const struct msg_delete_records_request *m,
+        controller_trim_fn *fn,
+        void *ctx)
+{
+    return broker_links_delete_records(c->links, id, m, fn, ctx);
+}

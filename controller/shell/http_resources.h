@@ -184,6 +184,7 @@ http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
         http_patch_topic_configs, http_patch_broker_configs;
 http_later_fn http_get_broker_configs; /* http_broker_configs.c */
 http_later_fn http_export_image; /* http_image.c */
+http_later_fn http_post_trim;    /* http_trim.c */
 
 http_later_fn http_post_transfer, http_get_reach; /* http_controllers.c, which knows the controller */
 /* A decision as the API shows it. */

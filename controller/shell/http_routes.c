@@ -41,6 +41,7 @@ static const struct route routes[] = {
         {"POST", "/v1/topics", "dry_run ", NULL, http_post_topics, true, NULL, false},
         {"GET", "/v1/topics/{}", "", http_get_topic, NULL, true, NULL, false},
         {"DELETE", "/v1/topics/{}", "confirm dry_run ", NULL, http_delete_topic, true, NULL, false},
+        {"POST", "/v1/topics/{}:trim", "confirm dry_run ", NULL, NULL, true, http_post_trim, true},
         {"GET", "/v1/decisions", PAGE "topic partition broker cause since_seq since ", NULL, NULL,
                 true, http_get_decisions, false},
         {"GET", "/v1/decisions/{}", "", NULL, NULL, true, http_get_decision, false},
@@ -62,7 +63,8 @@ static bool path_matches(const char *pattern, const char *path, char **arg)
     if (hole == NULL) {
         return path[head] == '\0';
     }
-    size_t size = strcspn(path + head, "/");
+    /* A verb stands behind a colon, which no name has. */
+    size_t size = strcspn(path + head, hole[2] == ':' ? "/:" : "/");
     if (size == 0 || strcmp(path + head + size, hole + 2) != 0) {
         return false;
     }

@@ -47,7 +47,8 @@ static offset64 append_at(wall_ms time)
 {
     static uint8_t value[VALUE_SIZE];
     struct batch_builder builder = {.n_records = 0};
-    struct batch_build_options options = {.producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
+    struct batch_build_options options = {
+            .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
     struct buf batch = {0};
     struct record record = {
             .timestamp = time, .value = {.at = value, .size = sizeof(value)}, .n_headers = 0};
@@ -168,15 +169,15 @@ static void oldest_segments_go_beyond_the_size(void) /* [LOG-27] */
 static void segments_go_by_age_the_active_one_too(void) /* [LOG-25] [LOG-26] */
 {
     begin();
-    (void)WEIR_OK("topic", "create", "aged", "-c", "segment.bytes=1MiB", "-c",
-            "file.delete.delay.ms=0");
+    (void)WEIR_OK(
+            "topic", "create", "aged", "-c", "segment.bytes=1MiB", "-c", "file.delete.delay.ms=0");
     topic = raw_topic_id(client, "aged", NULL);
     append_n(15, now_ms() - 7200 * 1000); /* old, but the second segment goes on: */
     append_n(3, now_ms());
     (void)WEIR_OK("topic", "set", "aged", "retention.ms=1h");
     CHECK_WITHIN(SOON_MS, count_files("aged", ".log") == 1);
     CHECK_EQ(earliest(), 10);
-    append_n(1, now_ms() + 1800 * 1000); /* of the future: counts as now */
+    append_n(1, now_ms() + 1800 * 1000);                      /* of the future: counts as now */
     (void)WEIR_OK("topic", "set", "aged", "retention.ms=1s"); /* looked at at once */
     CHECK_WITHIN(SOON_MS, earliest() == 19);
     CHECK_WITHIN(SOON_MS, count_files("aged", ".log") == 1);
@@ -223,8 +224,8 @@ static void slow_reader_gets_the_range_of_a_removed_segment(void)
     struct buf body = {0};
 
     begin();
-    (void)WEIR_OK("topic", "create", "slow", "-c", "segment.bytes=20MiB", "-c",
-            "file.delete.delay.ms=0");
+    (void)WEIR_OK(
+            "topic", "create", "slow", "-c", "segment.bytes=20MiB", "-c", "file.delete.delay.ms=0");
     topic = raw_topic_id(client, "slow", NULL);
     append_n(220, now_ms());
     struct raw *reader = raw_client(broker_port(1));
@@ -292,6 +293,51 @@ static void policy_that_is_not_built_is_refused(void)
     run_result_deinit(&r);
 }
 
+/* What people type and programs send. */
+static void trim_shows_its_plan_and_asks(void) /* [LOG-33] */
+{
+    struct run_result r = {0};
+    struct buf body = {0};
+
+    begin();
+    (void)WEIR_OK("topic", "create", "typed", "-p", "2", "-c", "segment.bytes=1MiB");
+    topic = raw_topic_id(client, "typed", NULL);
+    append_n(12, now_ms() - 7200 * 1000);
+    append_n(8, now_ms());
+    const char *plan = WEIR_OK("topic", "trim", "typed", "--before", "@-1h", "--dry-run");
+    CHECK(strstr(plan, "0          0      12") != NULL);
+    CHECK_EQ(earliest(), 0);
+    WEIR(&r, "topic", "trim", "typed", "--before", "@-1h");
+    CHECK_EQ(r.code, 2); /* nobody can be asked */
+    run_result_deinit(&r);
+    CHECK_EQ(earliest(), 0);
+    (void)WEIR_OK("topic", "trim", "typed", "--before", "@-1h", "-y", "--reason", "a test");
+    CHECK_EQ(earliest(), 12);
+    CHECK(node_log_has("controller-1", "event=records_deleted topic=typed"));
+    WEIR(&r, "topic", "trim", "typed", "--before", "15", "-y", "-O", "json");
+    CHECK_EQ(r.code, 7); /* partition 1 has no offset 15 */
+    CHECK(strstr(buf_str(&r.out), "OFFSET_OUT_OF_RANGE") != NULL);
+    run_result_deinit(&r);
+    CHECK_EQ(earliest(), 15);
+    (void)WEIR_OK("topic", "trim", "typed", "-p", "0", "--before", "end", "-y");
+    CHECK_EQ(earliest(), 20);
+    WEIR(&r, "topic", "trim", "typed", "--before", "sometimes", "-y");
+    CHECK_EQ(r.code, 2);
+    run_result_deinit(&r);
+    CHECK_EQ(http_request(controller_port(1), "POST", "/v1/topics/typed:trim",
+                     "{\"partitions\": [{\"partition\": 0, \"before_offset\": -1}]}", false, &body),
+            422); /* not confirmed */
+    body.size = 0;
+    CHECK_EQ(http_request(controller_port(1), "POST", "/v1/topics/typed:trim?confirm=typed",
+                     "{\"partitions\": [{\"partition\": 2, \"before_offset\": -1}]}", false, &body),
+            400);
+    body.size = 0;
+    CHECK_EQ(http_request(controller_port(1), "POST", "/v1/topics/absent:trim?confirm=absent",
+                     "{\"partitions\": [{\"partition\": 0, \"before_offset\": -1}]}", false, &body),
+            404);
+    buf_deinit(&body);
+}
+
 static void the_broker_ends_clean(void)
 {
     begin();
@@ -302,6 +348,7 @@ static const struct check_case cases[] = {CASE(oldest_segments_go_beyond_the_siz
         CASE(segments_go_by_age_the_active_one_too), CASE(trimmed_records_are_gone_for_good),
         CASE(slow_reader_gets_the_range_of_a_removed_segment),
         CASE(sigkill_during_retention_loses_nothing_that_should_stay),
-        CASE(policy_that_is_not_built_is_refused), CASE(the_broker_ends_clean)};
+        CASE(policy_that_is_not_built_is_refused), CASE(trim_shows_its_plan_and_asks),
+        CASE(the_broker_ends_clean)};
 
 CHECK_MAIN("retention_cluster", cases)

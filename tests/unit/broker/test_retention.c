@@ -99,8 +99,8 @@ static void oldest_go_while_the_rest_reaches_the_limit(void) /* [LOG-27] */
         int64_t bytes;
         size_t n_remove;
         bool must_roll;
-    } cases[] = {{401, 0, false}, {400, 0, false}, {301, 0, false}, {300, 1, false}, {299, 1, false},
-            {200, 2, false}, {1, 3, false}, {0, 3, true}};
+    } cases[] = {{401, 0, false}, {400, 0, false}, {301, 0, false}, {300, 1, false},
+            {299, 1, false}, {200, 2, false}, {1, 3, false}, {0, 3, true}};
     struct log l;
 
     log_init(&l);

@@ -34,6 +34,10 @@ struct controller {
     controller_configs_fn *configs_fn; /* of the broker that was asked */
     void *configs_ctx;
     broker_id configs_id;
+    controller_trim_fn *trim_fns[3]; /* of the brokers that were asked, by id */
+    void *trim_ctxs[3];
+    size_t n_trimmed[3];
+    bool is_trim_dry;
     controller_transfer_fn *transfer_fn;
     void *transfer_ctx;
     int32_t transfer_to;
@@ -99,6 +103,23 @@ bool controller_describe_configs(
     c->configs_ctx = ctx;
     c->configs_id = id;
     return id < 3;
+}
+
+/* Brokers 1 and 2 are connected. */
+bool controller_delete_records(struct controller *c,
+        broker_id id,
+        const struct msg_delete_records_request *m,
+        controller_trim_fn *fn,
+        void *ctx)
+{
+    if (id >= 3) {
+        return false;
+    }
+    c->trim_fns[id] = fn;
+    c->trim_ctxs[id] = ctx;
+    c->n_trimmed[id] = m->n_partitions;
+    c->is_trim_dry = m->dry_run;
+    return true;
 }
 
 struct journal *controller_journal(struct controller *c)
@@ -567,6 +588,109 @@ static void endpoint_may_end_before_the_broker_answers(void)
     CHECK_EQ(close(fd), 0);
 }
 
+#define POST_TRIM(query, body, size)                                                               \
+    "POST /v1/topics/orders:trim" query " HTTP/1.1\r\n" END                                        \
+    "Content-Type: application/json\r\nContent-Length: " size "\r\n\r\n" body
+#define TRIM_ALL                                                                                   \
+    "{\"partitions\":[{\"partition\":0,\"before_offset\":5},{\"partition\":1,\"before_offset\":-1},"    \
+    "{\"partition\":2,\"before_offset\":7},{\"partition\":3,\"before_offset\":7},"                     \
+    "{\"partition\":4,\"before_offset\":7}]}"
+
+/* Partitions 0, 2 at broker 1, 1 at 2, 3 at one that is not connected, 4 at nobody. */
+static struct controller *play_orders(struct uuid *ret_id)
+{
+    static const broker_id leaders[] = {1, 2, 1, 3, BROKER_NONE};
+    struct controller *c = play(0);
+
+    world_topic(&c->world, "orders", 5, leaders);
+    *ret_id = image_topic_by_name(c->world.image, "orders")->id;
+    return c;
+}
+
+static void trim_waits_for_every_leader(void) /* [LOG-33] */
+{
+    struct uuid id;
+    struct controller *c = play_orders(&id);
+    struct buf b = {0};
+    int fd = say(c, POST_TRIM("?confirm=orders", TRIM_ALL, "187"));
+
+    TURN_UNTIL(c->loop, c->trim_fns[1] != NULL);
+    CHECK(c->trim_fns[2] != NULL);
+    CHECK_EQ(c->n_trimmed[1], 2);
+    CHECK_EQ(c->n_trimmed[2], 1);
+    CHECK(!c->is_trim_dry);
+    struct msg_delete_records_result results[] = {
+            {.topic_id = id, .partition = 0, .detail = "", .log_start = 5, .old_log_start = 2},
+            {.topic_id = id, .partition = 2, .error = ERRCODE_OFFSET_OUT_OF_RANGE,
+                    .detail = "too high", .log_start = -1, .old_log_start = -1}};
+    const struct msg_delete_records_response answer = {.partitions = results, .n_partitions = 2};
+    c->trim_fns[1](c->trim_ctxs[1], &answer);
+    turn_once(c->loop);
+    CHECK(!hear(fd, &b));
+    c->trim_fns[2](c->trim_ctxs[2], NULL);
+    hear_all(c, fd, &b);
+    CHECK(has(&b, "HTTP/1.1 200 OK\r\n"));
+    CHECK(has(&b, "{\"partition\": 0, \"log_start_offset\": 5, \"old_log_start_offset\": 2}"));
+    CHECK(has(&b, "\"code\": \"OFFSET_OUT_OF_RANGE\", \"kafka_code\": 1, \"detail\": \"too high\""));
+    CHECK(has(&b, "broker 2 did not answer"));
+    CHECK(has(&b, "broker 3, its leader, is not connected here"));
+    CHECK(has(&b, "it has no leader now"));
+    buf_deinit(&b);
+    play_end(c);
+}
+
+static void trim_must_be_confirmed_and_right(void) /* [LOG-33] */
+{
+    static const struct {
+        const char *request, *status, *text;
+    } wrong[] = {
+            {POST_TRIM("", TRIM_ALL, "187"), "HTTP/1.1 422 ", "confirm must be its name"},
+            {POST_TRIM("?confirm=order", TRIM_ALL, "187"), "HTTP/1.1 422 ", "?dry_run=true"},
+            {POST_TRIM("?confirm=orders", "{}", "2"), "HTTP/1.1 400 ", "at least one partition"},
+            {POST_TRIM("?confirm=orders", "{\"partitions\":[{\"partition\":5,\"before_offset\":1}]}",
+                     "50"), "HTTP/1.1 400 ", "from 0 to 4"},
+            {POST_TRIM("?confirm=orders", "{\"partitions\":[{\"partition\":0,\"before_offset\":-2}]}",
+                     "51"), "HTTP/1.1 400 ", "before_offset"},
+            {POST_TRIM("?confirm=orders", "{\"partitions\":[{\"partition\":0}]}", "32"),
+                    "HTTP/1.1 400 ", "alone"},
+            {POST_TRIM("?confirm=orders",
+                     "{\"partitions\":[{\"partition\":0,\"before_offset\":1},"
+                     "{\"partition\":0,\"before_offset\":1}]}", "84"),
+                    "HTTP/1.1 400 ", "stands twice"},
+            {POST_TRIM("?confirm=orders", "{\"before\":1}", "12"), "HTTP/1.1 400 ",
+                    "unknown member"},
+            {"GET /v1/topics/orders:trim HTTP/1.1\r\n" END "\r\n", "HTTP/1.1 404 ", "orders:trim"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct uuid id;
+        struct controller *c = play_orders(&id);
+        struct buf b = {0};
+        hear_all(c, say(c, wrong[i].request), &b);
+        CHECK(has(&b, wrong[i].status));
+        CHECK(has(&b, wrong[i].text));
+        CHECK(c->trim_fns[1] == NULL);
+        buf_deinit(&b);
+        play_end(c);
+    }
+}
+
+static void endpoint_may_end_before_a_trim_does(void)
+{
+    struct uuid id;
+    struct controller *c = play_orders(&id);
+    int fd = say(c, POST_TRIM("?dry_run=true", TRIM_ALL, "187"));
+
+    TURN_UNTIL(c->loop, c->trim_fns[1] != NULL);
+    CHECK(c->is_trim_dry);
+    controller_trim_fn *fns[] = {c->trim_fns[1], c->trim_fns[2]};
+    void *ctxs[] = {c->trim_ctxs[1], c->trim_ctxs[2]};
+    play_end(c);
+    fns[0](ctxs[0], NULL);
+    fns[1](ctxs[1], NULL);
+    CHECK_EQ(close(fd), 0);
+}
+
 static void port_that_is_taken_is_an_error(void)
 {
     struct controller *c = play(0);
@@ -723,6 +847,9 @@ static const struct check_case cases[] = {
         CASE(broker_is_asked_for_its_configuration),
         CASE(changed_broker_is_asked_after_its_ack),
         CASE(endpoint_may_end_before_the_broker_answers),
+        CASE(trim_waits_for_every_leader),
+        CASE(trim_must_be_confirmed_and_right),
+        CASE(endpoint_may_end_before_a_trim_does),
         CASE(port_that_is_taken_is_an_error),
 };
 

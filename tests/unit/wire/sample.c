@@ -363,7 +363,7 @@ static void make_delete_records_request(struct msg_delete_records_request *m)
         p[i] = (struct msg_delete_records_partition){
                 .topic_id = sample_uuid(1), .partition = sample_count(2), .before = sample_i64(3)};
     }
-    *m = (struct msg_delete_records_request){.partitions = p, .n_partitions = 2};
+    *m = (struct msg_delete_records_request){.partitions = p, .n_partitions = 2, .dry_run = true};
 }
 
 static void make_delete_records_response(struct msg_delete_records_response *m)
@@ -377,6 +377,7 @@ static void make_delete_records_response(struct msg_delete_records_response *m)
                 .error = sample_i32(3),
                 .detail = sample_text(4),
                 .log_start = sample_i64(5),
+                .old_log_start = sample_i64(6),
         };
     }
     *m = (struct msg_delete_records_response){.partitions = p, .n_partitions = 2};
