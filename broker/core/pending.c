@@ -47,7 +47,7 @@ static void fetch_part(struct pending *p, const struct pending_event *ev)
     p->bytes -= part->bytes;
     part->error = ev->error;
     part->bytes = ev->error == ERRCODE_NONE ? ev->bytes : 0;
-    part->releases = ev->error != ERRCODE_NONE || ev->is_older_segment; /* [BRK-22] [BRK-23] */
+    part->releases = ev->error != ERRCODE_NONE || ev->is_diverging || ev->is_older_segment; /* [BRK-22] [BRK-23] */
     if (__builtin_add_overflow(p->bytes, part->bytes, &p->bytes)) {
         p->bytes = SIZE_MAX;
     }

@@ -35,7 +35,7 @@ struct pending_part {
     int error;
     offset64 base; /* produce */
     size_t bytes;  /* fetch: readable now, within the partition's own limit */
-    bool releases; /* fetch: an error, or its offset lies on an older segment than the end */
+    bool releases; /* fetch: an error, another log, or its offset lies on an older segment than the end */
 };
 
 struct pending {
@@ -63,6 +63,7 @@ struct pending_event {
     offset64 base;         /* produce with NONE */
     size_t bytes;          /* fetch */
     bool is_older_segment; /* fetch */
+    bool is_diverging;     /* fetch: what was read before is not what is here */
 };
 
 enum pending_fx {

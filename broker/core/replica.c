@@ -83,6 +83,7 @@ void replica_park(struct replica *r, const struct replica_interest *w)
     struct replica_interest *kept = mem_new(struct replica_interest);
 
     *kept = *w;
+    r->n_disk_waits += w->needs_disk;
     TAILQ_INSERT_TAIL(&r->interests, kept, entry);
     HASH_ADD(hh, r->interests_by_ask, ask, sizeof(kept->ask), kept);
 }
@@ -91,6 +92,7 @@ void replica_unpark(struct replica *r, struct replica_interest *w)
 {
     TAILQ_REMOVE(&r->interests, w, entry);
     HASH_DEL(r->interests_by_ask, w);
+    r->n_disk_waits -= w->needs_disk;
     (void)mem_free(w);
 }
 

@@ -77,6 +77,7 @@ struct replica_event {
             int32_t acks;
             epoch32 leader_epoch; /* under which APPEND was decided */
             offset64 base, log_end;
+            bool needs_disk; /* [LOG-73] this acknowledgement waits for the disk, whatever the others do */
         } appended;
 
         struct {
@@ -90,6 +91,9 @@ struct replica_event {
             broker_id replica;    /* BROKER_NONE = consumer */
             epoch32 leader_epoch; /* EPOCH_NONE = not checked */
             offset64 offset;
+            epoch32 last_epoch;  /* of the last record that the asker has; EPOCH_NONE = not given */
+            epoch32 known_epoch; /* with last_epoch: the largest one here that is not above it, */
+            offset64 known_end;  /* and where it ends; EPOCH_NONE and OFFSET_NONE = nothing is known */
         } fetch;
 
         struct {
@@ -107,6 +111,8 @@ struct replica_event {
 enum replica_fx_kind {
     REPLICA_FX_APPEND, /* append the batch of `ask` under `leader_epoch`; then APPENDED or LOG_FAILED */
     REPLICA_FX_REPLY, /* `ask` ends with `error`; base = first offset of a produced batch when NONE */
+    REPLICA_FX_FLUSH,   /* somebody waits for the disk: sync everything that was appended, now */
+    REPLICA_FX_DIVERGES, /* what `ask` has read is not what is here: epoch `leader_epoch` ends at `base` */
     REPLICA_FX_READ,    /* `ask` may read from its offset up to `limit` (exclusive) */
     REPLICA_FX_OFFSETS, /* `ask` may be told [log start, limit) */
     REPLICA_FX_WAKE,    /* parked fetch `ask` looks again */
@@ -119,6 +125,7 @@ struct replica_fx_item {
     struct replica_ask ask;
     int error;          /* ERRCODE_*; REPLY */
     const char *detail; /* static sentence; "" = none */
+    bool is_on_disk;    /* REPLY to a produce: it was asked to be on the disk, and is */
     offset64 base, limit;
     epoch32 leader_epoch;
     enum replica_role role, was; /* BECAME */
@@ -139,7 +146,9 @@ void replica_fx_deinit(struct replica_fx *fx);
 struct replica_interest {
     TAILQ_ENTRY(replica_interest) entry;
     UT_hash_handle hh;
-    bool is_produce; /* ends with REPLY when `offset` < high watermark; else with WAKE when it passes `offset` */
+    bool is_produce; /* ends with REPLY when what it needs has come; else with WAKE when the high watermark passes */
+    bool needs_commit; /* produce: `offset` < high watermark */
+    bool needs_disk;   /* produce: `offset` < flushed */
     struct replica_ask ask;
     offset64 offset; /* produce: last offset of the batch; fetch: the limit that was seen */
     offset64 base;   /* produce: first offset of the batch */
@@ -160,6 +169,7 @@ struct replica {
     offset64 epoch_start; /* LEO when this leadership began */
     TAILQ_HEAD(, replica_interest) interests;
     struct replica_interest *interests_by_ask;
+    size_t n_disk_waits; /* of the interests, those that need the disk */
 };
 
 /* The log as it was opened; high_watermark is the checkpointed one and is cut to log_end. */

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/replica_check.h"
 
+#include "broker/core/replica_impl.h"
+
 static bool interests_are_sound(const struct replica *r)
 {
     if (r->role != REPLICA_LEADER) {
         return TAILQ_EMPTY(&r->interests); /* [REP-21] Who leads no more has answered everybody. */
     }
     const struct replica_interest *w;
+    size_t n_disk_waits = 0;
     TAILQ_FOREACH(w, &r->interests, entry)
     {
-        if (w->is_produce && (w->offset < r->high_watermark || w->offset >= r->log_end)) {
-            return false; /* committed and not answered, or never appended */
+        if (replica_interest_is_over(r, w)) {
+            return false; /* committed, or on the disk, and not answered; or there is more to read, and it was not woken */
         }
-        if (!w->is_produce && w->offset < r->high_watermark) {
-            return false; /* there is more to read, and it was not woken */
+        if (w->is_produce && w->offset >= r->log_end) {
+            return false; /* never appended */
         }
+        n_disk_waits += w->needs_disk;
     }
-    return true;
+    return n_disk_waits == r->n_disk_waits;
 }
 
 bool replica_check(const struct replica *r)

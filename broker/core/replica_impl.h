@@ -17,6 +17,8 @@ bool replica_admit(struct replica *r,
 /* Keeps a copy of `w`, whose `ask` does not wait here already. */
 void replica_park(struct replica *r, const struct replica_interest *w);
 void replica_unpark(struct replica *r, struct replica_interest *w);
+/* Whether what it waits for has come. */
+bool replica_interest_is_over(const struct replica *r, const struct replica_interest *w);
 /* Ends every interest: produces with `error`, fetches with WAKE. */
 void replica_release_all(struct replica *r, int error, const char *detail, struct replica_fx *fx);
 

@@ -46,12 +46,28 @@ static offset64 ack_of(const struct replica *r, broker_id id)
     return r->fsync_acks ? r->flushed : r->log_end;
 }
 
-static void acknowledge(
-        struct replica *r, const struct replica_ask *ask, offset64 base, struct replica_fx *fx)
+bool replica_interest_is_over(const struct replica *r, const struct replica_interest *w)
+{
+    if (!w->is_produce) {
+        return w->offset < r->high_watermark;
+    }
+    return (!w->needs_commit || w->offset < r->high_watermark) &&
+           (!w->needs_disk || w->offset < r->flushed);
+}
+
+/* The good end of a produce; `needs_disk`: its own. */
+static void acknowledge(struct replica *r,
+        const struct replica_ask *ask,
+        offset64 base,
+        offset64 last,
+        bool needs_disk,
+        struct replica_fx *fx)
 {
     replica_fx_reply(fx, ask, ERRCODE_NONE, "");
-    fx->items[fx->n - 1].base = base;
-    fx->items[fx->n - 1].leader_epoch = r->record.leader_epoch;
+    struct replica_fx_item *it = &fx->items[fx->n - 1];
+    it->base = base;
+    it->leader_epoch = r->record.leader_epoch;
+    it->is_on_disk = (r->fsync_acks || needs_disk) && last < r->flushed; /* [LOG-70] */
 }
 
 static void wake_passed(struct replica *r, struct replica_fx *fx)
@@ -60,11 +76,11 @@ static void wake_passed(struct replica *r, struct replica_fx *fx)
 
     for (struct replica_interest *w = TAILQ_FIRST(&r->interests); w != NULL; w = next) {
         next = TAILQ_NEXT(w, entry);
-        if (w->offset >= r->high_watermark) {
+        if (!replica_interest_is_over(r, w)) {
             continue;
         }
         if (w->is_produce) { /* [REP-25] Committed: now it may be acknowledged. */
-            acknowledge(r, &w->ask, w->base, fx);
+            acknowledge(r, &w->ask, w->base, w->offset, w->needs_disk, fx);
         } else {
             replica_fx_push(fx, REPLICA_FX_WAKE)->ask = w->ask;
         }
@@ -120,13 +136,20 @@ void replica_on_appended(struct replica *r, const struct replica_event *ev, stru
     must(ev->appended.log_end > ev->appended.base);
 
     r->log_end = ev->appended.log_end;
-    if (ev->appended.acks == -1) {
-        replica_park(r, &(struct replica_interest){.is_produce = true,
-                                .ask = ev->ask,
-                                .base = ev->appended.base,
-                                .offset = ev->appended.log_end - 1});
+    struct replica_interest w = {.is_produce = true,
+            .ask = ev->ask,
+            .base = ev->appended.base,
+            .offset = ev->appended.log_end - 1,
+            .needs_commit = ev->appended.acks == -1,
+            /* [LOG-70] An acknowledgement means "on the disk" there; who wants none waits for none. */
+            .needs_disk = ev->appended.acks != 0 && (r->fsync_acks || ev->appended.needs_disk)};
+    if (w.needs_commit || w.needs_disk) {
+        replica_park(r, &w);
     } else {
-        acknowledge(r, &ev->ask, ev->appended.base, fx);
+        acknowledge(r, &w.ask, w.base, w.offset, false, fx);
+    }
+    if (r->fsync_acks || ev->appended.needs_disk) {
+        (void)replica_fx_push(fx, REPLICA_FX_FLUSH); /* [LOG-71] */
     }
     replica_advance(r, fx);
 }
@@ -136,14 +159,17 @@ void replica_on_repeated(struct replica *r, const struct replica_event *ev, stru
     must(r->role == REPLICA_LEADER);
     must(ev->repeated.base <= ev->repeated.last && ev->repeated.last < r->log_end);
 
-    /* [PID-19] As the original: what may still be cut is not acknowledged to who asks for all. */
-    if (ev->repeated.acks == -1 && ev->repeated.last >= r->high_watermark) {
-        replica_park(r, &(struct replica_interest){.is_produce = true,
-                                .ask = ev->ask,
-                                .base = ev->repeated.base,
-                                .offset = ev->repeated.last});
+    /* [PID-19] As the original: what may still be cut, or is not on the disk, is not acknowledged to who asks for that. */
+    struct replica_interest w = {.is_produce = true,
+            .ask = ev->ask,
+            .base = ev->repeated.base,
+            .offset = ev->repeated.last,
+            .needs_commit = ev->repeated.acks == -1,
+            .needs_disk = ev->repeated.acks != 0 && r->fsync_acks};
+    if (replica_interest_is_over(r, &w)) {
+        acknowledge(r, &w.ask, w.base, w.offset, w.needs_disk, fx);
     } else {
-        acknowledge(r, &ev->ask, ev->repeated.base, fx);
+        replica_park(r, &w);
     }
 }
 
@@ -155,7 +181,19 @@ void replica_on_flushed(struct replica *r, offset64 flushed, struct replica_fx *
     }
     if (r->role == REPLICA_LEADER) {
         replica_advance(r, fx);
+        if (r->n_disk_waits > 0) { /* also of those for whom the high watermark need not move */
+            wake_passed(r, fx);
+        }
     }
+}
+
+/* [LOG-75] Whether the asker's records are not the leader's: its last one is of an epoch that is not known here, or of one
+ * that ended before the offset that it has come to. */
+static bool diverges(const struct replica_event *ev)
+{
+    return ev->fetch.last_epoch >= 0 && ev->fetch.known_epoch >= 0 &&
+           (ev->fetch.known_epoch != ev->fetch.last_epoch ||
+                   ev->fetch.known_end < ev->fetch.offset);
 }
 
 void replica_on_fetch(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
@@ -168,6 +206,14 @@ void replica_on_fetch(struct replica *r, const struct replica_event *ev, struct 
         return;
     }
     if (!replica_admit(r, &ev->ask, ev->fetch.leader_epoch, fx)) {
+        return;
+    }
+    if (diverges(ev)) {
+        it = replica_fx_push(fx, REPLICA_FX_DIVERGES);
+        it->ask = ev->ask;
+        it->leader_epoch = ev->fetch.known_epoch;
+        it->base = ev->fetch.known_end;
+        it->limit = r->high_watermark;
         return;
     }
     if (ev->fetch.offset < 0 || ev->fetch.offset > r->log_end) {

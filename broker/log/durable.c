@@ -58,7 +58,7 @@ static int write_tmp(const struct file_io *io, const char *tmp, const void *byte
     return r < 0 ? err_forward(r) : 0;
 }
 
-int durable_write(const struct file_io *io, const char *path, const void *bytes, size_t size)
+int durable_replace(const struct file_io *io, const char *path, const void *bytes, size_t size)
 {
     char *tmp = mem_format("%s.tmp", path);
     int r = write_tmp(io, tmp, bytes, size);
@@ -68,10 +68,18 @@ int durable_write(const struct file_io *io, const char *path, const void *bytes,
     }
     if (r < 0) {
         (void)io->unlink(io->ctx, tmp); /* the next write replaces it anyway */
-    } else {
-        r = sync_parent(io, path);
     }
     mem_free(tmp);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int durable_write(const struct file_io *io, const char *path, const void *bytes, size_t size)
+{
+    int r = durable_replace(io, path, bytes, size);
+
+    if (r >= 0) {
+        r = sync_parent(io, path);
+    }
     return r < 0 ? err_forward(r) : 0;
 }
 

@@ -79,6 +79,10 @@ extern const struct file_io file_io_posix;
  * failed: then either may. */
 MUST_CHECK int durable_write(
         const struct file_io *io, const char *path, const void *bytes, size_t size);
+/* The same, but the folder is not synced: until the caller has done that, a power failure may bring the old file back,
+ * whole. */
+MUST_CHECK int durable_replace(
+        const struct file_io *io, const char *path, const void *bytes, size_t size);
 /* Syncs the folders of both names. */
 MUST_CHECK int durable_rename(const struct file_io *io, const char *from, const char *to);
 /* 0 also when it is there already: an earlier run may have died before the sync, which is done

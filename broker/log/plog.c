@@ -189,6 +189,7 @@ struct plog *plog_close(struct plog *l)
     array_deinit(&l->segments);
     plog_forget_retired(l);
     array_deinit(&l->snapshots);
+    epoch_cache_deinit(&l->epochs);
     mem_free(l->topic);
     mem_free(l->folder);
     return mem_free(l);
@@ -330,6 +331,9 @@ static int make_ready(struct plog *l, const struct batch *b)
     if (r == 0 && needs_roll) {
         r = plog_roll(l);
     }
+    if (r == 0) {
+        r = plog_epochs_persist(l);
+    }
     if (r == 0 && l->segments.n == 1 && l->segments.items[0].size == 0 &&
             l->n_folder_synced != l->n_folder_changes) {
         r = sync_first_name(l);
@@ -344,9 +348,13 @@ int plog_append(struct plog *l,
         offset64 *ret_base)
 {
     must(leader_epoch >= l->last_epoch);
+    must(!l->is_truncating);
     must(b->size >= BATCH_HEADER_SIZE && b->last_offset_delta >= 0);
     if (log_dir_failed(l->dir)) {
         return err_origin(-EIO);
+    }
+    if (epoch_cache_assign(&l->epochs, leader_epoch, l->end, true)) {
+        l->is_epoch_begun = true;
     }
     int r = make_ready(l, b);
     if (r == PLOG_E_BUSY && file_cache_make_room(l->files)) {

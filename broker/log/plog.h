@@ -15,6 +15,7 @@
  *   <base offset, 20 digits>.index  sparse: (relative offset be32, position be32) per
  *                                   index.interval.bytes; a cache, rebuilt on any doubt
  *   <base offset, 20 digits>.timeindex  sparse: (timestamp be64, relative offset be32), with it
+ *   leader-epoch-checkpoint         where each leader epoch begins, as Kafka writes it; a hint, made anew on any doubt
  *   partition.metadata              topic, topic id and partition; read before all else
  *
  * The folder is made at the first append. A log is used under its partition's lock; what may run
@@ -98,6 +99,14 @@ MUST_CHECK int plog_roll_if_old(struct plog *l, wall_ms now, bool *ret_rolled);
 /* Begins a new segment, so that all there is may be removed or compacted; nothing to do when the active one has no
  * batches. > 0: FULL, BUSY. */
 MUST_CHECK int plog_roll_active(struct plog *l);
+/* This broker leads under `epoch` from now on, from plog_end(l): so plog_epoch_end() knows it before something is
+ * appended. No file is touched. */
+void plog_begin_epoch(struct plog *l, epoch32 epoch);
+/* [LOG-61] The largest leader epoch that is not above `asked`, and the offset where it ends (that of the newest epoch:
+ * plog_end). An epoch before all that are known: (asked, where the first known one begins), for nothing of it is here.
+ * Both -1 when nothing is known. > 0: DAMAGED, FULL, BUSY. */
+MUST_CHECK int plog_epoch_end(
+        struct plog *l, epoch32 asked, epoch32 *ret_epoch, offset64 *ret_end);
 
 /* A run of whole batches in one file. The file is held: release it with cached_file_release(file).
  * */
@@ -217,6 +226,24 @@ struct plog_reap *plog_reap_begin(struct plog *l, wtime now, wtime delay); /* NU
 /* Negative: the directory has been latched; but where log_dir_is_scarce(), not: to be done again. Thread: pool. */
 MUST_CHECK int plog_reap_run(struct plog_reap *r);
 void plog_reap_end(struct plog *l, struct plog_reap *r);
+
+/* --- Cutting the end off ------------------------------------------------------------------------------------------- */
+
+/* [LOG-65] In three steps, under one hold of the lock or several:
+ *
+ *   plog_truncate_begin(l, offset, &end)   finds where, and lowers plog_recovery_point(), perhaps plog_start()
+ *   (the caller)                           writes the directory's checkpoints with these; when it cannot:
+ *                                          plog_truncate_cancel()
+ *   plog_truncate_run(l)                   cuts segments, indexes, epochs and producers' snapshots
+ *
+ * [LOG-66] A batch goes whole: the log ends at `offset`, or before the batch that holds it. Between begin and the end of
+ * run nothing is appended and no flush moves the recovery point. Whoever holds a slice of what is cut reads a shorter
+ * file. Below the start, above the end, or within what compaction has rewritten: OUT_OF_RANGE. > 0 also: DAMAGED, BUSY
+ * (seals are being written). */
+MUST_CHECK int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end);
+/* > 0: BUSY (perhaps a part was done: run it again), DAMAGED. Thread: pool. */
+MUST_CHECK int plog_truncate_run(struct plog *l);
+void plog_truncate_cancel(struct plog *l);
 
 /* Renames the folder into .trash; the log is closed (freed) whatever the result. Syncing that and
  * purging are the directory's business. */

@@ -33,6 +33,7 @@ struct plog_flush {
     struct file_cache *files;
     char *folder; /* its path, when names in it must be synced; else NULL */
     uint32_t n_folder_changes;
+    uint32_t n_truncations;
     ARRAY(struct flush_item) items;
     offset64 end;
     int error; /* a file could not be held */
@@ -84,6 +85,9 @@ struct plog_flush *plog_flush_begin(struct plog *l)
     /* Not "no unsynced bytes": after a cut all may be synced and the recovery point still behind.
      * */
     const struct segment *active = plog_active(l);
+    if (l->is_truncating) {
+        return NULL;
+    }
     if (l->recovery_point == l->end && l->n_folder_changes == l->n_folder_synced &&
             (active == NULL || active->n_cuts == active->n_cuts_synced)) {
         return NULL;
@@ -93,7 +97,11 @@ struct plog_flush *plog_flush_begin(struct plog *l)
     f->io = l->io;
     f->files = l->files;
     f->end = l->end;
+    if (l->is_epoch_file_behind && plog_epochs_persist(l) != 0) {
+        f->end = l->recovery_point; /* [LOG-64] It does not pass what the file lacks; the bytes are synced all the same. */
+    }
     f->n_folder_changes = l->n_folder_changes;
+    f->n_truncations = l->n_truncations;
     if (l->n_folder_changes != l->n_folder_synced) {
         f->folder = plog_path(l);
     }
@@ -164,7 +172,7 @@ static void note_synced(struct plog *l, const struct flush_item *item)
 
 void plog_flush_end(struct plog *l, struct plog_flush *f)
 {
-    if (f->is_done) {
+    if (f->is_done && f->n_truncations == l->n_truncations) { /* [LOG-67] */
         ARRAY_FOREACH (item, &f->items) {
             note_synced(l, item);
         }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "broker/log/epoch_cache.h"
 #include "broker/log/plog.h"
 #include "broker/log/segment.h"
 #include "common/base/array.h"
@@ -56,6 +57,14 @@ struct plog {
     bool is_sealing;  /* between plog_seal_begin and _end */
     ARRAY(offset64) snapshots; /* offsets of the .snapshot files, rising */
 
+    struct epoch_cache epochs;
+    bool is_epoch_begun;       /* the last entry is not in the file; nothing was appended under it */
+    bool is_epoch_file_behind; /* recovery found epochs that the file does not have */
+
+    bool is_truncating;
+    offset64 truncate_to;
+    uint32_t n_truncations;
+
     offset64 tail_offset; /* the last batch of the active segment, for who waits at the end */
     int64_t tail_at;
     struct plog_hint hints[PLOG_HINTS];
@@ -95,6 +104,33 @@ MUST_CHECK int plog_retire_segment(struct plog *l, size_t i, wtime now);
 void plog_forget_retired(struct plog *l);
 /* A batch with base offset `offset` begins at `at`, and its reader is about to come back. */
 void plog_expect_reader(struct plog *l, offset64 offset, int64_t at);
+/* The batch that holds `offset`, or the next one there is. > 0: SEGMENT_E_BAD, NONE. */
+MUST_CHECK int plog_find_batch(struct plog *l, offset64 offset, struct batch_head *ret);
+
+/* The file of epochs; empty and *ret_is_there false when it is absent or not one. */
+MUST_CHECK int plog_epochs_read(struct plog *l, struct epoch_cache *ret, bool *ret_is_there);
+/* [LOG-60] Brings the file up to date, when it is not; its name is synced with the next flush. > 0: FULL, BUSY. */
+MUST_CHECK int plog_epochs_persist(struct plog *l);
+/* Makes the epochs anew from the batches. > 0: DAMAGED, FULL, BUSY. */
+MUST_CHECK int plog_epochs_rebuild(struct plog *l);
+
+/* The epochs during recovery: what the file said, and what speaks against it. Zero-initialised; the owner frees `file`. */
+struct epoch_recovery {
+    struct epoch_cache file;
+    bool is_there, is_doubtful;
+    offset64 recovery_point;
+};
+
+MUST_CHECK int plog_epochs_recover_begin(
+        struct plog *l, struct epoch_recovery *c, offset64 recovery_point);
+/* For each batch that recovery comes by, in any order below the recovery point, in the log's order above. */
+void plog_epochs_recover_batch(
+        struct plog *l, struct epoch_recovery *c, const struct batch_head *h);
+/* For a segment below the recovery point that recovery takes by its seal. */
+void plog_epochs_recover_sealed(
+        struct plog *l, struct epoch_recovery *c, const struct segment *s);
+/* When the log's segments, end and last epoch are known. > 0: as plog_epochs_rebuild. */
+MUST_CHECK int plog_epochs_recover_end(struct plog *l, struct epoch_recovery *c);
 
 /* Recovers the segments that stand in the folder (stage READY). Results as plog_open. */
 MUST_CHECK int plog_recover(

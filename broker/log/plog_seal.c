@@ -87,7 +87,7 @@ struct plog_seal *plog_seal_begin(struct plog *l)
     bool is_all = true;
 
     must(!l->is_sealing);
-    for (size_t i = 0; l->lacks_seals && i + 1 < l->segments.n; i++) {
+    for (size_t i = 0; l->lacks_seals && !l->is_truncating && i + 1 < l->segments.n; i++) {
         struct segment *s = &l->segments.items[i];
         if (s->is_sealed) {
             continue;
@@ -106,7 +106,7 @@ struct plog_seal *plog_seal_begin(struct plog *l)
             break; /* for want of descriptors: the next turn has it */
         }
     }
-    l->lacks_seals = l->lacks_seals && !is_all;
+    l->lacks_seals = l->lacks_seals && (!is_all || l->is_truncating);
     l->is_sealing = x != NULL;
     if (x != NULL && x->items.n == 0) {
         plog_seal_end(l, x);

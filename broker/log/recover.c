@@ -35,6 +35,7 @@ struct recovery {
     bool is_host;   /* the kernel died: what was written may be gone, index files included */
     uint8_t *bytes; /* SCAN_WINDOW_SIZE */
     epoch32 epoch;  /* of the last good batch */
+    struct epoch_recovery epochs;
     struct plog_open_stats *stats;
 };
 
@@ -314,6 +315,7 @@ static int take_batches(struct recovery *c,
         if (r == 0) {
             r = segment_note_batch(l->io, s, &h, l->config.index_interval_bytes);
             c->epoch = h.leader_epoch;
+            plog_epochs_recover_batch(l, &c->epochs, &h);
         }
         if (r != 0) {
             return r < 0 ? err_forward(r) : 0;
@@ -419,6 +421,7 @@ static int take_by_seal(struct recovery *c,
     s->index.n = seal.index_n;
     s->times.n = seal.time_n;
     c->epoch = seal.size > 0 ? seal.last_epoch : c->epoch;
+    plog_epochs_recover_sealed(c->l, &c->epochs, s);
     *ret_taken = true;
     return 0;
 }
@@ -788,8 +791,11 @@ int plog_recover(
             .epoch = EPOCH_NONE,
             .stats = stats};
     size_t n_removed = 0;
-    int r = list_segments(l);
+    int r = plog_epochs_recover_begin(l, &c.epochs, c.recovery_point);
 
+    if (r >= 0) {
+        r = list_segments(l);
+    }
     if (r >= 0) {
         c.bytes = mem_alloc(SCAN_WINDOW_SIZE);
         n_removed = count_removed(l, checkpoint->log_start);
@@ -807,5 +813,9 @@ int plog_recover(
     if (r == 0) {
         r = plog_snapshot_remove_above(l, l->end);
     }
+    if (r == 0) {
+        r = plog_epochs_recover_end(l, &c.epochs);
+    }
+    epoch_cache_deinit(&c.epochs.file);
     return r < 0 ? plog_outcome(l, r, "its files could not be recovered") : r;
 }

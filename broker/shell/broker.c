@@ -557,6 +557,7 @@ static void end(struct broker *b, bool is_running)
     b->cold_reads = cold_reads_free(b->cold_reads);
     b->packers = io_pool_free(b->packers);
     b->pool = io_pool_free(b->pool);
+    keeper_end_syncs(b->keeper);
     if (b->keeper != NULL && is_running && b->exit_code == 0) {
         b->exit_code = keeper_finish(b->keeper, epoch, image_position(b->image).index) ? 0 : 1;
         keeper_image_finish(b->image_file);

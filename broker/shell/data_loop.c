@@ -239,6 +239,7 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
     case API_FETCH: handle_fetch(conn, r); break;
     case API_LIST_OFFSETS: handle_list_offsets(conn, r); break;
     case API_DELETE_RECORDS: handle_delete_records(conn, r); break;
+    case API_OFFSET_FOR_LEADER_EPOCH: handle_offset_for_leader_epoch(conn, r); break;
     case API_METADATA: handle_metadata(conn, r); break;
     case API_INIT_PRODUCER_ID: handle_init_producer(conn, r); break;
     case API_HELLO: answer_error(conn, r, ERRCODE_INVALID_REQUEST, "Hello was said already"); break;

@@ -124,6 +124,7 @@ void handle_fetch(struct client_conn *conn, struct rpc_request *r);
 void handle_list_offsets(struct client_conn *conn, struct rpc_request *r);
 void handle_init_producer(struct client_conn *conn, struct rpc_request *r);
 void handle_delete_records(struct client_conn *conn, struct rpc_request *r);
+void handle_offset_for_leader_epoch(struct client_conn *conn, struct rpc_request *r);
 void handle_metadata(struct client_conn *conn, struct rpc_request *r);
 /* Drops the questions of a connection that goes. */
 void metadata_forget(struct client_conn *conn);

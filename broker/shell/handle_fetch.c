@@ -82,6 +82,7 @@ static void look_at(struct parked *k,
     struct partitions *table = &k->conn->dl->broker->partitions;
     struct partition_fetch_ask ask = {.replica = k->fetch.replica,
             .leader_epoch = fp->leader_epoch,
+            .last_epoch = fp->last_fetched_epoch,
             .offset = fp->fetch_offset,
             .max_bytes = at_most(fp->max_bytes, max_bytes),
             .first_whole = first_whole,
@@ -97,7 +98,9 @@ static void look_at(struct parked *k,
                 .detail = partitions_refusal_text(error),
                 .limit = OFFSET_NONE,
                 .log_start = OFFSET_NONE,
-                .leader_epoch = EPOCH_NONE};
+                .leader_epoch = EPOCH_NONE,
+                .diverging_epoch = EPOCH_NONE,
+                .diverging_end = OFFSET_NONE};
         return;
     }
     partition_fetch(k->partitions[i], &ask, ret);
@@ -239,8 +242,8 @@ static void answer(struct parked *k, struct look *l)
                 .last_stable = g->f.limit,
                 .log_start = g->f.log_start,
                 .leader_epoch = g->f.leader_epoch,
-                .diverging_epoch = EPOCH_NONE,
-                .diverging_end = OFFSET_NONE,
+                .diverging_epoch = g->f.diverging_epoch,
+                .diverging_end = g->f.diverging_end,
                 .records = {.size = slice.size + g->copied}};
 
         wire_fetch_result_front(rpc_out_buf(out), &m);
@@ -274,6 +277,7 @@ static enum pending_fx tell(
                     .part = part,
                     .error = f->error,
                     .bytes = readable,
+                    .is_diverging = f->diverging_epoch != EPOCH_NONE,
                     .is_older_segment = f->slice.older_segment || f->slice.is_cut},
             &fx);
     return fx;

@@ -231,7 +231,7 @@ static void run(struct client_conn *conn, struct produce_work *w)
                 .base_offset = done.base,
                 .log_append_time = done.append_time,
                 .log_start = done.log_start,
-                .durability = DURABILITY_REPLICATED};
+                .durability = done.is_on_disk ? DURABILITY_FSYNC : DURABILITY_REPLICATED};
         if (done.is_done) {
             pending_step(&k->pending,
                     &(struct pending_event){.kind = PENDING_EV_PART,
@@ -356,6 +356,7 @@ void produce_on_wake(struct parked *k, const struct partition_wake *w)
     if (w->error != ERRCODE_NONE) {
         k->results[w->ask.part].detail = w->detail;
     }
+    k->results[w->ask.part].durability = w->is_on_disk ? DURABILITY_FSYNC : DURABILITY_REPLICATED;
     pending_step(&k->pending,
             &(struct pending_event){.kind = PENDING_EV_PART,
                     .now = loop_now(k->conn->dl->loop),

@@ -30,8 +30,10 @@ void keeper_registered(struct keeper *k, int64_t broker_epoch);
 void keeper_settled(struct keeper *k);
 /* The log of a removed partition goes to the trash, which is then emptied. Takes the reference. Thread: control. */
 void keeper_trash(struct keeper *k, struct partition *p);
-/* Much of one partition is unsynced. Thread: data. */
+/* Much of one partition is unsynced, or somebody waits for the disk: by the folder's own threads. Thread: data, pool. */
 void keeper_flush_soon(struct keeper *k, struct partition *p);
+/* [LOG-74] A topic is here with that flush.ms. Thread: control. */
+void keeper_note_flush_ms(struct keeper *k, int64_t flush_ms);
 /* weir.flush.interval.ms or log.retention.check.interval.ms is another now: a shorter one counts from now on, not after
  * the present one. Thread: control. */
 void keeper_intervals_changed(struct keeper *k);
@@ -44,6 +46,8 @@ void keeper_after_checkpoint(struct keeper *k, struct io_job *job);
 /* As last measured; paths are borrowed from the folders. Returns how many. Thread: control. */
 size_t keeper_dir_states(struct keeper *k, struct msg_log_dir_state *ret, size_t max);
 
+/* What was asked for is still synced. After the loops and the pool have ended. Takes NULL. Thread: main. */
+void keeper_end_syncs(struct keeper *k);
 /* The orderly end: everything synced, checkpoints and catalog written, folders marked clean. Nobody else uses the
  * partitions any more. False when a folder could not be marked. Thread: main. */
 bool keeper_finish(struct keeper *k, int64_t broker_epoch, uint64_t meta_index);

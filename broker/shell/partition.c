@@ -57,6 +57,7 @@ void partition_step(struct hold *h,
         switch (it->kind) {
         case REPLICA_FX_APPEND:
         case REPLICA_FX_READ:
+        case REPLICA_FX_DIVERGES:
         case REPLICA_FX_OFFSETS:
             must(ret_own != NULL);
             *ret_own = *it;
@@ -70,9 +71,11 @@ void partition_step(struct hold *h,
                         .is_reply = true,
                         .error = it->error,
                         .detail = it->detail,
-                        .base = it->base};
+                        .base = it->base,
+                        .is_on_disk = it->is_on_disk};
             }
             break;
+        case REPLICA_FX_FLUSH: partition_want_flush_locked(h); break;
         case REPLICA_FX_WAKE:
             *array_push(&h->wakes) = (struct partition_wake){.ask = it->ask, .detail = ""};
             break;
@@ -97,6 +100,7 @@ static void carry_out(struct hold *h, const struct partition_order *o)
     switch (o->kind) {
     case PARTITION_BECOME:
         p->settings = o->settings;
+        atomic_store(&p->flush_ms, o->settings.flush_ms);
         if (p->log == NULL && p->core.role != REPLICA_FAILED) {
             open_log(p);
         }
@@ -109,8 +113,13 @@ static void carry_out(struct hold *h, const struct partition_order *o)
         plog_set_config(p->log, &o->settings.log); /* [CFG-13] */
         partition_step(h,
                 &(struct replica_event){.kind = REPLICA_EV_BECOME,
-                        .become = {.record = &o->record, .may_lead = o->may_lead}},
+                        .become = {.record = &o->record,
+                                .may_lead = o->may_lead,
+                                .fsync_acks = o->settings.is_fsync}},
                 NULL, NULL);
+        if (p->core.role == REPLICA_LEADER) {
+            plog_begin_epoch(p->log, p->core.record.leader_epoch);
+        }
         break;
     case PARTITION_STOP:
         partition_step(h, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL, NULL);
@@ -164,6 +173,9 @@ void hold_end(struct hold *h)
     if (h->wakes.n > 0) {
         p->env->wake(p->env->ctx, h->wakes.items, h->wakes.n);
     }
+    if (h->wants_flush && !atomic_exchange(&p->is_flush_asked, true)) {
+        p->env->wants_flush(p->env->ctx, p);
+    }
     array_deinit(&h->wakes);
     if (h->removed != NULL && plog_delete(h->removed) != 0) {
         log_error("partition", "trash_failed", KV_STR("partition", p->name),
@@ -202,6 +214,7 @@ struct partition *partition_new(struct partition_env *env,
     p->settings = topic_settings_default();
     p->append_rules = p->settings.append;
     p->producers.snapshot = OFFSET_NONE;
+    atomic_init(&p->flush_ms, p->settings.flush_ms);
     replica_init(&p->core, env->self, p->name, 0, 0, env->trace);
     if (is_lost) {
         struct hold h;
@@ -361,7 +374,9 @@ static void produce_locked(struct hold *h,
         return;
     }
     partition_producers_note(p, &stamped, ret->base);
-    atomic_store(&p->is_unsynced, true);
+    if (!atomic_exchange(&p->is_unsynced, true)) {
+        atomic_store(&p->unsynced_since, clock_now());
+    }
     own = (struct replica_fx_item){.kind = REPLICA_FX_BECAME};
     partition_step(h,
             &(struct replica_event){.kind = REPLICA_EV_APPENDED,
@@ -369,10 +384,13 @@ static void produce_locked(struct hold *h,
                     .appended = {.acks = acks,
                             .leader_epoch = epoch,
                             .base = ret->base,
-                            .log_end = plog_end(p->log)}},
+                            .log_end = plog_end(p->log),
+                            .needs_disk = plog_end(p->log) - plog_recovery_point(p->log) >=
+                                          p->settings.flush_messages}}, /* [LOG-73] */
             ask, &own);
     ret->is_done = own.kind == REPLICA_FX_REPLY;
     ret->error = own.error;
+    ret->is_on_disk = own.is_on_disk;
 }
 
 struct append_rules partition_append_rules(struct partition *p)
@@ -413,7 +431,6 @@ void partition_produce(struct partition *p,
         struct partition_produced *ret)
 {
     struct hold h;
-    bool wants_flush;
 
     *ret = (struct partition_produced){.is_done = true,
             .detail = "",
@@ -422,14 +439,13 @@ void partition_produce(struct partition *p,
             .log_start = OFFSET_NONE};
     hold_begin(&h, p);
     produce_locked(&h, ask, acks, bytes, b, ret);
-    wants_flush = p->log != NULL && plog_unsynced_bytes(p->log) >= UNSYNCED_MAX;
+    if (p->log != NULL && plog_unsynced_bytes(p->log) >= UNSYNCED_MAX && !p->is_flushing) {
+        h.wants_flush = true;
+    }
     hold_end(&h);
     if (ret->error != ERRCODE_NONE) {
         ret->base = OFFSET_NONE;
         ret->append_time = -1;
-    }
-    if (wants_flush && !atomic_exchange(&p->is_flush_asked, true)) {
-        p->env->wants_flush(p->env->ctx, p);
     }
 }
 

@@ -34,6 +34,7 @@ struct partition_wake {
     int error;
     const char *detail; /* static */
     offset64 base;
+    bool is_on_disk; /* as in struct replica_fx_item */
 };
 
 struct partition;
@@ -44,7 +45,8 @@ struct partition_env {
     struct file_cache *files;
     const struct trace *trace;
     void (*wake)(void *ctx, const struct partition_wake *wakes, size_t n); /* Thread: any */
-    void (*wants_flush)(void *ctx, struct partition *p); /* much is unsynced. Thread: data */
+    /* Much is unsynced, or somebody waits for the disk. Thread: data, pool */
+    void (*wants_flush)(void *ctx, struct partition *p);
     void *ctx;
     int64_t producer_expiration_ms;
     atomic_int n_leaders;
@@ -95,6 +97,8 @@ struct partition {
 
     /* Hints for those who look without the lock. */
     atomic_bool is_unsynced, is_failed, is_flush_asked, is_unsealed;
+    _Atomic(wtime) unsynced_since; /* when the oldest unsynced data was appended */
+    atomic_int_least64_t flush_ms; /* [LOG-74] as in `settings` */
     atomic_bool is_removed; /* its topic was; set under `lock` */
     atomic_bool is_start_unsaved; /* the log start is not in the checkpoint yet */
     atomic_bool has_removals;     /* segments or their files may go */
@@ -104,6 +108,7 @@ struct partition {
     struct replica_fx fx;
     struct plog *log; /* NULL = not opened, or gone */
     bool is_flushing;
+    bool is_flush_wanted; /* while is_flushing: somebody waits for what the present flush does not have */
     uint32_t n_users; /* of the log, outside the lock: it stays for them */
     struct topic_settings settings;
     struct partition_producers producers;
@@ -136,6 +141,7 @@ struct partition_produced {
     offset64 base;
     wall_ms append_time; /* -1 with CreateTime */
     offset64 log_start;
+    bool is_on_disk;
 };
 
 /* What the newest record says of batches. Waits for nobody who may wait for a disk. Thread: any. */
@@ -157,6 +163,7 @@ void partition_produce(struct partition *p,
 struct partition_fetch_ask {
     broker_id replica;
     epoch32 leader_epoch;
+    epoch32 last_epoch; /* of the last record that the asker has, EPOCH_NONE = not given */
     offset64 offset;
     size_t max_bytes;
     bool first_whole; /* a first batch above max_bytes is given whole */
@@ -171,6 +178,9 @@ struct partition_fetched {
     struct plog_slice slice; /* held when .file is set: the caller releases it */
     offset64 limit, log_start;
     epoch32 leader_epoch;
+    /* [LOG-75] The asker's log is another one: epoch `diverging_epoch` ends at `diverging_end` here. Else both none. */
+    epoch32 diverging_epoch;
+    offset64 diverging_end;
 };
 
 /* Thread: data. */
@@ -206,6 +216,16 @@ struct partition_ends {
 /* Thread: data or pool. */
 void partition_ends(
         struct partition *p, epoch32 leader_epoch, bool latest, struct partition_ends *ret);
+struct partition_epoch_end {
+    int error;
+    const char *detail;
+    epoch32 epoch;
+    offset64 end;
+};
+
+/* As plog_epoch_end(), for who believes that `leader_epoch` is the present one (EPOCH_NONE = not checked). Thread: data. */
+void partition_epoch_end(
+        struct partition *p, epoch32 leader_epoch, epoch32 asked, struct partition_epoch_end *ret);
 /* The batch where a record at or after `t` is (or, with `largest`, of the largest timestamp), below `limit`; held as in
  * a fetch. > 0: PLOG_E_NOT_FOUND. Thread: pool. */
 MUST_CHECK int partition_find(

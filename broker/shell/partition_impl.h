@@ -19,6 +19,7 @@ struct hold {
     struct partition *p;
     ARRAY(struct partition_wake) wakes;
     struct plog *removed; /* taken from the partition; for the trash */
+    bool wants_flush;     /* [LOG-71] */
 };
 
 void hold_begin(struct hold *h, struct partition *p);
@@ -29,6 +30,8 @@ void partition_step(struct hold *h,
         const struct replica_event *ev,
         const struct replica_ask *own,
         struct replica_fx_item *ret_own);
+/* Somebody waits for the disk. Asks for a flush when the hold ends, or for one more of the flush under way. */
+void partition_want_flush_locked(struct hold *h);
 /* The log refused to go on. */
 void partition_fail_locked(struct hold *h);
 

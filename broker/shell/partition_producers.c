@@ -78,6 +78,7 @@ static void answer_repeat(struct hold *h,
             ask, &own);
     ret->is_done = own.kind == REPLICA_FX_REPLY;
     ret->error = own.error;
+    ret->is_on_disk = own.is_on_disk;
 }
 
 bool partition_producers_admit(struct hold *h,

@@ -9,6 +9,17 @@
 /* Reading a partition's log: what a fetch is given at once, and the cold read that makes it
  * ready first. */
 
+/* The log did not do what was asked of it. */
+static void refuse(struct hold *h, int r, struct partition_fetched *ret)
+{
+    ret->error = errcode_of_plog(r).error;
+    ret->detail = errcode_of_plog(r).detail;
+    ret->is_busy = r == PLOG_E_BUSY;
+    if (r == PLOG_E_DAMAGED || (r < 0 && log_dir_failed(h->p->dir))) { /* [LOG-83] */
+        partition_fail_locked(h);
+    }
+}
+
 /* What the log gives, or why it does not. */
 static void read_locked(
         struct hold *h, const struct partition_fetch_ask *ask, struct partition_fetched *ret)
@@ -23,49 +34,81 @@ static void read_locked(
     ret->slice = (struct plog_slice){0};
     if (r == PLOG_E_COLD) {
         ret->is_cold = true;
+    } else {
+        refuse(h, r, ret);
+    }
+}
+
+/* [LOG-75] Where the epoch of the asker's last record ends here. False: the log did not say, and `ret` has why. */
+static bool look_up_epoch(
+        struct hold *h, struct replica_event *ev, struct partition_fetched *ret)
+{
+    struct partition *p = h->p;
+    int r = 0;
+
+    if (ev->fetch.last_epoch >= 0 && p->core.role == REPLICA_LEADER) {
+        r = plog_epoch_end(
+                p->log, ev->fetch.last_epoch, &ev->fetch.known_epoch, &ev->fetch.known_end);
+    }
+    if (r != 0) {
+        refuse(h, r, ret);
+    }
+    return r == 0;
+}
+
+static void fetch_locked(
+        struct hold *h, const struct partition_fetch_ask *ask, struct partition_fetched *ret)
+{
+    struct replica_ask none = {0};
+    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct partition *p = h->p;
+    struct replica_event ev = {.kind = REPLICA_EV_FETCH,
+            .ask = none,
+            .fetch = {.replica = ask->replica,
+                    .leader_epoch = ask->leader_epoch,
+                    .offset = ask->offset,
+                    .last_epoch = ask->last_epoch,
+                    .known_epoch = EPOCH_NONE,
+                    .known_end = OFFSET_NONE}};
+
+    if (p->log != NULL) {
+        ret->log_start = plog_start(p->log);
+    }
+    if (!look_up_epoch(h, &ev, ret)) {
         return;
     }
-    ret->error = errcode_of_plog(r).error;
-    ret->detail = errcode_of_plog(r).detail;
-    ret->is_busy = r == PLOG_E_BUSY;
-    if (r == PLOG_E_DAMAGED || (r < 0 && log_dir_failed(p->dir))) { /* [LOG-83] */
-        partition_fail_locked(h);
+    partition_step(h, &ev, &none, &own);
+    if (own.kind == REPLICA_FX_REPLY) {
+        ret->error = own.error;
+        ret->detail = own.detail;
+        return;
+    }
+    ret->limit = own.limit;
+    ret->leader_epoch = p->core.record.leader_epoch;
+    if (own.kind == REPLICA_FX_DIVERGES) {
+        ret->diverging_epoch = own.leader_epoch;
+        ret->diverging_end = own.base;
+        return;
+    }
+    must(own.kind == REPLICA_FX_READ);
+    if (ask->offset < own.limit || ask->offset < ret->log_start) {
+        read_locked(h, ask, ret);
     }
 }
 
 void partition_fetch(
         struct partition *p, const struct partition_fetch_ask *ask, struct partition_fetched *ret)
 {
-    struct replica_ask none = {0};
-    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
     struct hold h;
 
     *ret = (struct partition_fetched){.detail = "",
             .limit = OFFSET_NONE,
             .log_start = OFFSET_NONE,
-            .leader_epoch = EPOCH_NONE};
+            .leader_epoch = EPOCH_NONE,
+            .diverging_epoch = EPOCH_NONE,
+            .diverging_end = OFFSET_NONE};
     hold_begin(&h, p);
-    partition_step(&h,
-            &(struct replica_event){.kind = REPLICA_EV_FETCH,
-                    .ask = none,
-                    .fetch = {.replica = ask->replica,
-                            .leader_epoch = ask->leader_epoch,
-                            .offset = ask->offset}},
-            &none, &own);
-    if (p->log != NULL) {
-        ret->log_start = plog_start(p->log);
-    }
-    if (own.kind == REPLICA_FX_REPLY) {
-        ret->error = own.error;
-        ret->detail = own.detail;
-    } else {
-        must(own.kind == REPLICA_FX_READ);
-        ret->limit = own.limit;
-        ret->leader_epoch = own.leader_epoch;
-        if (ask->offset < own.limit || ask->offset < ret->log_start) {
-            read_locked(&h, ask, ret);
-        }
-    }
+    fetch_locked(&h, ask, ret);
     hold_end(&h);
 }
 

@@ -49,17 +49,32 @@ void partition_trash(struct partition *p)
     hold_end(&h);
 }
 
-static struct plog_flush *begin_flush(struct partition *p, offset64 *ret_end)
+/* [LOG-71] One flush a partition is under way; it covers all that was appended before it began. Who comes meanwhile
+ * waits for the next one, which the present one asks for when it ends: it goes to the end of the queue, so that partitions
+ * take turns. */
+void partition_want_flush_locked(struct hold *h)
+{
+    if (h->p->is_flushing) {
+        h->p->is_flush_wanted = true;
+    } else {
+        h->wants_flush = true;
+    }
+}
+
+static struct plog_flush *begin_flush(struct partition *p, offset64 *ret_from, offset64 *ret_end)
 {
     struct plog_flush *f = NULL;
     struct hold h;
 
     hold_begin(&h, p);
     atomic_store(&p->is_flush_asked, false);
-    if (!p->is_flushing && partition_use_begin(&h) != NULL) {
+    if (p->is_flushing) {
+        p->is_flush_wanted = true;
+    } else if (partition_use_begin(&h) != NULL) {
         atomic_store(&p->is_unsynced, false);
         f = plog_flush_begin(p->log);
         p->is_flushing = f != NULL;
+        *ret_from = plog_recovery_point(p->log);
         *ret_end = plog_end(p->log);
         if (f == NULL) {
             partition_use_end(&h);
@@ -69,11 +84,18 @@ static struct plog_flush *begin_flush(struct partition *p, offset64 *ret_end)
     return f;
 }
 
+static void mark_unsynced(struct partition *p)
+{
+    if (!atomic_exchange(&p->is_unsynced, true)) {
+        atomic_store(&p->unsynced_since, clock_now());
+    }
+}
+
 static void note_sync_failure(struct partition *p, int r)
 {
     if (log_dir_is_scarce(r)) {
         log_warn("partition", "sync_postponed", KV_STR("partition", p->name), KV_ERR(r));
-        atomic_store(&p->is_unsynced, true);
+        mark_unsynced(p);
     } else {
         log_error("partition", "sync_failed", KV_STR("partition", p->name),
                 KV_STR("dir", log_dir_path(p->dir)), KV_ERR(r));
@@ -84,12 +106,12 @@ static void note_sync_failure(struct partition *p, int r)
 static bool flush_part(struct partition *p)
 {
     struct plog_flush *f;
-    offset64 end = 0;
-    bool is_part;
+    offset64 from = 0, end = 0;
+    bool is_part = false;
     struct hold h;
     int r;
 
-    f = begin_flush(p, &end);
+    f = begin_flush(p, &from, &end);
     if (f == NULL) {
         return false;
     }
@@ -100,13 +122,21 @@ static bool flush_part(struct partition *p)
     hold_begin(&h, p);
     plog_flush_end(p->log, f);
     p->is_flushing = false;
-    is_part = r == 0 && plog_recovery_point(p->log) < end;
+    if (p->is_flush_wanted) {
+        p->is_flush_wanted = false;
+        h.wants_flush = r == 0;
+    }
     if (r == 0) {
+        offset64 reached = plog_recovery_point(p->log);
+        is_part = reached < end && reached > from;
+        if (reached < end && !is_part) {
+            mark_unsynced(p); /* it met a full disk: the timer tries again */
+        }
         partition_step(&h,
                 &(struct replica_event){
                         .kind = REPLICA_EV_FLUSHED, .flushed = plog_recovery_point(p->log)},
                 NULL, NULL);
-    } else if (!log_dir_is_scarce(r)) {
+    } else if (!log_dir_is_scarce(r)) { /* [LOG-72] It is not synced again, and nobody who waits is acknowledged. */
         partition_fail_locked(&h);
     }
     atomic_store(&p->is_unsealed, plog_lacks_seals(p->log));

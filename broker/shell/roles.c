@@ -73,13 +73,13 @@ static void follow(struct round *r,
         return;
     }
     order(r, p, &o);
+    keeper_note_flush_ms(b->keeper, settings->flush_ms);
     r->is_catalog_old = r->is_catalog_old || b->partitions.n != n_before;
 }
 
 static void follow_topic(struct round *r, const struct image_topic *topic)
 {
     struct topic_settings settings = topic_settings_of(r->b->image, topic);
-
     for (int32_t i = 0; i < topic->n_partitions; i++) {
         if (broker_set_has(&topic->partitions[i].replicas, r->b->id)) {
             follow(r, topic, &settings, &topic->partitions[i]);

@@ -106,6 +106,9 @@ struct topic_settings topic_settings_of(const struct image *image, const struct 
                     .bytes = number_of(image, topic, "retention.bytes")},
             .file_delete_delay_ms = number_of(image, topic, "file.delete.delay.ms"),
             .append = append_rules_of(image, topic),
+            .is_fsync = strcmp(in_force(image, topic, "weir.ack.durability", NULL), "fsync") == 0,
+            .flush_messages = number_of(image, topic, "flush.messages"),
+            .flush_ms = number_of(image, topic, "flush.ms"),
     };
 }
 

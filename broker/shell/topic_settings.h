@@ -16,6 +16,8 @@ struct topic_settings {
     struct retention_policy retention;
     int64_t file_delete_delay_ms;
     struct append_rules append;
+    bool is_fsync;       /* weir.ack.durability=fsync */
+    int64_t flush_messages, flush_ms;
 };
 
 /* A value that this version cannot read counts as the default. Thread: control. */

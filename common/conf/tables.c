@@ -36,16 +36,20 @@ const struct conf_key conf_topic_keys[] = {
 };
 const size_t conf_n_topic_keys = COUNT_OF(conf_topic_keys);
 
-/* Kafka names the default of a topic key `k` "log.k", with these exceptions. */
+/* Kafka names the default of a topic key `k` "log.k", with these exceptions. What only Weir has keeps its name. */
+#define IS_KEY(name, other) (__builtin_strcmp((name), (other)) == 0)
 #define CLUSTER_NAME(topic_name)                                                                   \
-    (__builtin_strcmp((topic_name), "max.message.bytes") == 0        ? "message.max.bytes"         \
-            : __builtin_strcmp((topic_name), "file.delete.delay.ms") == 0                          \
-                    ? "log.segment.delete.delay.ms"                                                \
-            : __builtin_strcmp((topic_name), "segment.ms") == 0        ? "log.roll.ms"               \
-            : __builtin_strcmp((topic_name), "segment.jitter.ms") == 0 ? "log.roll.jitter.ms"        \
-            : __builtin_strcmp((topic_name), "segment.index.bytes") == 0 ? "log.index.size.max.bytes" \
-            : __builtin_strncmp((topic_name), "compression.", 12) == 0 ? (topic_name)              \
-                                                                       : "log." topic_name)
+    (IS_KEY(topic_name, "max.message.bytes")                             ? "message.max.bytes"     \
+            : IS_KEY(topic_name, "flush.messages") ? "log.flush.interval.messages"                 \
+            : IS_KEY(topic_name, "flush.ms")       ? "log.flush.interval.ms"                       \
+            : IS_KEY(topic_name, "file.delete.delay.ms") ? "log.segment.delete.delay.ms"           \
+            : IS_KEY(topic_name, "segment.ms")          ? "log.roll.ms"                            \
+            : IS_KEY(topic_name, "segment.jitter.ms")   ? "log.roll.jitter.ms"                     \
+            : IS_KEY(topic_name, "segment.index.bytes") ? "log.index.size.max.bytes"               \
+            : __builtin_strncmp((topic_name), "compression.", 12) == 0 ||                          \
+                            __builtin_strncmp((topic_name), "weir.", 5) == 0                       \
+                    ? (topic_name)                                                                 \
+                    : "log." topic_name)
 
 /* Of a broker's table the cluster takes what may be changed live. */
 #undef KEY

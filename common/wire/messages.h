@@ -61,6 +61,7 @@ enum wire_api {
     API_PRODUCE = 3,
     API_FETCH = 4,
     API_LIST_OFFSETS = 5,
+    API_OFFSET_FOR_LEADER_EPOCH = 6,
     API_DELETE_RECORDS = 7, /* from a client or a controller */
     API_INIT_PRODUCER_ID = 8,
     API_PUSH = 32,
@@ -214,6 +215,32 @@ struct msg_list_offsets_result {
 
 struct msg_list_offsets_response {
     struct msg_list_offsets_result *partitions;
+    size_t n_partitions;
+};
+
+struct msg_offset_for_leader_epoch_partition {
+    struct uuid topic_id;
+    int32_t partition;
+    epoch32 current_leader_epoch; /* EPOCH_NONE = not checked */
+    epoch32 leader_epoch;
+};
+
+struct msg_offset_for_leader_epoch_request {
+    struct msg_offset_for_leader_epoch_partition *partitions;
+    size_t n_partitions;
+};
+
+struct msg_offset_for_leader_epoch_result {
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t error;
+    const char *detail;
+    epoch32 leader_epoch;
+    offset64 end_offset;
+};
+
+struct msg_offset_for_leader_epoch_response {
+    struct msg_offset_for_leader_epoch_result *partitions;
     size_t n_partitions;
 };
 
@@ -487,6 +514,8 @@ WIRE_PAIR(produce_response);
 WIRE_PAIR(fetch_request);
 WIRE_PAIR(list_offsets_request);
 WIRE_PAIR(list_offsets_response);
+WIRE_PAIR(offset_for_leader_epoch_request);
+WIRE_PAIR(offset_for_leader_epoch_response);
 WIRE_PAIR(delete_records_request);
 WIRE_PAIR(delete_records_response);
 WIRE_PAIR(init_producer_id_request);

@@ -14,6 +14,7 @@ const char *wire_api_name(uint32_t api)
     case API_PRODUCE: return "produce";
     case API_FETCH: return "fetch";
     case API_LIST_OFFSETS: return "list_offsets";
+    case API_OFFSET_FOR_LEADER_EPOCH: return "offset_for_leader_epoch";
     case API_DELETE_RECORDS: return "delete_records";
     case API_INIT_PRODUCER_ID: return "init_producer_id";
     case API_PUSH: return "push";

@@ -37,7 +37,9 @@
     DO(allocate_producer_ids_request)                                                              \
     DO(allocate_producer_ids_response)                                                             \
     DO(delete_records_request)                                                                     \
-    DO(delete_records_response)
+    DO(delete_records_response)                                                                \
+    DO(offset_for_leader_epoch_request)                                                        \
+    DO(offset_for_leader_epoch_response)
 
 /* Records of an unknown kind are read, but never written. */
 static bool has_unknown_kind(const struct msg_record_list *m)

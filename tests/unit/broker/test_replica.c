@@ -48,8 +48,13 @@ static void tell(struct fixture *f, const struct replica_fx_item *it)
         buf_append_format(&f->story, "append %llu under epoch %d\n", request, it->leader_epoch);
         break;
     case REPLICA_FX_REPLY:
-        buf_append_format(&f->story, "reply %llu %s base %lld\n", request, errcode_name(it->error),
-                (long long)it->base);
+        buf_append_format(&f->story, "reply %llu %s base %lld%s\n", request,
+                errcode_name(it->error), (long long)it->base, it->is_on_disk ? " on disk" : "");
+        break;
+    case REPLICA_FX_FLUSH: buf_append_str(&f->story, "flush\n"); break;
+    case REPLICA_FX_DIVERGES:
+        buf_append_format(&f->story, "diverges %llu epoch %d ended at %lld\n", request,
+                it->leader_epoch, (long long)it->base);
         break;
     case REPLICA_FX_READ:
         buf_append_format(&f->story, "read %llu [%lld, %lld)\n", request, (long long)it->base,
@@ -139,11 +144,19 @@ static void repeated(
                     .repeated = {.acks = acks, .base = base, .last = last}});
 }
 
+static void flushed(struct fixture *f, offset64 offset)
+{
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = offset});
+}
+
 static void fetch(struct fixture *f, uint64_t request, epoch32 epoch, offset64 offset)
 {
     step(f, &(struct replica_event){.kind = REPLICA_EV_FETCH,
                     .ask = ask(request),
-                    .fetch = {.replica = BROKER_NONE, .leader_epoch = epoch, .offset = offset}});
+                    .fetch = {.replica = BROKER_NONE,
+                            .leader_epoch = epoch,
+                            .offset = offset,
+                            .last_epoch = EPOCH_NONE}});
 }
 
 static void wait_for(struct fixture *f, uint64_t request, epoch32 epoch, offset64 seen)
@@ -193,12 +206,134 @@ static void with_fsync_acks_only_synced_data_is_committed(void)
     forget_story(f);
     appended(f, 1, -1, 3);
     appended(f, 2, -1, 2);
+    CHECK_STR(story(f), "flush\nflush\n"); /* [LOG-71] at once */
+    forget_story(f);
+    flushed(f, 3);
+    CHECK_STR(story(f), "high watermark 3\nreply 1 NONE base 0 on disk\n");
+    forget_story(f);
+    flushed(f, 5);
+    CHECK_STR(story(f), "high watermark 5\nreply 2 NONE base 3 on disk\n");
+    fixture_free(f);
+}
+
+static void with_fsync_acks_one_waits_for_the_disk_too(void) /* [LOG-70] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    become_as(f, &p, true, true);
+    forget_story(f);
+    appended(f, 1, 1, 3);
+    appended(f, 2, 0, 2);
+    CHECK_STR(story(f), "flush\nreply 2 NONE base 3\nflush\n"); /* acks=0 asks for nothing */
+    forget_story(f);
+    flushed(f, 2);
+    CHECK_STR(story(f), "high watermark 2\n");
+    forget_story(f);
+    flushed(f, 5);
+    CHECK_STR(story(f), "high watermark 5\nreply 1 NONE base 0 on disk\n");
+    fixture_free(f);
+}
+
+/* What is sent again is no sooner on the disk. */
+static void with_fsync_acks_a_repeat_waits_for_the_disk(void) /* [LOG-70] [PID-19] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    become_as(f, &p, true, true);
+    appended(f, 1, 1, 3);
+    forget_story(f);
+    repeated(f, 2, 1, 0, 2);
+    repeated(f, 3, -1, 0, 2);
     CHECK_STR(story(f), "");
-    step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = 3});
-    CHECK_STR(story(f), "high watermark 3\nreply 1 NONE base 0\n");
-    step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = 5});
+    flushed(f, 3);
+    repeated(f, 4, 1, 0, 2);
+    CHECK_STR(story(f), "high watermark 3\n"
+                        "reply 1 NONE base 0 on disk\n"
+                        "reply 2 NONE base 0 on disk\n"
+                        "reply 3 NONE base 0 on disk\n"
+                        "reply 4 NONE base 0 on disk\n");
+    fixture_free(f);
+}
+
+/* Nothing can be committed, but acks=1 does not ask for that. */
+static void with_fsync_acks_one_needs_no_second_replica(void) /* [LOG-70] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    p.min_isr = 2;
+    become_as(f, &p, true, true);
+    forget_story(f);
+    appended(f, 1, 1, 3);
+    flushed(f, 3);
+    CHECK_STR(story(f), "flush\nreply 1 NONE base 0 on disk\n");
+    fixture_free(f);
+}
+
+static void the_append_that_fills_flush_messages_waits_for_the_disk(void) /* [LOG-73] */
+{
+    struct fixture *f = fixture_new(0, 0);
+
+    become(f, record(1, 0, 0));
+    forget_story(f);
+    appended(f, 1, -1, 1);
+    step(f, &(struct replica_event){.kind = REPLICA_EV_APPENDED,
+                    .ask = ask(2),
+                    .appended = {.acks = -1, .base = 1, .log_end = 2, .needs_disk = true}});
     CHECK_STR(story(f),
-            "high watermark 3\nreply 1 NONE base 0\nhigh watermark 5\nreply 2 NONE base 3\n");
+            "high watermark 1\nreply 1 NONE base 0\nflush\nhigh watermark 2\n");
+    forget_story(f);
+    flushed(f, 2);
+    CHECK_STR(story(f), "reply 2 NONE base 1 on disk\n");
+    fixture_free(f);
+}
+
+static void a_failed_sync_acknowledges_nobody(void) /* [LOG-72] */
+{
+    struct fixture *f = fixture_new(0, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    become_as(f, &p, true, true);
+    appended(f, 1, -1, 3);
+    appended(f, 2, 1, 3);
+    forget_story(f);
+    step(f, &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED});
+    CHECK_STR(story(f), "orders-0 leader -> failed, leader epoch 0, log end 6\n"
+                        "reply 1 KAFKA_STORAGE_ERROR base -1\n"
+                        "reply 2 KAFKA_STORAGE_ERROR base -1\n");
+    fixture_free(f);
+}
+
+static void fetch_after(struct fixture *f, epoch32 last, offset64 offset, epoch32 known, offset64 end)
+{
+    step(f, &(struct replica_event){.kind = REPLICA_EV_FETCH,
+                    .ask = ask(9),
+                    .fetch = {.replica = BROKER_NONE,
+                            .leader_epoch = 4,
+                            .offset = offset,
+                            .last_epoch = last,
+                            .known_epoch = known,
+                            .known_end = end}});
+}
+
+static void a_reader_of_another_history_is_told_where_it_ended(void) /* [LOG-75] */
+{
+    struct fixture *f = fixture_new(120, 120);
+
+    become(f, record(1, 4, 7));
+    forget_story(f);
+    fetch_after(f, 2, 100, 2, 100); /* it has all of epoch 2 */
+    fetch_after(f, 2, 101, 2, 100); /* it has one record more than there was */
+    fetch_after(f, 3, 90, 2, 100);  /* nobody here knows epoch 3 */
+    fetch_after(f, 3, 500, 2, 100); /* before its offset is looked at */
+    fetch_after(f, EPOCH_NONE, 101, EPOCH_NONE, OFFSET_NONE);
+    CHECK_STR(story(f), "read 9 [100, 120)\n"
+                        "diverges 9 epoch 2 ended at 100\n"
+                        "diverges 9 epoch 2 ended at 100\n"
+                        "diverges 9 epoch 2 ended at 100\n"
+                        "read 9 [101, 120)\n");
     fixture_free(f);
 }
 
@@ -214,14 +349,11 @@ static void a_repeat_is_acknowledged_when_its_original_is_committed(void) /* [PI
     repeated(f, 3, -1, 0, 2);
     repeated(f, 4, -1, 3, 4);
     CHECK_STR(story(f), ""); /* neither original is on the disk */
-    repeated(f, 5, 1, 3, 4);
-    CHECK_STR(story(f), "reply 5 NONE base 3\n");
-    forget_story(f);
-    step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = 3});
-    CHECK_STR(story(f), "high watermark 3\nreply 1 NONE base 0\nreply 3 NONE base 0\n");
+    flushed(f, 3);
+    CHECK_STR(story(f), "high watermark 3\nreply 1 NONE base 0 on disk\nreply 3 NONE base 0 on disk\n");
     forget_story(f);
     repeated(f, 6, -1, 0, 2);
-    CHECK_STR(story(f), "reply 6 NONE base 0\n"); /* committed before it was repeated */
+    CHECK_STR(story(f), "reply 6 NONE base 0 on disk\n"); /* committed before it was repeated */
     forget_story(f);
     become(f, record(BROKER_NONE, 1, 1)); /* what becomes of the others nobody knows */
     CHECK(strstr(story(f), "reply 2 REQUEST_TIMED_OUT base -1\nreply 4 REQUEST_TIMED_OUT") != NULL);
@@ -490,6 +622,12 @@ static const struct check_case cases[] = {
         CASE(a_produce_of_one_replica_is_committed_at_once),
         CASE(with_fsync_acks_only_synced_data_is_committed),
         CASE(a_repeat_is_acknowledged_when_its_original_is_committed),
+        CASE(with_fsync_acks_one_waits_for_the_disk_too),
+        CASE(with_fsync_acks_a_repeat_waits_for_the_disk),
+        CASE(with_fsync_acks_one_needs_no_second_replica),
+        CASE(the_append_that_fills_flush_messages_waits_for_the_disk),
+        CASE(a_failed_sync_acknowledges_nobody),
+        CASE(a_reader_of_another_history_is_told_where_it_ended),
         CASE(a_parked_fetch_is_woken_by_the_next_commit),
         CASE(a_reader_that_missed_a_commit_is_woken_at_once),
         CASE(a_forgotten_request_is_not_woken),

@@ -62,7 +62,8 @@ static void cluster_keys_have_kafkas_names(void)
             "log.segment.bytes", "log.index.interval.bytes", "message.max.bytes",
             "log.message.timestamp.type", "log.message.timestamp.after.max.ms", "compression.type",
             "compression.lz4.level", "log.roll.ms", "log.roll.jitter.ms",
-            "log.index.size.max.bytes"};
+            "log.index.size.max.bytes", "log.flush.interval.messages",
+            "log.flush.interval.ms", "weir.ack.durability"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const struct conf_key *key =
@@ -75,7 +76,8 @@ static void cluster_keys_have_kafkas_names(void)
         const struct conf_key *key = conf_cluster_key_of(&conf_topic_keys[i]);
         CHECK_STR(key->fallback, conf_topic_keys[i].fallback);
         CHECK(strstr(key->name, "message") != NULL || strstr(key->name, "log.") == key->name ||
-                strstr(key->name, "compression.") == key->name);
+                strstr(key->name, "compression.") == key->name ||
+                strstr(key->name, "weir.") == key->name);
     }
 }
 

@@ -28,6 +28,7 @@ enum {
 struct kept_batch {
     offset64 base, last;
     wall_ms max_timestamp;
+    epoch32 epoch;
     size_t size;
     uint8_t *bytes;
 };
@@ -41,6 +42,8 @@ struct world {
     struct plog_config config;
     ARRAY(struct kept_batch) batches; /* acknowledged; the last may be the one that was under way */
     bool is_last_under_way;
+    bool is_truncating; /* to `truncate_to`, and perhaps it came so far */
+    offset64 truncate_to;
     offset64 end;    /* of what was acknowledged */
     offset64 synced; /* below it all is on the disk for good */
     offset64 start, saved_start; /* as the log has it; in the checkpoint for good */
@@ -48,6 +51,7 @@ struct world {
     wtime now;
     bool is_in_order; /* timestamps mostly rise */
     epoch32 epoch;
+    epoch32 begun; /* of the last append that was tried in this life: it began there, also when nothing got in */
     bool is_host_pending; /* the power went, and no run was settled since */
     bool is_clean;        /* the folder may be marked so, and nothing was written since */
     bool is_adopted;
@@ -187,6 +191,7 @@ static bool do_append(struct world *w)
     if (is_full) {
         mem_disk_set_room(w->disk, (int64_t)below(w, 2 * bytes.size));
     }
+    w->begun = w->epoch;
     int r = plog_append(w->l, bytes.data, &b, w->epoch, &base);
     mem_disk_set_room(w->disk, -1);
     if (r == PLOG_E_FULL) {
@@ -200,6 +205,7 @@ static bool do_append(struct world *w)
     *array_push(&w->batches) = (struct kept_batch){.base = w->end,
             .last = w->end + b.last_offset_delta,
             .max_timestamp = b.max_timestamp,
+            .epoch = w->epoch,
             .size = bytes.size,
             .bytes = mem_steal(&bytes.data)};
     if (!done(w, r)) {
@@ -317,14 +323,99 @@ static bool do_roll(struct world *w)
                                     : plog_roll_if_old(w->l, some_time(w) + 500, &rolled));
 }
 
+/* A flush that began before a truncation and ends after it moves nothing. */
+static bool truncate_to(struct world *w, offset64 offset)
+{
+    offset64 end = OFFSET_NONE;
+    int r = plog_truncate_begin(w->l, offset, &end);
+
+    if (r == 0) {
+        CHECK(end <= offset);
+        CHECK(plog_recovery_point(w->l) <= end);
+        w->is_truncating = true;
+        w->truncate_to = end;
+        w->start = w->start < end ? w->start : end; /* it may have lain within the batch that goes */
+        CHECK_EQ(plog_start(w->l), w->start);
+        if (!do_checkpoint(w)) {
+            return false;
+        }
+        w->synced = w->synced < end ? w->synced : end;
+        r = plog_truncate_run(w->l);
+    }
+    if (!done(w, r)) {
+        return false;
+    }
+    w->is_truncating = false;
+    CHECK_EQ(plog_end(w->l), end);
+    forget_from(w, end);
+    CHECK(w->batches.n == 0 || w->batches.items[w->batches.n - 1].last + 1 == end);
+    w->begun = EPOCH_NONE;
+    return true;
+}
+
+static bool do_truncate(struct world *w)
+{
+    offset64 span = w->end - w->start;
+    offset64 offset = w->start + (offset64)below(w, (uint64_t)span + 1);
+    struct plog_flush *f = below(w, 3) == 0 ? plog_flush_begin(w->l) : NULL;
+
+    if (below(w, 3) > 0) { /* near the end, so that logs also grow */
+        offset = w->end - (offset64)below(w, (uint64_t)(span < 12 ? span : 12) + 1);
+    }
+    bool is_done = truncate_to(w, offset);
+    if (f != NULL) {
+        offset64 recovery_point = plog_recovery_point(w->l);
+        bool is_synced = done(w, plog_flush_run(f));
+        plog_flush_end(w->l, f);
+        is_done = is_done && is_synced;
+        CHECK_EQ(plog_recovery_point(w->l), recovery_point);
+    }
+    return is_done;
+}
+
+/* What each epoch's end is told to be, against the batches. */
+static bool do_epochs(struct world *w)
+{
+    for (epoch32 asked = 0; asked <= w->epoch + 1; asked++) {
+        epoch32 want = EPOCH_NONE, epoch = EPOCH_NONE;
+        offset64 want_end = w->end, end = OFFSET_NONE;
+
+        for (size_t i = 0; i < w->batches.n; i++) {
+            if (w->batches.items[i].epoch <= asked) {
+                want = w->batches.items[i].epoch;
+            } else {
+                want_end = w->batches.items[i].base;
+                break;
+            }
+        }
+        if (want_end == w->end && w->begun > want && w->begun <= asked) {
+            want = w->begun;
+        }
+        if (!done(w, plog_epoch_end(w->l, asked, &epoch, &end))) {
+            return false;
+        }
+        if (w->batches.n == 0 || asked < w->batches.items[0].epoch) {
+            /* Of an epoch whose records were all removed the log may know something, or nothing. */
+            CHECK(epoch <= asked && end <= w->end);
+            continue;
+        }
+        CHECK_EQ(epoch, want);
+        CHECK_EQ(end, want_end);
+    }
+    return true;
+}
+
 static bool step(struct world *w)
 {
-    uint64_t what = below(w, 104);
+    uint64_t what = below(w, 110);
 
-    if (what >= 100) {
-        return what < 102 ? do_roll(w) : check_times(w);
+    if (what >= 106) {
+        return what < 108 ? do_roll(w) : check_times(w);
     }
 
+    if (what >= 100) {
+        return what < 103 ? do_truncate(w) : do_epochs(w);
+    }
     if (what < 70) {
         return do_append(w);
     }
@@ -411,7 +502,11 @@ static void judge_log(struct world *w, bool was_power)
     offset64 end = plog_end(w->l);
     const struct kept_batch *last = w->batches.n > 0 ? &w->batches.items[w->batches.n - 1] : NULL;
 
-    CHECK(end >= (was_power ? w->synced : w->end));
+    if (w->is_truncating) {
+        CHECK(end >= (was_power && w->synced < w->truncate_to ? w->synced : w->truncate_to));
+    } else {
+        CHECK(end >= (was_power ? w->synced : w->end));
+    }
     CHECK(end <= (w->is_last_under_way && last != NULL ? last->last + 1 : w->end));
     CHECK(plog_recovery_point(w->l) <= end);
     CHECK(plog_last_epoch(w->l) <= w->epoch);
@@ -419,6 +514,8 @@ static void judge_log(struct world *w, bool was_power)
     forget_from(w, end);
     CHECK(w->batches.n == 0 || w->batches.items[w->batches.n - 1].last + 1 == end);
     w->is_last_under_way = false;
+    w->is_truncating = false;
+    w->begun = EPOCH_NONE;
     w->synced = w->synced > end ? end : w->synced;
     check_all(w);
 }
@@ -461,6 +558,10 @@ static void live(struct world *w)
         mem_disk_die_at(w->disk, 1 + below(w, CHANGES_PER_LIFE_MAX));
     }
     goes_on = begin(w);
+    if (goes_on && w->is_truncating) {
+        /* Of what a death in it has removed a power failure may bring all back, until the first flush. */
+        goes_on = flush_all(w);
+    }
     if (goes_on) {
         judge_log(w, was_power);
         w->is_power = false;

@@ -355,6 +355,38 @@ static void make_list_offsets_response(struct msg_list_offsets_response *m)
     *m = (struct msg_list_offsets_response){.partitions = p, .n_partitions = 2};
 }
 
+static void make_offset_for_leader_epoch_request(struct msg_offset_for_leader_epoch_request *m)
+{
+    static struct msg_offset_for_leader_epoch_partition p[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        p[i] = (struct msg_offset_for_leader_epoch_partition){
+                .topic_id = sample_uuid(1),
+                .partition = sample_count(2),
+                .current_leader_epoch = sample_i32(3),
+                .leader_epoch = sample_i32(4),
+        };
+    }
+    *m = (struct msg_offset_for_leader_epoch_request){.partitions = p, .n_partitions = 2};
+}
+
+static void make_offset_for_leader_epoch_response(struct msg_offset_for_leader_epoch_response *m)
+{
+    static struct msg_offset_for_leader_epoch_result p[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        p[i] = (struct msg_offset_for_leader_epoch_result){
+                .topic_id = sample_uuid(1),
+                .partition = sample_count(2),
+                .error = sample_i32(3),
+                .detail = sample_text(4),
+                .leader_epoch = sample_i32(5),
+                .end_offset = sample_i64(6),
+        };
+    }
+    *m = (struct msg_offset_for_leader_epoch_response){.partitions = p, .n_partitions = 2};
+}
+
 static void make_delete_records_request(struct msg_delete_records_request *m)
 {
     static struct msg_delete_records_partition p[2];
@@ -698,7 +730,9 @@ static void make_record_list(struct msg_record_list *m)
     DO(allocate_producer_ids_request)                                                              \
     DO(allocate_producer_ids_response)                                                             \
     DO(delete_records_request)                                                                     \
-    DO(delete_records_response)
+    DO(delete_records_response)                                                                \
+    DO(offset_for_leader_epoch_request)                                                        \
+    DO(offset_for_leader_epoch_response)
 
 #define ROW(X) {#X, &weir__v1__##X##__descriptor, encode_##X, decode_##X},
 

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog_impl.h"
+#include "broker/log/plog_replay.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+
+#include <errno.h>
+
+/* Cutting the end off at run time, in steps a death may come between any two of:
+ *
+ *   plog_truncate_begin   the recovery point of this log is lowered, in memory; its start too, where that is above
+ *   (the caller)          recovery.ckpt with it, synced: from here on recovery takes what is gone for a tail
+ *   plog_truncate_run     later segments, newest first · the folder synced · the last segment's seal and data · synced ·
+ *                         its indexes · epochs · snapshots · the folder synced
+ *
+ * So whatever stands there at a death is a log that ends somewhere from the new end to the old one. */
+
+/* Where a log that is to end at `offset` is cut: batches are kept or removed whole. */
+struct cut_place {
+    size_t segment;
+    int64_t at;
+    offset64 end;
+};
+
+/* > 0: SEGMENT_E_BAD. */
+static int find_place(struct plog *l, offset64 offset, struct cut_place *ret)
+{
+    size_t i = plog_segment_index(l, offset);
+    struct segment *s = &l->segments.items[i];
+    struct batch_head h;
+
+    if (offset <= s->base || offset >= s->end) {
+        bool is_all = offset >= s->end;
+        *ret = (struct cut_place){
+                .segment = i, .at = is_all ? s->size : 0, .end = is_all ? s->end : s->base};
+        return 0;
+    }
+    int r = plog_find_batch(l, offset, &h);
+    if (r == 0 && h.base >= s->end) { /* the end of a compacted segment has no batch */
+        *ret = (struct cut_place){.segment = i, .at = s->size, .end = offset};
+    } else if (r == 0) {
+        *ret = (struct cut_place){
+                .segment = i, .at = h.at, .end = h.base < offset ? h.base : offset};
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end)
+{
+    struct cut_place place = {.end = l->end};
+
+    must(!l->is_truncating);
+    if (offset < l->start || offset > l->end) {
+        return PLOG_E_OUT_OF_RANGE;
+    }
+    if (l->is_sealing) {
+        return PLOG_E_BUSY;
+    }
+    if (log_dir_failed(l->dir)) {
+        return err_origin(-EIO);
+    }
+    if (offset < l->end) {
+        int r = find_place(l, offset, &place);
+        if (r != 0) {
+            return r < 0 ? plog_outcome(l, r, "where to cut could not be read") : PLOG_E_DAMAGED;
+        }
+        if (place.at > 0 && l->segments.items[place.segment].is_compacted) {
+            return PLOG_E_OUT_OF_RANGE; /* [LOG-66] nobody could go on behind its gaps */
+        }
+    }
+    l->is_truncating = true;
+    l->n_truncations++; /* [LOG-67] What a flush under way has synced may be cut by then. */
+    l->truncate_to = place.end;
+    if (l->recovery_point > place.end) {
+        l->recovery_point = place.end;
+    }
+    if (l->start > place.end) { /* it lies within the batch that goes */
+        l->start = place.end;
+        l->saved_start = l->saved_start < place.end ? l->saved_start : place.end;
+    }
+    *ret_end = place.end;
+    return 0;
+}
+
+void plog_truncate_cancel(struct plog *l)
+{
+    l->is_truncating = false; /* a recovery point that is too low costs a scan, nothing else */
+}
+
+/* The log ends at `end` at most. */
+static void note_end(struct plog *l, offset64 end)
+{
+    l->end = end;
+    l->is_epoch_file_behind |= epoch_cache_cut_tail(&l->epochs, end);
+    l->is_epoch_begun = false;
+    plog_forget_positions(l);
+}
+
+/* Segments that begin above the new end; the first one always stays: its name says where the log is. > 0: PLOG_E_BUSY. */
+static int remove_later_segments(struct plog *l)
+{
+    while (l->segments.n > 1 && plog_active(l)->base > l->truncate_to) {
+        offset64 end = plog_active(l)->base;
+        int r = plog_retire_segment(l, l->segments.n - 1, 0);
+        if (r != 0) {
+            return r < 0 ? err_forward(r) : r;
+        }
+        note_end(l, end);
+    }
+    return 0;
+}
+
+static int cut_index(struct plog *l, struct segment *s)
+{
+    struct index_entry e = {0};
+    uint32_t n = 0;
+    int r = 0;
+
+    if (s->size > 0) { /* an entry at the cut itself leads nowhere any more */
+        uint32_t at_max = s->size > UINT32_MAX ? UINT32_MAX : (uint32_t)(s->size - 1);
+        r = offset_index_floor(l->io, &s->index, UINT32_MAX, at_max, &e, &n);
+    }
+    if (r >= 0) {
+        r = offset_index_cut(l->io, &s->index, n);
+    }
+    s->index_due = s->size - e.at;
+    /* Then the time index: what it says from the last offset entry on is made anew by looking at the batches there. */
+    if (r >= 0 && s->size == 0) {
+        r = sparse_index_cut(l->io, &s->times, 0);
+    }
+    if (r >= 0 && s->size > 0) {
+        r = segment_know_max_time(l->io, s);
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+/* The last segment is the active one from now on: what vouched for it as a whole does so no more. */
+static int remove_seal(struct plog *l, const struct segment *s, const char *folder_path)
+{
+    char *path = segment_path(folder_path, s->base, ".seal");
+    int r = l->io->unlink(l->io->ctx, path);
+
+    mem_free(path);
+    return r < 0 && r != -ENOENT ? err_forward(r) : 0;
+}
+
+static void forget_times(struct segment *s)
+{
+    s->has_first_timestamp = s->has_first_timestamp && s->size > 0;
+    s->seen_at = 0;
+    s->has_max_timestamp = s->size == 0;
+    s->max_timestamp = s->tail_timestamp = INT64_MIN;
+    s->max_timestamp_offset = OFFSET_NONE;
+    s->indexed_timestamp = -1;
+    s->n_times_synced = 0;
+    s->reserved = 0; /* the cut gave the blocks back */
+}
+
+/* `fd` is the last segment's. > 0: SEGMENT_E_BAD. */
+static int cut_data(struct plog *l, int fd, const struct cut_place *place)
+{
+    struct segment *s = plog_active(l);
+    int r = l->io->truncate(l->io->ctx, fd, place->at);
+
+    if (r >= 0) {
+        l->bytes -= s->size - place->at;
+        l->unsynced -= s->size - s->synced;
+        s->id = ++l->last_segment_id; /* who reads it outside the lock sees that it is another one */
+        s->size = place->at;
+        s->end = place->end;
+        checked_ranges_cut(&s->checked, place->at);
+        s->is_sealed = s->is_compacted = false;
+        s->has_heads = s->size == 0;
+        s->heads = 0;
+        forget_times(s);
+        s->synced = s->size < s->synced ? s->size : s->synced;
+        l->unsynced += s->size - s->synced;
+        note_end(l, place->end);
+        r = l->io->datasync(l->io->ctx, fd);
+    }
+    if (r >= 0) {
+        l->unsynced -= s->size - s->synced;
+        s->synced = s->size;
+        s->n_cuts_synced = s->n_cuts;
+        r = cut_index(l, s);
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+static int sync_folder(struct plog *l, const char *path)
+{
+    int r = l->io->sync_dir(l->io->ctx, path);
+
+    if ((r == -EMFILE || r == -ENFILE) && file_cache_make_room(l->files)) {
+        r = l->io->sync_dir(l->io->ctx, path);
+    }
+    if (r >= 0) {
+        l->n_folder_synced = l->n_folder_changes;
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* The epoch of what is the last batch now. */
+static int know_last_epoch(struct plog *l)
+{
+    struct segment *s = plog_active(l);
+    struct batch_head h = {.leader_epoch = EPOCH_NONE};
+
+    if (s->size > 0) {
+        int r = plog_find_batch(l, s->end - 1, &h);
+        if (r != 0) {
+            return r < 0 ? err_forward(r) : r;
+        }
+    }
+    s->last_epoch = h.leader_epoch;
+    l->last_epoch = s->last_epoch;
+    for (size_t i = l->segments.n; i > 0 && l->last_epoch == EPOCH_NONE; i--) {
+        l->last_epoch = l->segments.items[i - 1].last_epoch;
+    }
+    return 0;
+}
+
+/* --- The whole ----------------------------------------------------------------------------------------------------- */
+
+/* What a step of the cut came to. > 0: PLOG_E_*. */
+static int outcome(struct plog *l, int r)
+{
+    if (r > 0) {
+        log_error("plog", "log_damaged", KV_STR("folder", l->folder), KV_I64("offset", l->truncate_to),
+                KV_STR("why", "the batch headers do not chain"));
+        return PLOG_E_DAMAGED;
+    }
+    return r < 0 ? plog_outcome(l, r, "its end could not be cut off") : 0;
+}
+
+/* The data of the last segment, which is held. > 0: PLOG_E_*. */
+static int cut_last(struct plog *l, int fd, const struct cut_place *place)
+{
+    int r = cut_data(l, fd, place);
+
+    if (r == 0) {
+        r = know_last_epoch(l);
+    }
+    return outcome(l, r);
+}
+
+/* [LOG-65] The order. > 0: PLOG_E_*. */
+static int cut(struct plog *l, const char *path)
+{
+    struct cut_place place;
+    int fd = -1;
+    int r = outcome(l, find_place(l, l->truncate_to, &place));
+
+    if (r == 0) {
+        r = remove_later_segments(l);
+    }
+    if (r != 0) {
+        return r < 0 ? err_forward(r) : r;
+    }
+    must(place.segment == l->segments.n - 1);
+    r = remove_seal(l, plog_active(l), path);
+    if (r == 0) {
+        r = sync_folder(l, path);
+    }
+    if (r == 0) {
+        r = cached_file_hold(plog_active(l)->log, &fd);
+    }
+    if (r != 0) {
+        return outcome(l, r);
+    }
+    r = cut_last(l, fd, &place);
+    cached_file_release(plog_active(l)->log);
+    return r < 0 ? err_forward(r) : r;
+}
+
+int plog_truncate_run(struct plog *l)
+{
+    char *path = plog_path(l);
+    int r = 0;
+
+    must(l->is_truncating);
+    if (l->segments.n > 0) { /* also when nothing is left to cut: an earlier attempt may have stopped half way */
+        offset64 was = l->end;
+        r = cut(l, path);
+        log_info("plog", "truncated", KV_STR("folder", l->folder), KV_I64("from", was),
+                KV_I64("to", l->end));
+    }
+    if (r == 0) {
+        r = plog_epochs_persist(l);
+        /* A full disk keeps the old file; what it says above the recovery point nobody believes. */
+        r = r > 0 ? 0 : r;
+    }
+    if (r == 0) { /* they are state of producers up to offsets that are no more; of the new end itself it stays right */
+        r = plog_snapshot_remove_above(l, l->end);
+    }
+    if (r == 0 && l->segments.n > 0) {
+        r = sync_folder(l, path);
+        r = r < 0 ? plog_outcome(l, r, "its end could not be cut off") : 0;
+    }
+    mem_free(path);
+    if (r != 0) {
+        return r == PLOG_E_FULL ? PLOG_E_BUSY : r;
+    }
+    l->is_truncating = false;
+    return 0;
+}
