@@ -16,8 +16,8 @@ enum {
     CHECKPOINT_S = 5,
     SPACE_S = 1,
     EXPIRE_S = 60,
-    /* Threads of a folder for syncs that somebody waits for. More partitions than that take turns; a disk merges what
-     * comes at once, so that more threads than this gave no more acknowledgements (measured with 16 partitions). */
+    /* Threads of a folder for syncs that somebody waits for. More partitions than that take turns: each turn acknowledges
+     * all that came meanwhile, so that turns get longer, not more. */
     SYNCERS = 4,
     SHORT_FLUSH_LEAST_MS = 5,
     SHORT_FLUSH_MAX_MS = 3600000 /* the longest weir.flush.interval.ms */
