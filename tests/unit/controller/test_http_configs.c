@@ -32,25 +32,30 @@ static void apply(enum config_scope scope, broker_id broker, const char *key, co
     CHECK_EQ(image_apply(w.image, 12, &r), 0);
 }
 
-/* "name=value source" of the item, or "none". */
-static const char *item(const char *name)
+/* "value source" of the item in that list, or "none". */
+static const char *item_of(const char *list, const char *name)
 {
     static char text[256];
     char path[64];
 
     for (int i = 0; i < 100; i++) {
-        (void)snprintf(path, sizeof(path), "items/%d/name", i);
+        (void)snprintf(path, sizeof(path), "%s/%d/name", list, i);
         if (strcmp(world_text(&w, path), name) != 0) {
             continue;
         }
-        (void)snprintf(path, sizeof(path), "items/%d/value", i);
+        (void)snprintf(path, sizeof(path), "%s/%d/value", list, i);
         bool is_null = world_is_null(&w, path);
         const char *value = world_text(&w, path);
-        (void)snprintf(path, sizeof(path), "items/%d/source", i);
+        (void)snprintf(path, sizeof(path), "%s/%d/source", list, i);
         (void)snprintf(text, sizeof(text), "%s %s", is_null ? "null" : value, world_text(&w, path));
         return text;
     }
     return "none";
+}
+
+static const char *item(const char *name)
+{
+    return item_of("items", name);
 }
 
 /* --- GET -------------------------------------------------------------------------------------- */
@@ -71,7 +76,7 @@ static void topic_says_who_gave_each_value(void) /* [CFG-7] */
     CHECK(world_text(&w, "items/0/text")[0] != '\0');
     CHECK_STR(http_answer_get(&w.answer, "ETag"), "\"12\"");
     CHECK_EQ(GET(&w, "/v1/topics/orders"), 200);
-    CHECK_STR(world_text(&w, "configs/2/source"), "cluster");
+    CHECK_STR(item_of("configs", "max.message.bytes"), "4096 cluster");
     CHECK_EQ(GET(&w, "/v1/topics/nope/configs"), 404);
 }
 
