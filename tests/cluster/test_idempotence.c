@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -82,7 +83,7 @@ static void encode(struct buf *out, const struct sent *s)
             .attributes = s->attributes};
     struct batch_builder bb = {0};
     char *value = mem_alloc(s->value_size + 1);
-    struct record rec = {.timestamp = 1700000000000, .value = {(uint8_t *)value, s->value_size}};
+    struct record rec = {.timestamp = (wall_ms)time(NULL) * 1000, .value = {(uint8_t *)value, s->value_size}};
 
     memset(value, 'v', s->value_size);
     for (int i = 0; i < s->n; i++) {
