@@ -56,6 +56,7 @@ static char *file_text(const struct conf *conf, const struct conf_key *key)
     case CONF_BOOL: return mem_strdup(conf_bool(conf, key->name) ? "true" : "false");
     case CONF_STRING:
     case CONF_LIST:
+    case CONF_RATIO:
     case CONF_ENUM: break;
     }
     return mem_strdup(conf_str(conf, key->name));

@@ -124,6 +124,7 @@ static const char *legal_text(const struct conf_key *row)
         return row->unit == CONF_UNIT_MS      ? "a time, in ms or as 30s"
                : row->unit == CONF_UNIT_BYTES ? "a size, in bytes or as 16MiB"
                                               : "a number";
+    case CONF_RATIO: return "a decimal number";
     case CONF_STRING:
     case CONF_LIST: break;
     }

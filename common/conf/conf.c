@@ -312,7 +312,8 @@ const char *conf_str(const struct conf *c, const char *key)
     const struct conf_key *row = NULL;
     const struct conf_value *v = value_of(c, key, &row);
 
-    must(row->type == CONF_STRING || row->type == CONF_LIST || row->type == CONF_ENUM);
+    must(row->type == CONF_STRING || row->type == CONF_LIST || row->type == CONF_ENUM ||
+            row->type == CONF_RATIO);
     must(v->text != NULL);
     return v->text;
 }
@@ -323,6 +324,16 @@ int64_t conf_i64(const struct conf *c, const char *key)
     const struct conf_value *v = value_of(c, key, &row);
 
     must(row->type == CONF_I64);
+    must(v->text != NULL);
+    return v->i64;
+}
+
+int64_t conf_ratio(const struct conf *c, const char *key)
+{
+    const struct conf_key *row = NULL;
+    const struct conf_value *v = value_of(c, key, &row);
+
+    must(row->type == CONF_RATIO);
     must(v->text != NULL);
     return v->i64;
 }

@@ -10,14 +10,16 @@
 /* Configuration tables: one row a key, from which parser, --help, docs and the API are made.
  *
  * Types: STRING, LIST (comma separated, of `choices` when there are any), I64 (min…max), BOOL (true|false), ENUM (choices
- * separated by '|'). Durations in ms and sizes in bytes take plain numbers and the suffixes ms s
+ * separated by '|'), RATIO (a decimal from min to max, both in millionths, with at most six
+ * places). Durations in ms and sizes in bytes take plain numbers and the suffixes ms s
  * m h d / KiB MiB GiB where `unit` says so. */
 enum conf_type {
     CONF_STRING,
     CONF_LIST,
     CONF_I64,
     CONF_BOOL,
-    CONF_ENUM
+    CONF_ENUM,
+    CONF_RATIO
 };
 
 enum conf_unit {
@@ -40,7 +42,7 @@ struct conf_key {
     enum conf_unit unit;
     enum conf_scope scope;
     const char *fallback; /* default as text; NULL = mandatory */
-    int64_t min, max;     /* I64, in the unit */
+    int64_t min, max;     /* I64, in the unit; RATIO, in millionths */
     const char *choices;  /* ENUM; LIST: what its items may be, each once and at least one; or NULL */
     const char *text;     /* one sentence */
     bool is_dynamic;      /* may be changed while the daemon runs, through the controller */
@@ -89,10 +91,12 @@ MUST_CHECK int conf_finish(struct conf *c, char *error, size_t error_size);
 const char *conf_str(const struct conf *c, const char *key);
 int64_t conf_i64(const struct conf *c, const char *key);
 bool conf_bool(const struct conf *c, const char *key);
+int64_t conf_ratio(const struct conf *c, const char *key); /* in millionths */
 bool conf_is_set(const struct conf *c, const char *key); /* given, not the default */
 
 /* Checks one value against one row (topic configs over HTTP). 0, or CONF_E_REFUSED and the
- * sentence. `ret_i64` may be NULL; it gets the number of an I64, 0/1 of a BOOL. */
+ * sentence. `ret_i64` may be NULL; it gets the number of an I64, the millionths of a RATIO, 0/1 of
+ * a BOOL. */
 MUST_CHECK int conf_check_value(const struct conf_key *key,
         const char *value,
         int64_t *ret_i64,

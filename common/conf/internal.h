@@ -23,6 +23,12 @@ enum {
     CONF_DESCRIPTION_SIZE = 512
 };
 
+/* A RATIO's millionths as people write them: "0.5". */
+enum {
+    CONF_RATIO_SIZE = 32
+};
+
+const char *conf_ratio_text(int64_t millionths, char text[CONF_RATIO_SIZE]);
 const char *conf_describe(const struct conf_key *key, char text[CONF_DESCRIPTION_SIZE]);
 
 /* `text` for a message: cut, control characters as '?'. */

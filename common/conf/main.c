@@ -23,6 +23,7 @@ static const char *type_word(const struct conf_key *key)
     case CONF_LIST: return "list";
     case CONF_BOOL: return "true|false";
     case CONF_ENUM: return key->choices;
+    case CONF_RATIO: return "decimal";
     case CONF_I64: break;
     }
     switch (key->unit) {
@@ -39,6 +40,12 @@ static const char *range_of(const struct conf_key *key, char text[64])
     text[0] = '\0';
     if (key->type == CONF_I64) {
         (void)snprintf(text, 64, "%" PRId64 " to %" PRId64, key->min, key->max);
+    } else if (key->type == CONF_RATIO) {
+        char least[CONF_RATIO_SIZE], most[CONF_RATIO_SIZE];
+        (void)snprintf(text, 64, "%.20s to %.20s", conf_ratio_text(key->min, least),
+                conf_ratio_text(key->max, most));
+    } else if (key->type == CONF_LIST && key->choices != NULL) {
+        (void)snprintf(text, 64, "%.60s", key->choices);
     }
     return text;
 }
@@ -100,11 +107,13 @@ void conf_print_markdown(const struct conf_key *keys, size_t n_keys)
         bool has_default = key->fallback != NULL && key->fallback[0] != '\0';
         printf("| `%s` | ", key->name);
         print_cell(type_word(key));
-        printf(" | %s%s%s | %s | ", has_default ? "`" : "",
+        printf(" | %s%s%s | ", has_default ? "`" : "",
                 has_default             ? key->fallback
                 : key->fallback == NULL ? "**mandatory**"
                                         : "empty",
-                has_default ? "`" : "", range_of(key, range));
+                has_default ? "`" : "");
+        print_cell(range_of(key, range));
+        printf(" | ");
         print_cell(key->text);
         printf("%s |\n", dynamic_mark(key)[0] != '\0' ? " *Dynamic.*" : "");
     }

@@ -55,6 +55,13 @@ const char *conf_describe(const struct conf_key *key, char text[CONF_DESCRIPTION
         (void)snprintf(text, CONF_DESCRIPTION_SIZE, "a list separated by commas%s%s", for_example,
                 example);
         break;
+    case CONF_RATIO: {
+        char least[CONF_RATIO_SIZE], most[CONF_RATIO_SIZE];
+        (void)snprintf(text, CONF_DESCRIPTION_SIZE, "a decimal number from %s to %s%s%s",
+                conf_ratio_text(key->min, least), conf_ratio_text(key->max, most), for_example,
+                example);
+        break;
+    }
     case CONF_I64: {
         char least[32];
         (void)snprintf(least, sizeof(least), "%" PRId64, key->min);
@@ -66,6 +73,18 @@ const char *conf_describe(const struct conf_key *key, char text[CONF_DESCRIPTION
     case CONF_BOOL: (void)snprintf(text, CONF_DESCRIPTION_SIZE, "true or false"); break;
     case CONF_ENUM: (void)snprintf(text, CONF_DESCRIPTION_SIZE, "one of %s", key->choices); break;
     }
+    return text;
+}
+
+const char *conf_ratio_text(int64_t millionths, char text[CONF_RATIO_SIZE])
+{
+    int n = snprintf(text, CONF_RATIO_SIZE, "%" PRId64 ".%06" PRId64, millionths / 1000000,
+            millionths % 1000000);
+
+    while (n > 0 && text[n - 1] == '0') {
+        n--;
+    }
+    text[n > 0 && text[n - 1] == '.' ? n - 1 : n] = '\0';
     return text;
 }
 
@@ -128,6 +147,38 @@ static const char *parse_i64(const struct conf_key *key, const char *value, int6
     }
     if (wide || v > key->max) {
         return "is too large";
+    }
+    *ret = v;
+    return NULL;
+}
+
+/* Digits, perhaps a point and up to six more: a decimal without any floating point. NULL, or what is wrong. */
+static const char *parse_ratio(const struct conf_key *key, const char *value, int64_t *ret)
+{
+    int64_t v = 0;
+    bool wide = false;
+    const char *rest = value[0] == '-' ? NULL : parse_digits(value, &v, &wide);
+    int64_t unit = 1000000;
+
+    if (rest == NULL) {
+        return value[0] == '-' ? "is too small" : "is not a number";
+    }
+    wide = __builtin_mul_overflow(v, unit, &v) || wide;
+    if (*rest == '.') {
+        for (rest++; *rest >= '0' && *rest <= '9' && unit > 1; rest++) {
+            unit /= 10;
+            wide = __builtin_add_overflow(v, (*rest - '0') * unit, &v) || wide;
+        }
+    }
+    if (*rest != '\0') {
+        return *rest >= '0' && *rest <= '9' ? "has more than six decimal places"
+                                            : "is not a number";
+    }
+    if (wide || v > key->max) {
+        return "is too large";
+    }
+    if (v < key->min) {
+        return "is too small";
     }
     *ret = v;
     return NULL;
@@ -240,6 +291,7 @@ static const char *parse_value(const struct conf_key *key, const char *value, in
     case CONF_BOOL:
         *ret = strcmp(value, "true") == 0 ? 1 : 0;
         return *ret == 1 || strcmp(value, "false") == 0 ? NULL : "is neither true nor false";
+    case CONF_RATIO: return parse_ratio(key, value, ret);
     case CONF_ENUM: return is_choice(key->choices, value, strlen(value)) ? NULL : "is not a choice";
     }
     must_not_reach("a type that is none");
@@ -261,7 +313,7 @@ int conf_check_value(const struct conf_key *key,
                 conf_printable(value, shown), wrong, conf_describe(key, description));
         return CONF_E_REFUSED;
     }
-    if (ret_i64 != NULL && (key->type == CONF_I64 || key->type == CONF_BOOL)) {
+    if (ret_i64 != NULL && (key->type == CONF_I64 || key->type == CONF_BOOL || key->type == CONF_RATIO)) {
         *ret_i64 = v;
     }
     return 0;

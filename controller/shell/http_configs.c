@@ -19,7 +19,8 @@ static const char *type_word(const struct conf_key *key)
     switch (key->type) {
     case CONF_STRING: return "string";
     case CONF_LIST: return "list";
-    case CONF_I64: return "number";
+    case CONF_I64:
+    case CONF_RATIO: return "number";
     case CONF_BOOL: return "bool";
     case CONF_ENUM: return "enum";
     }

@@ -157,6 +157,33 @@ static void list_takes_each_of_its_choices_once(void)
     CHECK(!conf_list_has("compact,delete", "comp"));
 }
 
+static void ratio_is_a_decimal_in_millionths(void)
+{
+    const struct conf_key key = {.name = "min.cleanable.dirty.ratio",
+            .type = CONF_RATIO,
+            .fallback = "0.5",
+            .max = 1000000};
+    static const struct {
+        const char *text;
+        int64_t millionths;
+    } right[] = {{"0", 0}, {"1", 1000000}, {"0.5", 500000}, {"0.000001", 1}, {"1.", 1000000},
+            {"00.250000", 250000}};
+    static const char *const wrong[] = {"", "1.000001", "-0.1", "0.0000001", ".5", "0,5", "0.5x",
+            "99999999999999999999", "half"};
+    int64_t got = -1;
+
+    for (size_t i = 0; i < COUNT_OF(right); i++) {
+        CHECK_EQ(conf_check_value(&key, right[i].text, &got, error, sizeof(error)), 0);
+        CHECK_EQ(got, right[i].millionths);
+    }
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        CHECK_EQ(conf_check_value(&key, wrong[i], &got, error, sizeof(error)), CONF_E_REFUSED);
+    }
+    CHECK_EQ(conf_check_value(&key, "2", &got, error, sizeof(error)), CONF_E_REFUSED);
+    CHECK_STR(error, "min.cleanable.dirty.ratio: \"2\" is too large; it takes a decimal number from "
+                     "0 to 1, for example 0.5");
+}
+
 static void file_of_key_value_lines_is_read(void)
 {
     struct conf *c = broker_conf();
@@ -480,6 +507,7 @@ static const struct check_case cases[] = {
         CASE(dynamic_keys_are_known_where_they_may_be_changed),
         CASE(key_that_cannot_be_changed_there_says_where),
         CASE(list_takes_each_of_its_choices_once),
+        CASE(ratio_is_a_decimal_in_millionths),
         CASE(file_of_key_value_lines_is_read),
         CASE(unknown_key_is_refused_with_the_nearest),
         CASE(value_that_is_refused_names_unit_range_and_example),
