@@ -20,6 +20,7 @@
  *   hw.ckpt               high watermark and log start per partition
  *   producers.ckpt        partitions that know no producer below their recovery point
  *   scrub.cursor          which segment the background check reads next
+ *   cleaner.ckpt          how far each compacted partition has been compacted; may be lost
  *   meta.image            the metadata that the broker had applied, in the first good directory;
  *                         meta.image.former when it was once told less (written by the shell)
  *   <topic>-<p>/          a partition's log; partition.metadata inside holds the topic id
@@ -139,6 +140,22 @@ bool log_dir_checkpoint(const struct log_dir *d,
         const struct uuid *topic_id,
         int32_t partition,
         struct checkpoint_entry *ret);
+
+/* Below `first_dirty` a log holds one record a key at most, as far as its last batch there has this leader epoch: else
+ * it was cut since, and went on otherwise. */
+struct clean_point {
+    struct uuid topic_id;
+    int32_t partition;
+    offset64 first_dirty;
+    epoch32 epoch;
+};
+
+/* Replaces cleaner.ckpt; failures as for the catalog. Thread: pool (one caller at a time). */
+MUST_CHECK int log_dir_write_clean_points(
+        struct log_dir *d, const struct clean_point *points, size_t n);
+/* None when it is absent or damaged: everything is compacted once more then. mem_free. Thread: any. */
+MUST_CHECK int log_dir_read_clean_points(
+        const struct log_dir *d, struct clean_point **ret, size_t *ret_n);
 
 /* --- Partition folders ------------------------------------------------------------------------ */
 

@@ -132,6 +132,10 @@ void plog_epochs_recover_sealed(
 /* When the log's segments, end and last epoch are known. > 0: as plog_epochs_rebuild. */
 MUST_CHECK int plog_epochs_recover_end(struct plog *l, struct epoch_recovery *c);
 
+/* Finishes or undoes a replacement of segments that a death interrupted, and removes what it has left; before anything
+ * else is looked at. > 0: PLOG_E_DAMAGED. Negative: as the operations say, nothing is latched. */
+MUST_CHECK int plog_swap_recover(struct plog *l);
+
 /* Recovers the segments that stand in the folder (stage READY). Results as plog_open. */
 MUST_CHECK int plog_recover(
         struct plog *l, const struct checkpoint_entry *checkpoint, struct plog_open_stats *stats);

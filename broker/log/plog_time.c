@@ -32,7 +32,11 @@ static int visit(struct time_part *p, int64_t at, struct batch_visit *v)
         if (r != 0) {
             return r < 0 ? err_forward(r) : SEGMENT_E_BAD;
         }
-        if (h.last >= p->limit || (h.last >= p->start && v->each(v, &h))) {
+        if (h.last >= p->limit) {
+            break;
+        }
+        /* [LOG-52] Of some batches compaction has left no record. */
+        if (h.last >= p->start && h.n_records != 0 && v->each(v, &h)) {
             break;
         }
     }
@@ -115,7 +119,7 @@ static int skip_to_limit(
     if (r != 0) {
         return r < 0 ? err_forward(r) : r;
     }
-    if (found && h.last >= p->start) {
+    if (found && h.last >= p->start && h.n_records != 0) {
         (void)v->each(v, &h);
         /* A scrub may have made an older segment's offset index anew, with entries elsewhere. */
         *ret_at = s != plog_active(l) ? h.at + h.size : e.at;
@@ -145,7 +149,7 @@ static int find_latest(struct plog *l, struct time_part *p, struct batch_visit *
     if (r == 0 && offset >= p->start && offset < p->limit) {
         e.delta = (uint32_t)(offset - s->base);
         r = segment_batch_of_time(l->io, s, &p->w, &e, &h, &found);
-        if (r == 0 && found) {
+        if (r == 0 && found && h.n_records != 0) {
             (void)v->each(v, &h);
             return 0;
         }

@@ -791,12 +791,15 @@ int plog_recover(
             .epoch = EPOCH_NONE,
             .stats = stats};
     size_t n_removed = 0;
-    int r = plog_epochs_recover_begin(l, &c.epochs, c.recovery_point);
+    int r = plog_swap_recover(l);
 
-    if (r >= 0) {
+    if (r == 0) {
+        r = plog_epochs_recover_begin(l, &c.epochs, c.recovery_point);
+    }
+    if (r == 0) {
         r = list_segments(l);
     }
-    if (r >= 0) {
+    if (r == 0) {
         c.bytes = mem_alloc(SCAN_WINDOW_SIZE);
         n_removed = count_removed(l, checkpoint->log_start);
         size_t first = l->segments.n > 0 ? plog_segment_index(l, c.recovery_point) : 0;

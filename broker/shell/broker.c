@@ -12,6 +12,7 @@
 #include "broker/shell/broker_http.h"
 #include "broker/shell/canary.h"
 #include "broker/shell/cold_reads.h"
+#include "broker/shell/cleaner.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/keeper_image.h"
@@ -526,6 +527,7 @@ static int start(struct broker *b, struct self *self, char *error)
     b->scrubbers = scrubbers_new(b);
     b->image_file = keeper_image_new(b);
     b->canaries = canaries_new(b);
+    b->cleaner = cleaner_new(b);
     b->ctl = ctl_link_new(b);
     b->producer_ids = producer_ids_new(b);
     make_registration(b, self);
@@ -556,6 +558,7 @@ static void end(struct broker *b, bool is_running)
     b->scrubbers = scrubbers_free(b->scrubbers);
     b->cold_reads = cold_reads_free(b->cold_reads);
     b->packers = io_pool_free(b->packers);
+    b->cleaner = cleaner_free(b->cleaner);
     b->pool = io_pool_free(b->pool);
     keeper_end_syncs(b->keeper);
     if (b->keeper != NULL && is_running && b->exit_code == 0) {

@@ -18,6 +18,7 @@ struct acceptor;
 struct keeper;
 struct keeper_image;
 struct canaries;
+struct cleaner;
 struct broker_http;
 struct producer_ids;
 struct broker_configs;
@@ -67,6 +68,7 @@ struct broker {
     struct keeper_image *image_file;
     struct canaries *canaries;
     struct producer_ids *producer_ids;
+    struct cleaner *cleaner; /* NULL = log.cleaner.enable is false */
     struct broker_http *http;
     struct broker_configs *configs;
 

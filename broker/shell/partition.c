@@ -101,6 +101,7 @@ static void carry_out(struct hold *h, const struct partition_order *o)
     case PARTITION_BECOME:
         p->settings = o->settings;
         atomic_store(&p->flush_ms, o->settings.flush_ms);
+        atomic_store(&p->is_compacted, o->settings.append.is_compacted);
         if (p->log == NULL && p->core.role != REPLICA_FAILED) {
             open_log(p);
         }

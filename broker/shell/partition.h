@@ -99,6 +99,7 @@ struct partition {
     atomic_bool is_unsynced, is_failed, is_flush_asked, is_unsealed;
     _Atomic(wtime) unsynced_since; /* when the oldest unsynced data was appended */
     atomic_int_least64_t flush_ms; /* [LOG-74] as in `settings` */
+    atomic_bool is_compacted; /* cleanup.policy names compact */
     atomic_bool is_removed; /* its topic was; set under `lock` */
     atomic_bool is_start_unsaved; /* the log start is not in the checkpoint yet */
     atomic_bool has_removals;     /* segments or their files may go */

@@ -87,8 +87,21 @@ static struct append_rules append_rules_of(
             .after_max_ms = time_limit(image, topic, "message.timestamp.after.max.ms"),
             .is_append_time = strcmp(in_force(image, topic, "message.timestamp.type", NULL),
                                       "LogAppendTime") == 0,
+            .is_compacted = conf_list_has(in_force(image, topic, "cleanup.policy", NULL), "compact"),
             .codec = codec >= 0 ? codec : APPEND_KEEP_CODEC,
             .level = level_of(image, topic, codec),
+    };
+}
+
+static struct cleaning_policy cleaning_policy_of(
+        const struct image *image, const struct image_topic *topic)
+{
+    return (struct cleaning_policy){
+            .segment_bytes = number_of(image, topic, "segment.bytes"),
+            .delete_retention_ms = number_of(image, topic, "delete.retention.ms"),
+            .min_lag_ms = number_of(image, topic, "min.compaction.lag.ms"),
+            .max_lag_ms = number_of(image, topic, "max.compaction.lag.ms"),
+            .dirty_ratio_ppm = (uint32_t)number_of(image, topic, "min.cleanable.dirty.ratio"),
     };
 }
 
@@ -109,6 +122,7 @@ struct topic_settings topic_settings_of(const struct image *image, const struct 
             .is_fsync = strcmp(in_force(image, topic, "weir.ack.durability", NULL), "fsync") == 0,
             .flush_messages = number_of(image, topic, "flush.messages"),
             .flush_ms = number_of(image, topic, "flush.ms"),
+            .cleaning = cleaning_policy_of(image, topic),
     };
 }
 

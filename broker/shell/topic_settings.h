@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker/core/append_rules.h"
+#include "broker/core/cleaning.h"
 #include "broker/core/retention.h"
 #include "broker/log/plog.h"
 
@@ -18,6 +19,7 @@ struct topic_settings {
     struct append_rules append;
     bool is_fsync;       /* weir.ack.durability=fsync */
     int64_t flush_messages, flush_ms;
+    struct cleaning_policy cleaning; /* when append.is_compacted */
 };
 
 /* A value that this version cannot read counts as the default. Thread: control. */

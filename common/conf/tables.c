@@ -38,6 +38,9 @@ const size_t conf_n_topic_keys = COUNT_OF(conf_topic_keys);
 
 /* Kafka names the default of a topic key `k` "log.k", with these exceptions. What only Weir has keeps its name. */
 #define IS_KEY(name, other) (__builtin_strcmp((name), (other)) == 0)
+#define IS_OF_CLEANER(topic_name)                                                                  \
+    (IS_KEY(topic_name, "delete.retention.ms") || IS_KEY(topic_name, "min.compaction.lag.ms") ||    \
+            IS_KEY(topic_name, "max.compaction.lag.ms"))
 #define CLUSTER_NAME(topic_name)                                                                   \
     (IS_KEY(topic_name, "max.message.bytes")                             ? "message.max.bytes"     \
             : IS_KEY(topic_name, "flush.messages") ? "log.flush.interval.messages"                 \
@@ -46,6 +49,8 @@ const size_t conf_n_topic_keys = COUNT_OF(conf_topic_keys);
             : IS_KEY(topic_name, "segment.ms")          ? "log.roll.ms"                            \
             : IS_KEY(topic_name, "segment.jitter.ms")   ? "log.roll.jitter.ms"                     \
             : IS_KEY(topic_name, "segment.index.bytes") ? "log.index.size.max.bytes"               \
+            : IS_KEY(topic_name, "min.cleanable.dirty.ratio") ? "log.cleaner.min.cleanable.ratio"  \
+            : IS_OF_CLEANER(topic_name) ? "log.cleaner." topic_name                                \
             : __builtin_strncmp((topic_name), "compression.", 12) == 0 ||                          \
                             __builtin_strncmp((topic_name), "weir.", 5) == 0                       \
                     ? (topic_name)                                                                 \

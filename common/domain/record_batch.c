@@ -193,6 +193,39 @@ void batch_recode_header(const struct batch *from,
     store_be32(bytes + AT_CRC, crc_of(bytes, size));
 }
 
+
+void batch_rewrite(
+        const struct batch *from, const struct batch_change *change, uint8_t *bytes, size_t size)
+{
+    uint16_t attributes = from->attributes;
+    wall_ms base_timestamp = from->base_timestamp;
+
+    must(size >= BATCH_HEADER_SIZE && size <= INT32_MAX);
+    must_imply(change->n_records == 0, size == BATCH_HEADER_SIZE);
+    if (change->has_horizon) {
+        attributes |= BATCH_DELETE_HORIZON;
+        base_timestamp = change->horizon;
+    }
+    if (change->n_records == 0) {
+        attributes &= (uint16_t)~(BATCH_CODEC_MASK | BATCH_DELETE_HORIZON);
+        base_timestamp = -1;
+    }
+    memcpy(bytes, from->bytes, BATCH_HEADER_SIZE);
+    store_be32(bytes + AT_LENGTH, (uint32_t)(size - BATCH_LENGTH_END));
+    store_be16(bytes + AT_ATTRIBUTES, attributes);
+    store_be64(bytes + AT_BASE_TIMESTAMP, (uint64_t)base_timestamp);
+    store_be64(bytes + AT_MAX_TIMESTAMP, (uint64_t)change->max_timestamp);
+    store_be32(bytes + AT_RECORDS, (uint32_t)change->n_records);
+    store_be32(bytes + AT_CRC, crc_of(bytes, size));
+}
+
+wall_ms batch_delete_horizon(const struct batch *b)
+{
+    return (b->attributes & BATCH_DELETE_HORIZON) != 0 && b->base_timestamp >= 0
+                   ? b->base_timestamp
+                   : -1;
+}
+
 /* --- Records ---------------------------------------------------------------------------------- */
 
 void record_iter_init(
@@ -286,6 +319,7 @@ int record_iter_next(struct record_iter *it, struct record *ret)
     if (!it->in.failed && reader_left(&it->in) == 0) {
         return BATCH_E_COUNT;
     }
+    const uint8_t *begin = it->in.at;
     int32_t size = read_count(&it->in, false);
     const uint8_t *at = reader_take(&it->in, (size_t)size);
     if (at == NULL) {
@@ -298,6 +332,7 @@ int record_iter_next(struct record_iter *it, struct record *ret)
         return r;
     }
     it->i++;
+    record.raw = (struct bytes){.at = begin, .size = (size_t)(at + size - begin)};
     *ret = record;
     return 0;
 }

@@ -25,6 +25,7 @@ enum {
     BATCH_LOG_APPEND_TIME = 0x8,
     BATCH_TRANSACTIONAL = 0x10,
     BATCH_CONTROL = 0x20,
+    BATCH_DELETE_HORIZON = 0x40, /* the base timestamp is when its tombstones may go */
 };
 
 enum batch_codec {
@@ -99,6 +100,21 @@ void batch_recode_header(const struct batch *from,
         uint8_t *bytes,
         size_t size);
 
+/* Compaction: a batch with the offsets, epochs, producer and codec of `from`, and other records. */
+struct batch_change {
+    int32_t n_records;
+    wall_ms max_timestamp;
+    bool has_horizon; /* else the base timestamp stays */
+    wall_ms horizon;
+};
+
+/* Writes such a header, with its checksum, in front of the records section (as the codec of `from` makes it; nothing when
+ * there are no records) that stands in bytes[BATCH_HEADER_SIZE …size). */
+void batch_rewrite(
+        const struct batch *from, const struct batch_change *change, uint8_t *bytes, size_t size);
+/* When its tombstones may go, -1 = that is not set. */
+wall_ms batch_delete_horizon(const struct batch *b);
+
 /* --- Records ---------------------------------------------------------------------------------- */
 
 struct record_header {
@@ -107,6 +123,7 @@ struct record_header {
 };
 
 struct record {
+    struct bytes raw; /* as it stands in the section, its length included; read only */
     offset64 offset;
     wall_ms timestamp;
     struct bytes key;   /* .at == NULL: null */
