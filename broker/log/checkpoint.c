@@ -161,6 +161,9 @@ bool log_dir_checkpoint(const struct log_dir *d,
 {
     struct checkpoint_entry key = {.topic_id = *topic_id, .partition = partition};
 
+    if (log_trash_checkpoint(d, topic_id, partition, ret)) {
+        return true;
+    }
     if (d->n_checkpoints == 0) {
         return false;
     }

@@ -86,13 +86,6 @@ static void collect_folder(void *arg, const char *name, bool is_dir)
     }
 }
 
-static void collect_any(void *arg, const char *name, bool is_dir)
-{
-    struct name_list *list = arg;
-
-    *array_push(&list->names) = mem_strdup(name);
-}
-
 static void name_list_deinit(struct name_list *list)
 {
     ARRAY_FOREACH (name, &list->names) {
@@ -213,6 +206,9 @@ static int open_locked(struct log_dir *d, struct refusal *f)
     if (r == 0) {
         r = checkpoints_read(d);
     }
+    if (r == 0) {
+        r = log_trash_read(d);
+    }
     return r;
 }
 
@@ -263,6 +259,7 @@ struct log_dir *log_dir_close(struct log_dir *d)
         mem_free(log->name);
     }
     array_deinit(&d->logs);
+    log_trash_close(d);
     mem_free(d->catalog);
     mem_free(d->checkpoints);
     (void)pthread_mutex_destroy(&d->marker_lock);
@@ -342,118 +339,4 @@ const struct found_log *log_dir_logs(const struct log_dir *d, size_t *ret_n)
 {
     *ret_n = d->logs.n;
     return d->logs.items;
-}
-
-/* --- Trash ------------------------------------------------------------------------------------ */
-
-/* A name in .trash that is free: a replica may come and go twice before a purge. */
-static int trash_name(struct log_dir *d, const struct uuid *topic_id, int32_t partition, char **ret)
-{
-    char id[UUID_TEXT_SIZE];
-
-    uuid_format(topic_id, id);
-    for (unsigned i = 0;; i++) {
-        char *path = i == 0 ? mem_format("%s/.trash/%s-%d", d->path, id, partition)
-                            : mem_format("%s/.trash/%s-%d.%u", d->path, id, partition, i);
-        int64_t size = d->io->size_of(d->io->ctx, path);
-        if (size == -ENOENT) {
-            *ret = path;
-            return 0;
-        }
-        mem_free(path);
-        if (size < 0) {
-            return err_forward((int)size);
-        }
-    }
-}
-
-int log_dir_trash(
-        struct log_dir *d, const char *name, const struct uuid *topic_id, int32_t partition)
-{
-    char *from = log_dir_file(d, name);
-    char *trash = log_dir_file(d, ".trash");
-    char *to = NULL;
-    int r = log_dir_failed(d) ? err_origin(-EIO) : d->io->mkdir(d->io->ctx, trash);
-
-    if (r >= 0 || r == -EEXIST) {
-        r = trash_name(d, topic_id, partition, &to);
-    }
-    if (r >= 0) {
-        atomic_store(&d->is_trash_unsynced, true);
-        r = d->io->rename(d->io->ctx, from, to);
-    }
-    mem_free(to);
-    mem_free(trash);
-    mem_free(from);
-    if (r < 0) {
-        log_dir_fail(d, r, "a deleted log could not be moved to .trash");
-        return err_forward(r);
-    }
-    return 0;
-}
-
-static int purge_folder(struct log_dir *d, const char *path)
-{
-    struct name_list list = {0};
-    int r = d->io->list(d->io->ctx, path, collect_any, &list);
-
-    for (size_t i = 0; i < list.names.n && r >= 0; i++) {
-        char *file = mem_format("%s/%s", path, list.names.items[i]);
-        r = d->io->unlink(d->io->ctx, file);
-        r = r == -ENOENT ? 0 : r;
-        mem_free(file);
-    }
-    name_list_deinit(&list);
-    if (r >= 0) {
-        r = d->io->rmdir(d->io->ctx, path);
-    }
-    return r < 0 ? err_forward(r) : 0;
-}
-
-/* Once for all renames so far: with thousands of logs a sync for each is what takes the time. */
-static int sync_trash(struct log_dir *d, const char *trash)
-{
-    int r = 0;
-
-    if (!atomic_exchange(&d->is_trash_unsynced, false)) {
-        return 0;
-    }
-    r = d->io->sync_dir(d->io->ctx, trash);
-    if (r == -ENOENT) {
-        return 0; /* nothing was ever trashed here */
-    }
-    if (r >= 0) {
-        r = d->io->sync_dir(d->io->ctx, d->path);
-    }
-    if (r == -EMFILE || r == -ENFILE) { /* Only opening says so: no sync has failed. */
-        atomic_store(&d->is_trash_unsynced, true);
-    } else if (r < 0) {
-        log_dir_fail(d, r, "moves to .trash could not be synced");
-    }
-    return r < 0 ? err_forward(r) : 0;
-}
-
-int log_dir_purge_trash(struct log_dir *d)
-{
-    struct name_list list = {0};
-    char *trash = log_dir_file(d, ".trash");
-    int r = sync_trash(d, trash);
-
-    if (r >= 0) {
-        r = d->io->list(d->io->ctx, trash, collect_any, &list);
-    }
-    int first_error = r == -ENOENT ? 0 : r;
-
-    for (size_t i = 0; i < list.names.n; i++) {
-        char *path = mem_format("%s/%s", trash, list.names.items[i]);
-        r = purge_folder(d, path);
-        if (r < 0) {
-            log_warn("log_dir", "trash_kept", KV_STR("folder", path), KV_ERR(r));
-            first_error = first_error < 0 ? first_error : r;
-        }
-        mem_free(path);
-    }
-    name_list_deinit(&list);
-    mem_free(trash);
-    return first_error < 0 ? err_forward(first_error) : 0;
 }

@@ -24,7 +24,7 @@
  *   meta.image            the metadata that the broker had applied, in the first good directory;
  *                         meta.image.former when it was once told less (written by the shell)
  *   <topic>-<p>/          a partition's log; partition.metadata inside holds the topic id
- *   .trash/<topic_id>-<p> deleted logs until they are purged
+ *   .trash/<topic_id>-<p> deleted logs until they are purged (log_trash.h)
  *   .reserve              blocks that are given up when a checkpoint or marker finds the disk full
  *
  * An I/O error latches the directory failed (log_dir_fail); from then on nothing in it is
@@ -96,6 +96,8 @@ struct log_dir_space {
  * room for it. `reserve` in bytes, -1 = a twentieth of the file system, at most 1 GiB. Thread: pool (one caller at a
  * time), main. */
 MUST_CHECK int log_dir_measure(struct log_dir *d, int64_t reserve, struct log_dir_space *ret);
+/* Free bytes of a file system of `total` at which a directory that was full is in service again. Thread: any. */
+uint64_t log_dir_space_wanted(uint64_t total, int64_t reserve);
 /* Takes so much of the room that the last measurement left above the reserve; false: it is not there, and nothing may
  * be appended. Before the first measurement there is room for everything. Thread: any. */
 bool log_dir_take_room(struct log_dir *d, size_t size);
@@ -135,7 +137,8 @@ struct checkpoint_entry {
  * time). */
 MUST_CHECK int log_dir_write_checkpoints(
         struct log_dir *d, const struct checkpoint_entry *entries, size_t n);
-/* As read at open; false when absent (then: recovery point 0, high watermark 0, log start 0). */
+/* As read at open, or as noted when the log went to the trash; false when absent (then: recovery
+ * point 0, high watermark 0, log start 0). */
 bool log_dir_checkpoint(const struct log_dir *d,
         const struct uuid *topic_id,
         int32_t partition,
@@ -167,11 +170,4 @@ struct found_log {
 /* The partition folders found at open (identity read from partition.metadata; a folder without a
  * readable one is reported in the log and left alone). Owned by the directory. */
 const struct found_log *log_dir_logs(const struct log_dir *d, size_t *ret_n);
-/* Renames the folder into .trash. Opens nothing and syncs nothing: log_dir_purge_trash makes all
- * renames so far durable at once, before it removes anything. */
-MUST_CHECK int log_dir_trash(
-        struct log_dir *d, const char *name, const struct uuid *topic_id, int32_t partition);
-/* Unlinks everything in .trash; long. Where log_dir_is_scarce(), to be called again. Thread: pool
- * (one caller at a time). */
-MUST_CHECK int log_dir_purge_trash(struct log_dir *d);
 const struct file_io *log_dir_io(const struct log_dir *d);

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* What log_dir.c, markers.c, catalog.c and checkpoint.c share; nobody else includes it. What is
+/* What log_dir.c, log_trash.c, markers.c, catalog.c and checkpoint.c share; nobody else includes it. What is
  * read at open does not change afterwards, so every thread may read it; the failure latch and the
  * marker files have locks of their own. */
 
@@ -46,6 +46,7 @@ struct log_dir {
     struct checkpoint_entry *checkpoints; /* sorted */
     size_t n_checkpoints;
     ARRAY(struct found_log) logs;
+    struct log_trash *trash; /* has a lock of its own */
 };
 
 /* The path of a file in the directory; mem_free. */
@@ -58,6 +59,15 @@ bool log_dir_use_reserve(struct log_dir *d, int error);
 
 /* Markers: sets kind, prev_epoch, is_pending from what the previous run left. */
 MUST_CHECK int markers_read(struct log_dir *d, bool is_fresh);
+
+/* Trash: what is there, and ending. */
+MUST_CHECK int log_trash_read(struct log_dir *d);
+void log_trash_close(struct log_dir *d);
+/* The checkpoint of a log that is in the trash or came back from it in this run. */
+bool log_trash_checkpoint(const struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        struct checkpoint_entry *ret);
 
 /* Catalog and checkpoints as they are at open. */
 MUST_CHECK int catalog_read(struct log_dir *d);

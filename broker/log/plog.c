@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/plog.h"
 
+#include "broker/log/log_trash.h"
 #include "broker/log/partition_identity.h"
 #include "broker/log/plog_impl.h"
 #include "common/base/mem.h"
@@ -405,7 +406,7 @@ int plog_delete(struct plog *l)
     bool is_there = l->stage != PLOG_ABSENT;
 
     (void)plog_close(l);
-    int r = is_there ? log_dir_trash(dir, folder, &topic_id, partition) : 0;
+    int r = is_there ? log_trash_move(dir, folder, &topic_id, partition) : 0;
     mem_free(folder);
     return r < 0 ? err_forward(r) : 0;
 }

@@ -127,13 +127,25 @@ static void tell(const struct log_dir *d, bool is_full, uint64_t free_bytes, uin
     }
 }
 
+static uint64_t above_of(uint64_t reserve)
+{
+    return least(reserve / ABOVE_SHARE, ABOVE_MAX);
+}
+
+uint64_t log_dir_space_wanted(uint64_t total, int64_t reserve)
+{
+    uint64_t bytes = reserve_of(total, reserve);
+
+    return bytes + above_of(bytes);
+}
+
 /* [LOG-122] Full begins at the reserve, or with the first append that does not fit above it, and ends a little above
  * that, so that it does not flap. */
 static void judge(struct log_dir *d, uint64_t free_bytes, uint64_t reserve)
 {
     bool was_full = atomic_load(&d->is_full);
     bool was_refused = atomic_exchange(&d->was_refused, false);
-    uint64_t above = was_full || was_refused ? least(reserve / ABOVE_SHARE, ABOVE_MAX) : 0;
+    uint64_t above = was_full || was_refused ? above_of(reserve) : 0;
     bool is_full = free_bytes < reserve + above;
 
     atomic_store(&d->room, is_full ? 0 : (int64_t)least(free_bytes - reserve, INT64_MAX));

@@ -20,6 +20,7 @@
 #include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
 #include "broker/shell/scrubber.h"
+#include "broker/shell/trash_keeper.h"
 #include "common/auth/auth.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -72,6 +73,13 @@ static void wants_flush(void *ctx, struct partition *p)
     struct broker *b = ctx;
 
     keeper_flush_soon(b->keeper, p);
+}
+
+static void left(void *ctx)
+{
+    struct broker *b = ctx;
+
+    trash_keeper_retry(b->trash);
 }
 
 /* --- ZooKeeper ---------------------------------------------------------------------------------------------------- */
@@ -508,6 +516,7 @@ static int start(struct broker *b, struct self *self, char *error)
             .files = b->files,
             .wake = wake,
             .wants_flush = wants_flush,
+            .left = left,
             .ctx = b,
             .producer_expiration_ms = conf_i64(b->conf, "producer.id.expiration.ms")};
     partitions_init(&b->partitions, &b->env, &b->dirs);
@@ -523,6 +532,7 @@ static int start(struct broker *b, struct self *self, char *error)
     b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
     b->cold_reads = cold_reads_new(b);
     b->packers = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
+    b->trash = trash_keeper_new(b);
     b->keeper = keeper_new(b);
     b->scrubbers = scrubbers_new(b);
     b->image_file = keeper_image_new(b);
@@ -578,6 +588,7 @@ static void end(struct broker *b, bool is_running)
     b->registration = registration_free(b->registration);
     b->resolver = b->resolver != NULL ? resolver_free(b->resolver) : NULL;
     b->keeper = keeper_free(b->keeper);
+    b->trash = trash_keeper_free(b->trash);
     b->image_file = keeper_image_free(b->image_file);
     b->control = b->control != NULL ? loop_free(b->control) : NULL;
     if (b->data.items != NULL) {

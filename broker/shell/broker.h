@@ -17,6 +17,7 @@ struct ctl_link;
 struct acceptor;
 struct keeper;
 struct keeper_image;
+struct trash_keeper;
 struct canaries;
 struct cleaner;
 struct broker_http;
@@ -66,12 +67,14 @@ struct broker {
     struct ctl_link *ctl;
     struct keeper *keeper;
     struct keeper_image *image_file;
+    struct trash_keeper *trash;
     struct canaries *canaries;
     struct producer_ids *producer_ids;
     struct cleaner *cleaner; /* NULL = log.cleaner.enable is false */
     struct broker_http *http;
     struct broker_configs *configs;
 
+    bool is_current;       /* the image has this process's registration ([TRS-13]) */
     bool is_elsewhere;     /* ZooKeeper holds another cluster than ours ([RBD-11]) */
     struct timer id_timer; /* looks again whose it is */
 

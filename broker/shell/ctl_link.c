@@ -5,6 +5,7 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/broker_configs.h"
+#include "broker/shell/describe_logs.h"
 #include "broker/shell/errcode_map.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/keeper_image.h"
@@ -441,10 +442,12 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
         on_beat(l, r, &arena);
     } else if (r->header.api == API_DESCRIBE_CONFIGS) {
         on_describe_configs(l, r, &arena);
+    } else if (r->header.api == API_DESCRIBE_LOGS) {
+        describe_logs(l->b, c, r);
     } else {
         rpc_answer(c, &r->header, ERRCODE_UNSUPPORTED_VERSION,
-                "a broker takes Push, Beat, DescribeConfigs and DeleteRecords on this "
-                "connection", NULL);
+                "a broker takes Push, Beat, DescribeConfigs, DescribeLogs and "
+                "DeleteRecords on this connection", NULL);
     }
     arena_deinit(&arena);
     (void)rpc_request_free(r);
@@ -524,6 +527,11 @@ const char **ctl_link_controllers(const struct ctl_link *l, size_t *ret_n)
 {
     *ret_n = l->n_controllers;
     return (const char **)(void *)l->controllers;
+}
+
+struct rpc_conn *ctl_link_conn(const struct ctl_link *l)
+{
+    return l->c;
 }
 
 bool ctl_link_is_connected(const struct ctl_link *l)

@@ -42,6 +42,8 @@ bool ctl_link_ask_producer_ids(
 /* Base URLs of the admin endpoints, the active one first; good until the next Beat. */
 const char **ctl_link_controllers(const struct ctl_link *l, size_t *ret_n);
 bool ctl_link_is_connected(const struct ctl_link *l);
+/* Its connection, or NULL. */
+struct rpc_conn *ctl_link_conn(const struct ctl_link *l);
 /* No word of a controller within the lease it gave ([BRK-11]: serving goes on). */
 bool ctl_link_is_isolated(const struct ctl_link *l);
 /* Why this broker keeps away from all roles ("" = it does not): metadata that went back, or that it cannot read. */

@@ -2,11 +2,14 @@
 #include "broker/shell/keeper.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "broker/log/log_trash.h"
 #include "broker/shell/broker.h"
 #include "broker/shell/broker_configs.h"
 #include "broker/shell/canary.h"
 #include "broker/shell/retainer.h"
+#include "broker/shell/trash_keeper.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/obs/log.h"
@@ -298,13 +301,14 @@ static void checkpoint_dir(struct keeper *k, size_t d, struct partition **all, s
         }
     }
     atomic_store(&k->dirs[d].log_bytes, (uint64_t)total);
-    qsort(entries, n_entries, sizeof(*entries), compare_checkpoints);
+    entries = trash_keeper_add_checkpoints(dir, entries, &n_entries); /* sorted */
     if (!log_dir_failed(dir)) {
         r = log_dir_write_checkpoints(dir, entries, n_entries);
         if (r < 0) {
             chore_failed(&k->checkpoint, "checkpoint_failed", dir, r);
             atomic_store(&k->b->env.is_checkpoint_stale, true);
         } else {
+            log_trash_remember(dir, entries, n_entries);
             tell_saved(k, dir, entries, n_entries, all, n);
         }
     }
@@ -376,6 +380,14 @@ static void do_checkpoint(struct keeper *k)
         waiting->run(waiting);
         waiting = next;
     }
+}
+
+static void do_checkpoint_and_look(struct keeper *k)
+{
+    if (trash_keeper_is_due(k->b->trash)) {
+        chore_ask(&k->purge);
+    }
+    do_checkpoint(k);
 }
 
 void keeper_after_checkpoint(struct keeper *k, struct io_job *job)
@@ -450,7 +462,7 @@ static void do_purge(struct keeper *k)
 {
     for (size_t d = 0; d < k->b->dirs.n; d++) {
         struct log_dir *dir = k->b->dirs.items[d];
-        int r = log_dir_failed(dir) ? 0 : log_dir_purge_trash(dir);
+        int r = log_dir_failed(dir) ? 0 : trash_keeper_sweep(k->b->trash, dir);
 
         if (r < 0) {
             chore_failed(&k->purge, "purge_failed", dir, r);
@@ -589,6 +601,11 @@ void keeper_trash(struct keeper *k, struct partition *p)
     submit_partition_job(k, k->b->pool, p, true);
 }
 
+void keeper_sweep_trash(struct keeper *k)
+{
+    chore_ask(&k->purge);
+}
+
 void keeper_flush_soon(struct keeper *k, struct partition *p)
 {
     for (size_t d = 0; d < k->b->dirs.n; d++) {
@@ -663,6 +680,7 @@ static void on_flush_timer(void *ctx)
         chore_ask(&k->remove);
     }
     ask_again(k);
+    trash_keeper_retry(k->b->trash);
     timer_set(&k->flush_timer, next_flush(k));
     set_short_timer(k);
 }
@@ -714,6 +732,7 @@ static void on_checkpoint_timer(void *ctx)
     struct keeper *k = ctx;
 
     chore_ask(&k->roll);
+    trash_keeper_tick(k->b->trash);
     chore_ask(&k->checkpoint);
     chore_ask(&k->seal);
     timer_set(&k->checkpoint_timer, wtime_add(loop_now(k->b->control), WTIME_S(CHECKPOINT_S)));
@@ -758,7 +777,7 @@ struct keeper *keeper_new(struct broker *b)
     STAILQ_INIT(&k->later);
     (void)pthread_mutex_init(&k->later_lock, NULL);
     chore_init(&k->flush, k, do_flush);
-    chore_init(&k->checkpoint, k, do_checkpoint);
+    chore_init(&k->checkpoint, k, do_checkpoint_and_look);
     chore_init(&k->catalog, k, do_catalog);
     chore_init(&k->purge, k, do_purge);
     chore_init(&k->seal, k, do_seal);

@@ -28,8 +28,10 @@ bool keeper_is_adopted(const struct keeper *k);
 void keeper_registered(struct keeper *k, int64_t broker_epoch);
 /* This broker's unfencing was applied. Thread: control. */
 void keeper_settled(struct keeper *k);
-/* The log of a removed partition goes to the trash, which is then emptied. Takes the reference. Thread: control. */
+/* The log of a removed partition goes to the trash, after log_trash_begin(). Takes the reference. Thread: control. */
 void keeper_trash(struct keeper *k, struct partition *p);
+/* What is in the trash is to be looked through. Thread: any. */
+void keeper_sweep_trash(struct keeper *k);
 /* Much of one partition is unsynced, or somebody waits for the disk: by the folder's own threads. Thread: data, pool. */
 void keeper_flush_soon(struct keeper *k, struct partition *p);
 /* [LOG-74] A topic is here with that flush.ms. Thread: control. */

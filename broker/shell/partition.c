@@ -13,8 +13,6 @@ enum {
     UNSYNCED_MAX = 64 * 1024 * 1024
 };
 
-static void open_log(struct partition *p);
-
 static void note_became(struct partition *p, const struct replica_fx_item *it)
 {
     atomic_int *leaders = &p->env->n_leaders;
@@ -90,7 +88,7 @@ void partition_fail_locked(struct hold *h)
     partition_step(h, &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED}, NULL, NULL);
 }
 
-static void carry_out(struct hold *h, const struct partition_order *o)
+void partition_carry_out(struct hold *h, const struct partition_order *o)
 {
     struct partition *p = h->p;
 
@@ -102,8 +100,13 @@ static void carry_out(struct hold *h, const struct partition_order *o)
         p->settings = o->settings;
         atomic_store(&p->flush_ms, o->settings.flush_ms);
         atomic_store(&p->is_compacted, o->settings.append.is_compacted);
+        if (p->is_opening) {
+            p->held = *o;
+            p->has_held = true;
+            return;
+        }
         if (p->log == NULL && p->core.role != REPLICA_FAILED) {
-            open_log(p);
+            partition_install_log(p, partition_open_log(p));
         }
         if (p->log == NULL) {
             if (p->core.role != REPLICA_FAILED) {
@@ -123,6 +126,7 @@ static void carry_out(struct hold *h, const struct partition_order *o)
         }
         break;
     case PARTITION_STOP:
+        p->has_held = false;
         partition_step(h, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL, NULL);
         break;
     case PARTITION_DELETE:
@@ -151,7 +155,7 @@ static void drain_inbox(struct hold *h)
         if (!has_order) {
             break;
         }
-        carry_out(h, &o);
+        partition_carry_out(h, &o);
     }
     if (p->core.role == REPLICA_LEADER && log_dir_failed(p->dir)) {
         partition_fail_locked(h); /* Another partition of the same folder met the failure. */
@@ -178,9 +182,8 @@ void hold_end(struct hold *h)
         p->env->wants_flush(p->env->ctx, p);
     }
     array_deinit(&h->wakes);
-    if (h->removed != NULL && plog_delete(h->removed) != 0) {
-        log_error("partition", "trash_failed", KV_STR("partition", p->name),
-                KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", log_dir_failure(p->dir)));
+    if (h->is_leaving) {
+        partition_leave(p, h->removed);
     }
 }
 
@@ -252,32 +255,44 @@ void partition_unref(struct partition *p)
     (void)mem_free(p);
 }
 
-/* Under the lock (or before anybody else knows the partition). Leaves `log` NULL on failure. */
-static void open_log(struct partition *p)
+struct plog *partition_open_log(struct partition *p)
 {
     struct checkpoint_entry ckpt = {0};
     struct plog_open_stats stats;
-    int r;
+    struct plog *log = NULL;
+    int r = plog_open(p->dir, p->env->files, p->topic, &p->key.topic_id, p->key.number,
+            &p->settings.log, &log, &stats);
 
-    must(p->log == NULL && p->core.role == REPLICA_NONE);
-    (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
-    r = plog_open(p->dir, p->env->files, p->topic, &p->key.topic_id, p->key.number,
-            &p->settings.log, &p->log, &stats);
     if (r == 0) {
-        r = partition_producers_open(p, ckpt.no_producers);
+        (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
+        r = partition_producers_open(p, log, ckpt.no_producers);
     }
     if (r != 0) {
-        p->log = plog_close(p->log);
+        (void)plog_close(log);
         log_error("partition", "log_open_failed", KV_STR("partition", p->name),
                 KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", errcode_of_plog(r).detail),
                 KV_STR("error", r < 0 ? log_err_text(r) : ""));
-        return;
+        return NULL;
     }
     if (stats.cut_bytes > 0) {
         log_warn("partition", "tail_cut", KV_STR("partition", p->name),
-                KV_I64("bytes", stats.cut_bytes), KV_I64("log_end", plog_end(p->log)));
+                KV_I64("bytes", stats.cut_bytes), KV_I64("log_end", plog_end(log)));
     }
+    return log;
+}
+
+/* Under the lock (or before anybody else knows the partition). */
+void partition_install_log(struct partition *p, struct plog *log)
+{
+    struct checkpoint_entry ckpt = {0};
+
+    must(p->log == NULL && p->core.role == REPLICA_NONE);
+    if (log == NULL) {
+        return;
+    }
+    p->log = log;
     atomic_store(&p->is_unsealed, plog_lacks_seals(p->log));
+    (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
     replica_deinit(&p->core);
     replica_init(
             &p->core, p->env->self, p->name, plog_end(p->log), ckpt.high_watermark, p->env->trace);
@@ -289,7 +304,7 @@ void partition_open(struct partition *p)
 
     hold_begin(&h, p);
     if (p->log == NULL && p->core.role == REPLICA_NONE && !atomic_load(&p->is_removed)) {
-        open_log(p);
+        partition_install_log(p, partition_open_log(p));
         if (p->log == NULL) {
             partition_fail_locked(&h);
         }

@@ -47,6 +47,7 @@ struct partition_env {
     void (*wake)(void *ctx, const struct partition_wake *wakes, size_t n); /* Thread: any */
     /* Much is unsynced, or somebody waits for the disk. Thread: data, pool */
     void (*wants_flush)(void *ctx, struct partition *p);
+    void (*left)(void *ctx); /* a removed log is in the trash: its folder's name is free. Thread: pool */
     void *ctx;
     int64_t producer_expiration_ms;
     atomic_int n_leaders;
@@ -111,6 +112,13 @@ struct partition {
     bool is_flushing;
     bool is_flush_wanted; /* while is_flushing: somebody waits for what the present flush does not have */
     uint32_t n_users; /* of the log, outside the lock: it stays for them */
+    bool is_opening;  /* a job on the pool opens the log; the newest order waits for it */
+    bool is_hollow;   /* that job never came so far: nothing of it is in a folder */
+    bool has_held;
+    struct partition_order held;
+    bool has_left; /* the removed log was given to the trash; what a checkpoint would say of it: */
+    bool has_last;
+    struct checkpoint_entry last;
     struct topic_settings settings;
     struct partition_producers producers;
 };
@@ -127,6 +135,12 @@ void partition_unref(struct partition *p);            /* Thread: any */
 
 /* Opens an existing log; a damaged one fails the replica and is logged. Thread: pool (recovery at start). */
 void partition_open(struct partition *p);
+/* The log is opened by partition_try_open(): it is in the trash, or its folder's name is not free yet. Before anybody else
+ * knows the partition. Thread: control. */
+void partition_open_later(struct partition *p);
+/* Brings the log back from the trash when it is there, and opens it. False: it must wait; to be tried again when a log
+ * has left its folder, or in a second. Thread: pool. */
+bool partition_try_open(struct partition *p);
 /* Leaves the newest order in the inbox. When nobody is on the way to drain it, the task that does is added to `tasks`:
  * the caller posts them on the partition's loop. Thread: control. */
 void partition_order(
@@ -238,7 +252,8 @@ void partition_flush(struct partition *p);
 void partition_seal(struct partition *p);
 /* [LOG-4] Closes the active segment when it is old at `now`. Thread: pool. */
 void partition_roll(struct partition *p, wall_ms now);
-/* Moves the log of a removed partition into the trash; after a PARTITION_DELETE order. Thread: pool. */
+/* Moves the log of a removed partition into the trash, now or when nobody uses it any more; after log_trash_begin() and a
+ * PARTITION_DELETE order. Thread: pool. */
 void partition_trash(struct partition *p);
 /* Writes a snapshot of what is known of the producers, where that has changed since the last one;
  * for a stop only where much was appended since. Thread: pool. */

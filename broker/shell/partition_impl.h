@@ -18,7 +18,8 @@
 struct hold {
     struct partition *p;
     ARRAY(struct partition_wake) wakes;
-    struct plog *removed; /* taken from the partition; for the trash */
+    bool is_leaving; /* nothing holds the removed log any more: it goes to the trash */
+    struct plog *removed; /* taken from the partition; NULL = it has none */
     bool wants_flush;     /* [LOG-71] */
 };
 
@@ -35,9 +36,19 @@ void partition_want_flush_locked(struct hold *h);
 /* The log refused to go on. */
 void partition_fail_locked(struct hold *h);
 
+/* Carries out the newest order that came while the log was being opened. */
+void partition_carry_out(struct hold *h, const struct partition_order *o);
+/* Opens the log; nobody else does so meanwhile. NULL and said in the log: it does not open. */
+struct plog *partition_open_log(struct partition *p);
+/* Makes it the partition's. */
+void partition_install_log(struct partition *p, struct plog *log);
+/* Moves the removed log to the trash. Takes no lock. */
+void partition_leave(struct partition *p, struct plog *removed);
+
 /* --- partition_producers.c --- */
-/* The log was opened: rebuilds what it tells of producers. Results as plog_open. */
-MUST_CHECK int partition_producers_open(struct partition *p, offset64 no_producers);
+/* The log was opened, and nobody else knows it yet: rebuilds what it tells of producers. Results as plog_open. */
+MUST_CHECK int partition_producers_open(
+        struct partition *p, struct plog *log, offset64 no_producers);
 void partition_producers_close(struct partition *p);
 /* A leader asks before it appends. False: *ret has the outcome, or the request is parked. */
 bool partition_producers_admit(struct hold *h,

@@ -28,12 +28,12 @@ static void tell_known(struct partition *p)
     atomic_store(&p->producers.is_any_known, n > 0);
 }
 
-int partition_producers_open(struct partition *p, offset64 no_producers)
+int partition_producers_open(struct partition *p, struct plog *log, offset64 no_producers)
 {
     struct partition_producers *m = &p->producers;
     wall_ms now = clock_wall();
     struct producer_state_source source = {.snapshot = OFFSET_NONE};
-    int r = producer_state_restore(&m->state, p->log, no_producers, now, &source);
+    int r = producer_state_restore(&m->state, log, no_producers, now, &source);
 
     if (r != 0) {
         return r < 0 ? err_forward(r) : r;
@@ -42,7 +42,7 @@ int partition_producers_open(struct partition *p, offset64 no_producers)
     m->unsaved = source.replayed;
     atomic_store(&m->is_snapshot_due, m->state.known.n > 0 && m->unsaved >= UNSAVED_MAX);
     m->none_below = no_producers;
-    m->n_segments = plog_n_segments_made(p->log);
+    m->n_segments = plog_n_segments_made(log);
     (void)producers_expire(&m->state, now, p->env->producer_expiration_ms);
     if (m->state.known.n == 0 && m->none_below < m->state.end) {
         atomic_store(&p->env->is_checkpoint_stale, true); /* so that the next start walks nothing */

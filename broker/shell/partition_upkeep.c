@@ -7,14 +7,30 @@
 
 /* What is done with a partition's log beside requests: syncing, checkpoints, the way to the trash. */
 
-/* Takes the log of a removed partition away from it, unless somebody still uses it. */
+static struct checkpoint_entry checkpoint_of(struct partition *p)
+{
+    return (struct checkpoint_entry){.topic_id = p->key.topic_id,
+            .partition = p->key.number,
+            .recovery_point = plog_recovery_point(p->log),
+            .high_watermark = p->core.high_watermark,
+            .log_start = plog_start(p->log),
+            .no_producers = partition_producers_none_below(p)};
+}
+
+/* Takes the log of a removed partition away from it, once, unless somebody still uses it. */
 static void take_removed(struct hold *h)
 {
     struct partition *p = h->p;
 
-    if (atomic_load(&p->is_removed) && p->n_users == 0) {
-        h->removed = mem_steal(&p->log);
+    if (!atomic_load(&p->is_removed) || p->n_users > 0 || p->has_left) {
+        return;
     }
+    p->has_left = h->is_leaving = true;
+    p->has_last = p->log != NULL && plog_end(p->log) > 0;
+    if (p->has_last) {
+        p->last = checkpoint_of(p);
+    }
+    h->removed = mem_steal(&p->log);
 }
 
 struct plog *partition_use_begin(struct hold *h)
@@ -200,12 +216,7 @@ bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int
         *ret_bytes = 0;
         has_log = log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, ret);
     } else if (has_log) {
-        *ret = (struct checkpoint_entry){.topic_id = p->key.topic_id,
-                .partition = p->key.number,
-                .recovery_point = plog_recovery_point(p->log),
-                .high_watermark = p->core.high_watermark,
-                .log_start = plog_start(p->log),
-                .no_producers = partition_producers_none_below(p)};
+        *ret = checkpoint_of(p);
         *ret_bytes = plog_bytes(p->log);
     }
     hold_end(&h);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "broker/log/log_trash.h"
 #include "broker/shell/io_pool.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -244,27 +245,58 @@ static struct log_dir *dir_for_new(const struct partitions *t)
     return best;
 }
 
-struct partition *partitions_ensure(
-        struct partitions *t, const struct uuid *topic_id, int32_t number, const char *topic)
+/* [TRS-8] The folder in whose trash the log is, or is about to be; or NULL. */
+static struct log_dir *dir_of_trash(
+        const struct partitions *t, const struct uuid *topic_id, int32_t number)
 {
-    struct partition_key key = {.topic_id = *topic_id, .number = number};
-    struct partition *p = find(t, topic_id, number); /* Only this thread changes the table. */
-    struct log_dir *dir;
-    bool is_lost;
+    for (size_t i = 0; i < t->dirs->n; i++) {
+        enum log_trash_state state = log_trash_look(t->dirs->items[i], topic_id, number);
 
-    if (p != NULL) {
-        return p;
+        if (state != LOG_TRASH_NONE && state != LOG_TRASH_BACK) {
+            return t->dirs->items[i];
+        }
     }
-    dir = dir_that_had(t, topic_id, number);
-    is_lost = dir != NULL;
-    if (dir == NULL) {
-        dir = dir_for_new(t);
-    }
+    return NULL;
+}
+
+static struct partition *make(struct partitions *t,
+        const struct partition_key *key,
+        const char *topic,
+        bool *ret_is_later)
+{
+    struct log_dir *trashed = dir_of_trash(t, &key->topic_id, key->number);
+    struct log_dir *had = trashed != NULL ? NULL : dir_that_had(t, &key->topic_id, key->number);
+    struct log_dir *dir = trashed != NULL ? trashed : had != NULL ? had : dir_for_new(t);
+    struct partition *p;
+
     if (dir == NULL) {
         return NULL;
     }
-    p = partition_new(t->env, &key, topic, dir, is_lost);
-    add(t, p);
+    p = partition_new(t->env, key, topic, dir, had != NULL);
+    /* Another topic had the name: its log may not have left yet. */
+    *ret_is_later = trashed != NULL || (had == NULL && log_trash_is_leaving(dir, p->name));
+    if (*ret_is_later) {
+        partition_open_later(p);
+    }
+    return p;
+}
+
+struct partition *partitions_ensure(struct partitions *t,
+        const struct uuid *topic_id,
+        int32_t number,
+        const char *topic,
+        bool *ret_is_later)
+{
+    struct partition_key key = {.topic_id = *topic_id, .number = number};
+    struct partition *p = find(t, topic_id, number); /* Only this thread changes the table. */
+
+    *ret_is_later = false;
+    if (p == NULL) {
+        p = make(t, &key, topic, ret_is_later);
+        if (p != NULL) {
+            add(t, p);
+        }
+    }
     return p;
 }
 

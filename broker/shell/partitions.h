@@ -52,9 +52,13 @@ void partitions_forget_topic(struct partitions *t, const struct uuid *topic_id);
 /* Exactly those of the image from now on. Thread: control. */
 void partitions_know_image(struct partitions *t, const struct image *image);
 /* The partition, made when it is not there yet; borrowed until it is removed. NULL: no folder works any more. A log
- * that a checkpoint promises and no folder has is a lost one. Thread: control. */
-struct partition *partitions_ensure(
-        struct partitions *t, const struct uuid *topic_id, int32_t number, const char *topic);
+ * that a checkpoint promises and no folder has is a lost one; one that is in the trash comes back. `ret_is_later`: it was
+ * made, and its log is to be opened by partition_try_open(). Thread: control. */
+struct partition *partitions_ensure(struct partitions *t,
+        const struct uuid *topic_id,
+        int32_t number,
+        const char *topic,
+        bool *ret_is_later);
 /* Takes it out of the table; the caller gets the table's reference. NULL when absent. Thread: control. */
 struct partition *partitions_take(
         struct partitions *t, const struct uuid *topic_id, int32_t number);

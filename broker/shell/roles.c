@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/shell/roles.h"
 
+#include <string.h>
+
+#include "broker/log/log_trash.h"
 #include "broker/shell/broker.h"
 #include "broker/shell/keeper.h"
+#include "broker/shell/registration.h"
+#include "broker/shell/trash_keeper.h"
 #include "common/base/array.h"
 #include "common/base/mem.h"
+#include "common/base/must.h"
 #include "common/conf/conf.h"
 #include "common/obs/log.h"
 
@@ -51,6 +57,31 @@ static void stop(struct round *r, const struct partition_state *state)
     }
 }
 
+/* Its log goes to the trash. */
+static void discard(struct round *r, struct partition *p)
+{
+    struct partition *taken = partitions_take(&r->b->partitions, &p->key.topic_id, p->key.number);
+
+    must(taken == p);
+    log_trash_begin(p->dir, &p->key.topic_id, p->key.number, p->name); /* before anybody can end it */
+    order(r, p, &(struct partition_order){.kind = PARTITION_DELETE});
+    keeper_trash(r->b->keeper, p); /* takes the reference */
+    r->is_catalog_old = true;
+}
+
+/* [TRS-8] Restored under another name while this broker was away: the folder goes the way that it would have gone. */
+static void free_former_name(
+        struct round *r, const struct image_topic *topic, const struct partition_state *state)
+{
+    struct partition *p = partitions_get(&r->b->partitions, &state->topic_id, state->partition);
+
+    if (p != NULL && strcmp(p->topic, topic->name) != 0) {
+        log_info("roles", "log_renamed", KV_STR("partition", p->name), KV_STR("to", topic->name));
+        discard(r, p);
+    }
+    partition_unref(p);
+}
+
 /* One partition of the image that has a replica here. */
 static void follow(struct round *r,
         const struct image_topic *topic,
@@ -63,9 +94,12 @@ static void follow(struct round *r,
             .may_lead = broker_may_lead(b),
             .settings = *settings};
     size_t n_before = b->partitions.n;
+    bool is_later = false;
     struct partition *p;
 
-    p = partitions_ensure(&b->partitions, &state->topic_id, state->partition, topic->name);
+    free_former_name(r, topic, state);
+    p = partitions_ensure(
+            &b->partitions, &state->topic_id, state->partition, topic->name, &is_later);
     if (p == NULL) {
         log_error("roles", "no_folder", KV_STR("topic", topic->name),
                 KV_I64("partition", state->partition),
@@ -74,6 +108,9 @@ static void follow(struct round *r,
     }
     order(r, p, &o);
     keeper_note_flush_ms(b->keeper, settings->flush_ms);
+    if (is_later) {
+        trash_keeper_open(b->trash, p);
+    }
     r->is_catalog_old = r->is_catalog_old || b->partitions.n != n_before;
 }
 
@@ -87,22 +124,78 @@ static void follow_topic(struct round *r, const struct image_topic *topic)
     }
 }
 
+/* [TRS-13] A restarted broker is told history again: topics made, removed and restored under names that its folders do
+ * not have any more, or not yet. Nothing that an earlier run applied is younger than this incarnation's registration, so
+ * nothing is done to logs before that. */
+static bool is_current(struct broker *b)
+{
+    const struct image_broker *me = image_broker(b->image, b->id);
+
+    b->is_current = b->is_current || (me != NULL && b->registration != NULL &&
+                                             registration_was(b->registration, me->epoch));
+    return b->is_current;
+}
+
 void roles_remove_topic(struct broker *b, const struct image_topic *topic)
 {
     struct round r;
 
+    if (!is_current(b)) {
+        return;
+    }
     round_begin(&r, b);
+    trash_keeper_image_moves(b->trash);
     partitions_forget_topic(&b->partitions, &topic->id);
     for (int32_t i = 0; i < topic->n_partitions; i++) {
-        struct partition *p = partitions_take(&b->partitions, &topic->id, i);
+        struct partition *p = partitions_get(&b->partitions, &topic->id, i);
 
         if (p != NULL) {
-            order(&r, p, &(struct partition_order){.kind = PARTITION_DELETE});
-            keeper_trash(b->keeper, p); /* takes the reference */
-            r.is_catalog_old = true;
+            discard(&r, p);
         }
+        partition_unref(p);
     }
     round_end(&r);
+}
+
+static bool is_gone(const struct image *image, const struct uuid *id)
+{
+    for (size_t i = 0; i < image_n_tombstones(image); i++) {
+        if (uuid_equal(&image_tombstone_at(image, i)->id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Logs of topics that the image does not have: deleted while this broker was away. [BRK-10] What no image names is left
+ * alone: an empty or older image must not wipe a broker. [TRS-10] Only when another topic needs the folder's name it
+ * makes way, into the trash, where it is kept for a day. */
+static void discard_deleted(struct round *r)
+{
+    const struct image *image = r->b->image;
+    size_t n;
+    struct partition **all = partitions_all(&r->b->partitions, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct uuid *id = &all[i]->key.topic_id;
+        if (image_topic_by_id(image, id) == NULL) {
+            bool is_deleted = image_trash_by_id(image, id) != NULL || is_gone(image, id);
+            if (is_deleted || image_topic_by_name(image, all[i]->topic) != NULL) {
+                log_info("roles", is_deleted ? "deleted_meanwhile" : "log_moved_aside",
+                        KV_STR("partition", all[i]->name));
+                discard(r, all[i]);
+            }
+        }
+        partition_unref(all[i]);
+    }
+    (void)mem_free(all);
+}
+
+/* What the image says of the trash is another thing now. */
+static void look_at_trash(struct broker *b)
+{
+    trash_keeper_image_moved(b->trash);
+    keeper_sweep_trash(b->keeper);
 }
 
 void roles_all(struct broker *b)
@@ -111,12 +204,16 @@ void roles_all(struct broker *b)
     struct round r;
     size_t n;
 
+    if (!is_current(b)) {
+        return;
+    }
     round_begin(&r, b);
+    trash_keeper_image_moves(b->trash);
     partitions_know_image(&b->partitions, b->image);
+    discard_deleted(&r);
     for (size_t i = 0; i < image_n_topics(b->image); i++) {
         follow_topic(&r, image_topic_at(b->image, i));
     }
-    /* [BRK-10] What no image names is left alone: an empty or older image must not wipe a broker. */
     all = partitions_all(&b->partitions, &n);
     for (size_t i = 0; i < n; i++) {
         const struct partition_state *s =
@@ -128,6 +225,9 @@ void roles_all(struct broker *b)
     }
     (void)mem_free(all);
     round_end(&r);
+    if (image_position(b->image).index > 0) {
+        look_at_trash(b);
+    }
 }
 
 /* A default of topics is among what the cluster got. */
@@ -155,7 +255,9 @@ static bool is_about_me(const struct broker *b, const struct meta_record *r)
     case META_REMOVE_TOPIC:
     case META_PARTITION_STATE:
     case META_PRODUCER_ID_BLOCK:
-    case META_FEATURE_SET: return false;
+    case META_FEATURE_SET:
+    case META_PURGE_TOPIC:
+    case META_RESTORE_TOPIC: return false;
     }
     return false;
 }
@@ -187,13 +289,25 @@ static void after_record(struct round *round, const struct meta_record *r)
             follow_topic(round, topic);
             keeper_retain_soon(b->keeper);
         }
+    } else if (r->kind == META_RESTORE_TOPIC) {
+        topic = image_topic_by_id(b->image, &r->restore_topic.id);
+        if (topic != NULL) {
+            partitions_know_topic(&b->partitions, &topic->id);
+            follow_topic(round, topic);
+        }
     }
+}
+
+static bool touches_trash(const struct meta_record *r)
+{
+    return r->kind == META_REMOVE_TOPIC || r->kind == META_PURGE_TOPIC ||
+           r->kind == META_RESTORE_TOPIC;
 }
 
 void roles_after_records(struct broker *b, const struct msg_record_list *records)
 {
     struct round round;
-    bool all = false;
+    bool all = !b->is_current;
 
     for (size_t i = 0; i < records->n_records && !all; i++) {
         all = is_about_me(b, &records->records[i]);
@@ -203,11 +317,17 @@ void roles_after_records(struct broker *b, const struct msg_record_list *records
         keeper_retain_soon(b->keeper);
         return;
     }
+    bool is_trash_touched = false;
+
     round_begin(&round, b);
     for (size_t i = 0; i < records->n_records; i++) {
         after_record(&round, &records->records[i]);
+        is_trash_touched = is_trash_touched || touches_trash(&records->records[i]);
     }
     round_end(&round);
+    if (is_trash_touched) {
+        look_at_trash(b);
+    }
 }
 
 struct msg_partition_ref *roles_failed(struct broker *b, size_t *ret_n)

@@ -189,6 +189,13 @@ static const char *put_kind(json_t *o, const struct meta_record *r)
         put(o, "name", text_json(r->feature.name));
         put_int(o, "level", r->feature.level);
         return "feature_set";
+    case META_PURGE_TOPIC:
+        put(o, "topic_id", uuid_json(&r->purge_topic.id));
+        return "purge_topic";
+    case META_RESTORE_TOPIC:
+        put(o, "topic_id", uuid_json(&r->restore_topic.id));
+        put(o, "name", text_json(r->restore_topic.name));
+        return "restore_topic";
     }
     return "?";
 }

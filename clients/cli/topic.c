@@ -258,19 +258,31 @@ static int topic_describe(struct cli *cli, int argc, char **argv)
 
 /* --- delete ------------------------------------------------------------------------------------------------------- */
 
-static int delete_confirmed(const struct cli *cli, const char *escaped)
+/* Until when it can be brought back. */
+static void tell_deleted(const struct cli *cli, const json_t *deleted)
+{
+    const char *name = jstr(deleted, "name", "?");
+    const char *purged_at = jstr(deleted, "purged_at", NULL);
+
+    cli_note("%s topic %s", cli->dry_run ? "would delete" : "deleted", name);
+    if (!cli->dry_run && purged_at != NULL) {
+        cli_note("Until %s it can be brought back: weir topic undelete %s", purged_at,
+                jstr(deleted, "topic_id", name));
+    }
+}
+
+static int delete_confirmed(const struct cli *cli, const char *escaped, bool is_now)
 {
     struct http_answer a = {0};
-    char *path = mem_format(
-            "/v1/topics/%s?confirm=%s%s", escaped, escaped, cli->dry_run ? "&dry_run=true" : "");
+    char *path = mem_format("/v1/topics/%s?confirm=%s%s%s", escaped, escaped,
+            is_now ? "&now=true" : "", cli->dry_run ? "&dry_run=true" : "");
     int r = EXIT_DONE;
 
     cli_http(cli, "DELETE", path, NULL, &a);
     if (a.status == 200) {
         json_t *deleted = cli_answer_json(&a);
         if (!cli_print_json(cli, deleted, "name")) {
-            cli_note("%s topic %s", cli->dry_run ? "would delete" : "deleted",
-                    jstr(deleted, "name", "?"));
+            tell_deleted(cli, deleted);
         }
         json_decref(deleted);
     } else {
@@ -282,7 +294,8 @@ static int delete_confirmed(const struct cli *cli, const char *escaped)
 }
 
 /* What is deleted is told before the question. */
-static int delete_asked(const struct cli *cli, const char *name, const char *escaped)
+static int delete_asked(
+        const struct cli *cli, const char *name, const char *escaped, bool is_now)
 {
     int r = EXIT_DONE;
     char *path = mem_format("/v1/topics/%s", escaped);
@@ -290,9 +303,9 @@ static int delete_asked(const struct cli *cli, const char *name, const char *esc
 
     if (topic != NULL) {
         char *what = mem_format("Deleting topic %s removes its %" PRId64
-                                " partitions and all records in them.",
-                name, jint(topic, "partitions", 0));
-        r = cli_confirm(cli, what, name) ? delete_confirmed(cli, escaped) : EXIT_USAGE;
+                                " partitions and all records in them%s.",
+                name, jint(topic, "partitions", 0), is_now ? ", for good" : "");
+        r = cli_confirm(cli, what, name) ? delete_confirmed(cli, escaped, is_now) : EXIT_USAGE;
         mem_free(what);
     }
     json_decref(topic);
@@ -303,15 +316,18 @@ static int delete_asked(const struct cli *cli, const char *name, const char *esc
 static int topic_delete(struct cli *cli, int argc, char **argv)
 {
     const char *name = NULL;
-    int r = cli_parse(cli, NULL, 0, argc, argv, &name, 1, 1);
+    bool is_now = false;
+    const struct cli_opt opts[] = {{0, "now", OPT_FLAG, &is_now, NULL,
+            "free its space at once; it cannot be brought back", 0, 0}};
+    int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, &name, 1, 1);
 
     if (r >= 0) {
         return r;
     }
     char *escaped = url_escape(name);
     /* Without a question nothing is looked up first: a standby may not know yet what was created a moment ago. */
-    r = cli->yes || cli->dry_run ? delete_confirmed(cli, escaped)
-                                 : delete_asked(cli, name, escaped);
+    r = cli->yes || cli->dry_run ? delete_confirmed(cli, escaped, is_now)
+                                 : delete_asked(cli, name, escaped, is_now);
     mem_free(escaped);
     return r;
 }
@@ -350,9 +366,10 @@ const struct cli_command cli_topic_delete = {
         .noun = "topic",
         .verb = "delete",
         .summary = "delete a topic and its records",
-        .usage = "T [-y]",
-        .details = "Asks for the name to be typed; -y does without.\n",
+        .usage = "T [--now] [-y]",
+        .details = "Asks for the name to be typed; -y does without. For weir.delete.grace.ms it can be\n"
+                   "brought back by `weir topic undelete`; --now does without that, too.\n",
         .examples = "  weir topic delete orders\n"
-                    "  weir topic delete orders -y\n",
+                    "  weir topic delete orders --now -y\n",
         .run = topic_delete,
 };

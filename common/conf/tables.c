@@ -85,6 +85,16 @@ const struct conf_key conf_cluster_keys[] = {
                 NULL,
                 "Replicas of a topic that is created without a number.",
                 true),
+        ROW("weir.delete.grace.ms",
+                I64,
+                MS,
+                CONF_CLUSTER,
+                "86400000",
+                0,
+                31536000000,
+                NULL,
+                "How long a deleted topic can be restored; 0 = it is purged at once.",
+                true),
 #include "common/conf/broker_keys.def"
 
 #undef KEY

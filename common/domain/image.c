@@ -38,11 +38,12 @@ static void registration_deinit(struct image_broker *b)
     mem_free(b->version);
 }
 
-static void topic_deinit(struct image_topic *t)
+void image_topic_free(struct image_topic *t)
 {
     mem_free(t->name);
     mem_free(t->partitions);
     configs_deinit(&t->configs);
+    mem_free(container_of(t, struct topic_node, topic));
 }
 
 struct image *image_free(struct image *image)
@@ -52,8 +53,10 @@ struct image *image_free(struct image *image)
     }
     HASH_CLEAR(hh, image->topics_by_id);
     for (size_t i = 0; i < image->topics.n; i++) {
-        topic_deinit(image->topics.items[i]);
-        mem_free(container_of(image->topics.items[i], struct topic_node, topic));
+        image_topic_free(image->topics.items[i]);
+    }
+    for (size_t i = 0; i < image->trash.n; i++) {
+        image_topic_free(image->trash.items[i]);
     }
     for (size_t i = 0; i < image->brokers.n; i++) {
         registration_deinit(image->brokers.items[i]);
@@ -61,6 +64,8 @@ struct image *image_free(struct image *image)
         mem_free(image->brokers.items[i]);
     }
     array_deinit(&image->topics);
+    array_deinit(&image->trash);
+    array_deinit(&image->tombstones);
     array_deinit(&image->brokers);
     configs_deinit(&image->configs);
     return mem_free(image);
@@ -109,7 +114,7 @@ size_t image_topic_lower_bound(const struct image *image, const char *name)
     return from;
 }
 
-static struct image_topic *find_topic(const struct image *image, const struct uuid *id)
+struct image_topic *image_find_topic(const struct image *image, const struct uuid *id)
 {
     struct topic_node *node = NULL;
 
@@ -271,7 +276,8 @@ static int apply_create_topic(struct image *image, uint64_t index, const struct 
     int32_t n = r->create_topic.n_partitions;
     int32_t rf = r->create_topic.replication_factor;
 
-    if (uuid_is_zero(&r->create_topic.id) || find_topic(image, &r->create_topic.id) != NULL ||
+    if (uuid_is_zero(&r->create_topic.id) || image_find_topic(image, &r->create_topic.id) != NULL ||
+            image_find_trash(image, &r->create_topic.id) != NULL ||
             topic_name_refusal(name) != NULL || image_topic_by_name(image, name) != NULL || n < 1 ||
             n > PARTITIONS_PER_TOPIC_MAX || rf < 1 || rf > REPLICAS_MAX ||
             !pairs_are_valid(r->create_topic.configs, r->create_topic.n_configs)) {
@@ -294,23 +300,6 @@ static int apply_create_topic(struct image *image, uint64_t index, const struct 
     }
     *array_insert(&image->topics, image_topic_lower_bound(image, name)) = t;
     HASH_ADD(hh, image->topics_by_id, topic.id.bytes, sizeof(node->topic.id.bytes), node);
-    return 0;
-}
-
-static int apply_remove_topic(struct image *image, const struct uuid *id)
-{
-    struct image_topic *t = find_topic(image, id);
-
-    if (t == NULL) {
-        return IMAGE_E_BROKEN;
-    }
-    struct topic_node *node = container_of(t, struct topic_node, topic);
-
-    HASH_DEL(image->topics_by_id, node);
-    array_remove(&image->topics, image_topic_lower_bound(image, t->name));
-    image->n_partitions -= (size_t)t->n_partitions;
-    topic_deinit(t);
-    mem_free(node);
     return 0;
 }
 
@@ -337,7 +326,8 @@ static bool may_follow(const struct partition_state *old, const struct partition
 
 static int apply_partition(struct image *image, const struct partition_state *p)
 {
-    struct image_topic *t = find_topic(image, &p->topic_id);
+    struct image_topic *live = image_find_topic(image, &p->topic_id);
+    struct image_topic *t = live != NULL ? live : image_find_trash(image, &p->topic_id);
 
     if (t == NULL || !partition_state_is_valid(p) || p->partition > t->n_partitions ||
             p->partition >= t->n_declared || !replicas_are_known(image, &p->replicas)) {
@@ -347,9 +337,11 @@ static int apply_partition(struct image *image, const struct partition_state *p)
         if (!may_follow(&t->partitions[p->partition], p)) {
             return IMAGE_E_BROKEN;
         }
-    } else {
+    } else if (live != NULL) {
         t->n_partitions++;
         image->n_partitions++;
+    } else {
+        return IMAGE_E_BROKEN; /* What is in the trash does not grow. */
     }
     t->partitions[p->partition] = *p;
     return 0;
@@ -363,7 +355,7 @@ static struct image_configs *configs_of(struct image *image, const struct meta_r
 
     switch (r->config_set.scope) {
     case CONFIG_CLUSTER: return &image->configs;
-    case CONFIG_TOPIC: t = find_topic(image, &r->config_set.topic_id); break;
+    case CONFIG_TOPIC: t = image_find_topic(image, &r->config_set.topic_id); break;
     case CONFIG_BROKER: b = find_broker(image, r->config_set.broker); break;
     }
     return t != NULL ? &t->configs : b != NULL ? &b->configs : NULL;
@@ -429,7 +421,9 @@ int image_apply(struct image *image, uint64_t index, const struct meta_record *r
     case META_UNFENCE_BROKER:
     case META_BROKER_SHUTDOWN: return apply_broker_state(image, record);
     case META_CREATE_TOPIC: return apply_create_topic(image, index, record);
-    case META_REMOVE_TOPIC: return apply_remove_topic(image, &record->remove_topic.id);
+    case META_REMOVE_TOPIC: return image_apply_remove(image, record);
+    case META_PURGE_TOPIC: return image_apply_purge(image, record);
+    case META_RESTORE_TOPIC: return image_apply_restore(image, record);
     case META_PARTITION_STATE: return apply_partition(image, &record->partition);
     case META_CONFIG_SET: return apply_config_set(image, record);
     case META_PRODUCER_ID_BLOCK: return apply_producer_ids(image, record);
@@ -515,13 +509,13 @@ const struct image_topic *image_topic_by_name(const struct image *image, const c
 
 const struct image_topic *image_topic_by_id(const struct image *image, const struct uuid *id)
 {
-    return find_topic(image, id);
+    return image_find_topic(image, id);
 }
 
 const struct partition_state *image_partition(
         const struct image *image, const struct uuid *topic_id, int32_t partition)
 {
-    const struct image_topic *t = find_topic(image, topic_id);
+    const struct image_topic *t = image_find_topic(image, topic_id);
 
     return t != NULL && partition >= 0 && partition < t->n_partitions ? &t->partitions[partition]
                                                                       : NULL;

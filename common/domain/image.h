@@ -11,7 +11,8 @@
  *
  * Controllers and brokers hold images and change them only with image_apply(), so a broker's
  * image is always a prefix of the controller's history. The image owns everything it points to.
- * Objects stay at their address until they are removed. Owner: one loop (controller's loop,
+ * Objects stay at their address until they are removed. A removed topic stays in the trash, whole,
+ * until it is purged or restored ([TRS-1]); lists of topics do not show it. Owner: one loop (controller's loop,
  * broker's control loop). Pure: no I/O, no clock. */
 
 enum broker_state {
@@ -55,6 +56,19 @@ struct image_topic {
     int32_t n_partitions;               /* present; dense from 0 */
     int32_t n_declared;                 /* what CREATE_TOPIC announced; the rest is still to come */
     struct image_configs configs;       /* overrides only */
+    wall_ms removed_at;                 /* in the trash: since when; else 0 */
+};
+
+/* [TRS-3] What is known of a purged topic: that it was, so that a broker which was away does not
+ * keep its logs for ever. */
+struct image_tombstone {
+    struct uuid id;
+    wall_ms at;
+};
+
+enum {
+    IMAGE_TOMBSTONES_MAX = 4096,
+    IMAGE_TOMBSTONE_DAYS = 7
 };
 
 struct image;
@@ -110,6 +124,15 @@ const struct image_topic *image_topic_by_id(const struct image *image, const str
 const struct partition_state *image_partition(const struct image *image, const struct uuid *topic_id, int32_t partition);
 size_t image_n_partitions(const struct image *image); /* of all topics */
 
+/* The trash, the longest removed one first. */
+size_t image_n_trash(const struct image *image);
+const struct image_topic *image_trash_at(const struct image *image, size_t i);
+const struct image_topic *image_trash_by_id(const struct image *image, const struct uuid *id); /* or NULL */
+size_t image_n_trash_partitions(const struct image *image);
+/* Purged topics, the longest purged one first; the oldest are forgotten. */
+size_t image_n_tombstones(const struct image *image);
+const struct image_tombstone *image_tombstone_at(const struct image *image, size_t i);
+
 /* Value of a config: topic override, else NULL; cluster value, else NULL. Defaults are conf's
  * business. */
 const char *image_topic_config(const struct image_topic *topic, const char *key);
@@ -129,8 +152,8 @@ void image_snapshot(const struct image *image, void (*emit)(void *ctx, const str
  * while there is more. */
 struct image_cursor {
     bool is_begun;
-    size_t broker, topic;
-    int32_t step; /* of the topic: 0 = itself, p + 1 = its partition p */
+    size_t broker, tombstone, trash, topic;
+    int32_t step; /* of the topic: 0 = itself, p + 1 = its partition p; at last its removal */
 };
 bool image_snapshot_part(const struct image *image, struct image_cursor *at, size_t n_steps,
         void (*emit)(void *ctx, const struct meta_record *record), void *ctx);

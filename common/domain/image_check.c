@@ -42,6 +42,16 @@ static bool partition_is_sound(
     return partition_state_is_valid(p);
 }
 
+static bool content_is_sound(const struct image *image, const struct image_topic *t)
+{
+    for (int32_t p = 0; p < t->n_partitions; p++) {
+        if (!partition_is_sound(image, t, &t->partitions[p])) {
+            return false;
+        }
+    }
+    return configs_are_sorted(&t->configs);
+}
+
 static bool topic_is_sound(const struct image *image, size_t i)
 {
     const struct image_topic *t = image->topics.items[i];
@@ -52,12 +62,24 @@ static bool topic_is_sound(const struct image *image, size_t i)
     if (image_topic_by_id(image, &t->id) != t || t->n_partitions > t->n_declared) {
         return false;
     }
-    for (int32_t p = 0; p < t->n_partitions; p++) {
-        if (!partition_is_sound(image, t, &t->partitions[p])) {
+    return t->removed_at == 0 && content_is_sound(image, t);
+}
+
+/* [TRS-1] Each once, and not beside the topics that are there; in the order of removal. */
+static bool trash_is_sound(const struct image *image)
+{
+    size_t n_partitions = 0;
+
+    for (size_t i = 0; i < image->trash.n; i++) {
+        const struct image_topic *t = image->trash.items[i];
+        if (image_topic_by_id(image, &t->id) != NULL || image_trash_by_id(image, &t->id) != t ||
+                t->n_partitions > t->n_declared || !content_is_sound(image, t)) {
             return false;
         }
+        n_partitions += (size_t)t->n_partitions;
     }
-    return configs_are_sorted(&t->configs);
+    return n_partitions == image->n_trash_partitions &&
+           image->tombstones.n <= IMAGE_TOMBSTONES_MAX;
 }
 
 bool image_check(const struct image *image)
@@ -65,7 +87,7 @@ bool image_check(const struct image *image)
     size_t n_partitions = 0;
 
     if (HASH_COUNT(image->topics_by_id) != image->topics.n ||
-            !configs_are_sorted(&image->configs)) {
+            !configs_are_sorted(&image->configs) || !trash_is_sound(image)) {
         return false;
     }
     for (size_t i = 0; i < image->brokers.n; i++) {

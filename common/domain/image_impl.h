@@ -14,6 +14,8 @@ struct topic_node {
 struct image {
     struct topic_node *topics_by_id;
     ARRAY(struct image_topic *) topics;   /* sorted by name */
+    ARRAY(struct image_topic *) trash;    /* by removal; not in topics_by_id */
+    ARRAY(struct image_tombstone) tombstones; /* by purge */
     ARRAY(struct image_broker *) brokers; /* sorted by id */
     struct image_configs configs;         /* of the cluster */
     struct image_position position;
@@ -23,6 +25,16 @@ struct image {
     int32_t refused_level; /* of the last record that met IMAGE_E_LEVEL */
     int64_t next_producer_id;
     size_t n_partitions;
+    size_t n_trash_partitions;
 };
+
+/* A topic that is there, or NULL. */
+struct image_topic *image_find_topic(const struct image *image, const struct uuid *id);
+void image_topic_free(struct image_topic *t);
+/* image_trash.c */
+struct image_topic *image_find_trash(const struct image *image, const struct uuid *id);
+int image_apply_remove(struct image *image, const struct meta_record *r);
+int image_apply_purge(struct image *image, const struct meta_record *r);
+int image_apply_restore(struct image *image, const struct meta_record *r);
 
 #define IMAGE_FEATURE "metadata.version"

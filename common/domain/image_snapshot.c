@@ -148,21 +148,50 @@ static void emit_topic(struct writer *w, const struct image_topic *t)
     emit_configs(w, &t->configs, n_given, &configs);
 }
 
-/* One step of the topic that the cursor stands at: itself, or one of its partitions. */
-static void emit_topic_step(struct writer *w, const struct image *image, struct image_cursor *at)
+static void emit_removal(struct writer *w, const struct image_topic *t)
 {
-    const struct image_topic *t = image->topics.items[at->topic];
+    struct meta_record r = record_of(META_REMOVE_TOPIC);
 
-    if (at->step == 0) {
+    r.at = t->removed_at;
+    r.remove_topic.id = t->id;
+    w->emit(w->ctx, &r);
+}
+
+static void emit_tombstone(struct writer *w, const struct image_tombstone *t)
+{
+    struct meta_record r = record_of(META_PURGE_TOPIC);
+
+    r.at = t->at;
+    r.purge_topic.id = t->id;
+    r.purge_topic.is_tombstone = true;
+    w->emit(w->ctx, &r);
+}
+
+/* One step of a topic: itself, one of its partitions, or, of one in the trash, its removal. True:
+ * it was the last. */
+static bool emit_topic_step(struct writer *w, const struct image_topic *t, bool is_trash, int32_t step)
+{
+    int32_t n_steps = 1 + t->n_partitions + (is_trash ? 1 : 0);
+
+    if (step == 0) {
         emit_topic(w, t);
-    } else {
+    } else if (step <= t->n_partitions) {
         struct meta_record state = record_of(META_PARTITION_STATE);
-        state.partition = t->partitions[at->step - 1];
+        state.partition = t->partitions[step - 1];
         w->emit(w->ctx, &state);
+    } else {
+        emit_removal(w, t);
     }
-    if (at->step++ == t->n_partitions) {
-        at->topic++;
-        at->step = 0;
+    return step + 1 == n_steps;
+}
+
+static void emit_next(struct writer *w, const struct image_topic *t, bool is_trash, size_t *index, int32_t *step)
+{
+    if (emit_topic_step(w, t, is_trash, *step)) {
+        (*index)++;
+        *step = 0;
+    } else {
+        (*step)++;
     }
 }
 
@@ -181,11 +210,20 @@ bool image_snapshot_part(const struct image *image,
     for (; n_steps > 0 && at->broker < image->brokers.n; n_steps--) {
         emit_broker(&w, image->brokers.items[at->broker++]);
     }
+    for (; n_steps > 0 && at->tombstone < image->tombstones.n; n_steps--) {
+        emit_tombstone(&w, &image->tombstones.items[at->tombstone++]);
+    }
+    /* [TRS-1] A topic in the trash is one that was made and removed; its name may be another's by now, which therefore comes
+     * after it. */
+    for (; n_steps > 0 && at->trash < image->trash.n; n_steps--) {
+        emit_next(&w, image->trash.items[at->trash], true, &at->trash, &at->step);
+    }
     for (; n_steps > 0 && at->topic < image->topics.n; n_steps--) {
-        emit_topic_step(&w, image, at);
+        emit_next(&w, image->topics.items[at->topic], false, &at->topic, &at->step);
     }
     array_deinit(&w.pairs);
-    return at->broker < image->brokers.n || at->topic < image->topics.n;
+    return at->broker < image->brokers.n || at->tombstone < image->tombstones.n ||
+           at->trash < image->trash.n || at->topic < image->topics.n;
 }
 
 void image_snapshot(const struct image *image,

@@ -36,6 +36,12 @@ enum meta_kind {
     META_CONFIG_SET = 10,
     META_PRODUCER_ID_BLOCK = 11,
     META_FEATURE_SET = 12,
+    META_PURGE_TOPIC = 13,
+    META_RESTORE_TOPIC = 14,
+};
+
+enum {
+    META_KINDS = META_RESTORE_TOPIC /* kinds have the numbers from 1 to this */
 };
 
 /* A tree that was made from the brokers' images begins so many controller epochs above what any of
@@ -67,6 +73,8 @@ enum meta_cause {
     CAUSE_INTERNAL_TOPIC = 11, /* the cluster needs the topic for its own state */
     CAUSE_BROKER_DIRS_FAILED = 12, /* every log directory of it has failed */
     CAUSE_PRODUCER_IDS = 13,       /* a broker has none left for its clients */
+    CAUSE_TRASH_EXPIRED = 14,      /* a deleted topic was kept for weir.delete.grace.ms */
+    CAUSE_TRASH_FULL = 15,         /* the trash holds no more; the oldest went */
 };
 
 struct meta_why {
@@ -128,7 +136,16 @@ struct meta_record {
         } create_topic;
         struct {
             struct uuid id;
-        } remove_topic;
+        } remove_topic; /* into the trash */
+        struct {
+            struct uuid id;
+            /* A snapshot's: the topic was purged, and only that is still known of it. */
+            bool is_tombstone;
+        } purge_topic;
+        struct {
+            struct uuid id;
+            const char *name; /* under which it comes back */
+        } restore_topic;
         struct partition_state partition;
         struct {
             enum config_scope scope;

@@ -56,6 +56,8 @@ static size_t kind_size(const struct meta_record *r)
                record_configs_max(r->config_set.configs, r->config_set.n_configs);
     case META_PRODUCER_ID_BLOCK: return 4 * NUMBER_MAX;
     case META_FEATURE_SET: return text(r->feature.name) + NUMBER_MAX;
+    case META_PURGE_TOPIC: return UUID_FIELD + NUMBER_MAX;
+    case META_RESTORE_TOPIC: return UUID_FIELD + text(r->restore_topic.name);
     }
     return 0; /* of no kind: written by nobody */
 }

@@ -70,6 +70,7 @@ enum wire_api {
     API_CONTROLLED_SHUTDOWN = 35,
     API_DESCRIBE_CONFIGS = 36,      /* controller → broker */
     API_ALLOCATE_PRODUCER_IDS = 37, /* broker → controller */
+    API_DESCRIBE_LOGS = 38,    /* controller → broker */
 };
 
 /* "produce"; "unknown" for a number that is not in the list. */
@@ -425,6 +426,33 @@ struct msg_allocate_producer_ids_response {
     int32_t count; /* ids first … first + count - 1 */
 };
 
+struct msg_describe_logs_request {
+    bool with_topics; /* else only the trash */
+};
+
+struct msg_topic_bytes {
+    struct uuid topic_id;
+    uint64_t bytes;
+    uint32_t partitions;
+    uint32_t emptied; /* of them, without their records any more; trash only */
+};
+
+struct msg_dir_logs {
+    struct uuid dir_id;
+    struct msg_topic_bytes *topics; /* the largest; `n_all` and `bytes` count all */
+    size_t n_topics;
+    uint32_t n_all;
+    uint64_t bytes;
+    struct msg_topic_bytes *trash;
+    size_t n_trash;
+    uint64_t trash_bytes;
+};
+
+struct msg_describe_logs_response {
+    struct msg_dir_logs *dirs;
+    size_t n_dirs;
+};
+
 /* Pushes carry up to 512 KiB of batches or one snapshot chunk. */
 
 /* --- Values in ZooKeeper --- */
@@ -529,6 +557,8 @@ WIRE_PAIR(controlled_shutdown_request);
 WIRE_PAIR(controlled_shutdown_response);
 WIRE_PAIR(describe_configs_request);
 WIRE_PAIR(describe_configs_response);
+WIRE_PAIR(describe_logs_request);
+WIRE_PAIR(describe_logs_response);
 WIRE_PAIR(allocate_producer_ids_request);
 WIRE_PAIR(allocate_producer_ids_response);
 WIRE_PAIR(cluster_id);

@@ -22,6 +22,7 @@ const char *wire_api_name(uint32_t api)
     case API_BROKER_READY: return "broker_ready";
     case API_CONTROLLED_SHUTDOWN: return "controlled_shutdown";
     case API_DESCRIBE_CONFIGS: return "describe_configs";
+    case API_DESCRIBE_LOGS: return "describe_logs";
     case API_ALLOCATE_PRODUCER_IDS: return "allocate_producer_ids";
     default: return "unknown";
     }

@@ -76,6 +76,8 @@ union kind_storage {
     Weir__V1__ConfigSet config_set;
     Weir__V1__ProducerIdBlock producer_ids;
     Weir__V1__FeatureSet feature;
+    Weir__V1__PurgeTopic purge_topic;
+    Weir__V1__RestoreTopic restore_topic;
 };
 
 static void to_register_broker(
@@ -157,6 +159,14 @@ static void to_small(const struct meta_record *r, union kind_storage *s)
     } else if (r->kind == META_REMOVE_TOPIC) {
         weir__v1__remove_topic__init(&s->remove_topic);
         s->remove_topic.topic_id = enc_uuid(&r->remove_topic.id);
+    } else if (r->kind == META_PURGE_TOPIC) {
+        weir__v1__purge_topic__init(&s->purge_topic);
+        s->purge_topic.topic_id = enc_uuid(&r->purge_topic.id);
+        s->purge_topic.tombstone = r->purge_topic.is_tombstone;
+    } else if (r->kind == META_RESTORE_TOPIC) {
+        weir__v1__restore_topic__init(&s->restore_topic);
+        s->restore_topic.topic_id = enc_uuid(&r->restore_topic.id);
+        s->restore_topic.name = enc_borrow(r->restore_topic.name);
     } else if (r->kind == META_PRODUCER_ID_BLOCK) {
         weir__v1__producer_id_block__init(&s->producer_ids);
         s->producer_ids.broker_id = r->producer_ids.broker;
@@ -203,6 +213,8 @@ static Weir__V1__Record__KindCase to_kind(
         return WEIR__V1__RECORD__KIND_CONFIG_SET;
     case META_PRODUCER_ID_BLOCK: to_small(r, s); return WEIR__V1__RECORD__KIND_PRODUCER_ID_BLOCK;
     case META_FEATURE_SET: to_small(r, s); return WEIR__V1__RECORD__KIND_FEATURE_SET;
+    case META_PURGE_TOPIC: to_small(r, s); return WEIR__V1__RECORD__KIND_PURGE_TOPIC;
+    case META_RESTORE_TOPIC: to_small(r, s); return WEIR__V1__RECORD__KIND_RESTORE_TOPIC;
     }
     must_not_reach("a record of a kind that nobody can read is not written");
 }
@@ -361,6 +373,16 @@ static void from_kind(struct dec *d, const Weir__V1__Record *pb, struct meta_rec
         r->kind = META_FEATURE_SET;
         r->feature.name = dec_text(d, pb->feature_set->name);
         r->feature.level = dec_count(d, pb->feature_set->level);
+        break;
+    case WEIR__V1__RECORD__KIND_PURGE_TOPIC:
+        r->kind = META_PURGE_TOPIC;
+        r->purge_topic.id = dec_uuid(d, &pb->purge_topic->topic_id);
+        r->purge_topic.is_tombstone = pb->purge_topic->tombstone != 0;
+        break;
+    case WEIR__V1__RECORD__KIND_RESTORE_TOPIC:
+        r->kind = META_RESTORE_TOPIC;
+        r->restore_topic.id = dec_uuid(d, &pb->restore_topic->topic_id);
+        r->restore_topic.name = dec_text(d, pb->restore_topic->name);
         break;
     case WEIR__V1__RECORD__KIND__NOT_SET: break; /* Kind 0: a newer version's record. */
     case _WEIR__V1__RECORD__KIND__CASE_IS_INT_SIZE: must_not_reach("not a kind");

@@ -11,7 +11,12 @@ struct ctl *ctl_new(const struct ctl_options *options)
     must(options->replication_factor_max <= REPLICAS_MAX);
     c->trace = options->trace;
     c->replication_factor_max = options->replication_factor_max;
+    c->trash_topics_max =
+            options->trash_topics_max > 0 ? options->trash_topics_max : CTL_TRASH_TOPICS;
+    c->trash_partitions_max = options->trash_partitions_max > 0 ? options->trash_partitions_max
+                                                                : CTL_TRASH_PARTITIONS;
     c->has_journal = options->has_journal;
+    c->purge_at = WTIME_NEVER;
     prng_init(&c->prng, options->seed);
     return c;
 }
@@ -23,6 +28,7 @@ static void forget(struct ctl *c)
     ctl_forget_seen(c);
     c->last_seq = c->committed_seq = 0;
     c->is_listed = false;
+    c->purge_at = WTIME_NEVER;
 }
 
 struct ctl *ctl_free(struct ctl *c)
@@ -100,8 +106,10 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_PRODUCER_IDS: ctl_on_producer_ids(c); break;
     case CTL_EV_CREATE_TOPIC: ctl_on_create_topic(c, &c->ev->create); break;
     case CTL_EV_DELETE_TOPIC: ctl_on_delete_topic(c); break;
+    case CTL_EV_PURGE_TOPIC: ctl_on_purge_topic(c); break;
+    case CTL_EV_RESTORE_TOPIC: ctl_on_restore_topic(c); break;
     case CTL_EV_SET_CONFIGS: ctl_on_set_configs(c, &c->ev->set_configs); break;
-    case CTL_EV_TICK: break; /* Nothing waits for a time: ctl_deadline(). */
+    case CTL_EV_TICK: ctl_purge_old(c); break;
     }
 }
 
@@ -127,6 +135,7 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
         on_event_while_standby(c);
     }
     ctl_settle_summary(c);
+    ctl_plan_purge(c);
     ctl_fx_end(c);
     c->is_stepping = false;
     check_slow(ctl_check(c));
@@ -134,7 +143,7 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
 
 wtime ctl_deadline(const struct ctl *c)
 {
-    return WTIME_NEVER;
+    return c->purge_at;
 }
 
 bool ctl_is_active(const struct ctl *c)

@@ -38,6 +38,8 @@ enum ctl_event_kind {
     CTL_EV_PRODUCER_IDS,     /* it has no producer ids left for its clients; answered by a reply */
     CTL_EV_CREATE_TOPIC,
     CTL_EV_DELETE_TOPIC,
+    CTL_EV_PURGE_TOPIC,      /* out of the trash, for good */
+    CTL_EV_RESTORE_TOPIC,    /* out of the trash, as it was */
     CTL_EV_SET_CONFIGS,
     CTL_EV_TICK,             /* ctl_deadline() has come */
 };
@@ -94,8 +96,18 @@ struct ctl_event {
         struct ctl_create_topic create;
         struct {
             const char *name;
+            bool is_now; /* not kept in the trash */
             bool dry_run;
         } delete_topic;
+        struct {
+            struct uuid id;
+            bool dry_run;
+        } purge_topic;
+        struct {
+            struct uuid id;
+            const char *name; /* "" = the one that it had */
+            bool dry_run;
+        } restore_topic;
         struct ctl_set_configs set_configs;
     };
 };
@@ -117,7 +129,10 @@ struct ctl_reply {
     uint64_t after_seq;
     int error;          /* ERRCODE_* */
     const char *detail; /* a sentence with what to do; "" = none */
-    struct uuid topic_id; /* CREATE_TOPIC, DELETE_TOPIC */
+    struct uuid topic_id; /* of what is about a topic */
+    const char *topic;    /* PURGE_TOPIC, RESTORE_TOPIC: its name, when it was or will be there; else NULL */
+    wall_ms purged_at;    /* DELETE_TOPIC: when the trash gives it up; 0 = at once */
+    bool is_protected;    /* DELETE_TOPIC: refused because of weir.delete.protection */
     const struct ctl_placement *placement; /* CREATE_TOPIC: one a partition */
     size_t n_placement;
     bool is_unchanged;        /* SET_CONFIGS: all of it holds already, nothing was recorded */
@@ -148,6 +163,8 @@ struct ctl_options {
     uint64_t seed;               /* topic ids come from it: the shell gives real randomness */
     const struct trace *trace;   /* or NULL */
     int32_t replication_factor_max; /* greater ones are refused with a sentence: 1 until replication serves */
+    size_t trash_topics_max;     /* 0 = 1,000 */
+    size_t trash_partitions_max; /* 0 = 50,000 */
     bool has_journal;            /* the topic TOPIC_DECISIONS is made as soon as a broker can hold it */
 };
 

@@ -12,6 +12,8 @@ enum {
     CTL_PARTITIONS_DEFAULT =
             1, /* num.partitions and default.replication.factor, when the cluster sets none */
     CTL_REPLICATION_DEFAULT = 1,
+    CTL_TRASH_TOPICS = 1000, /* [TRS-5] */
+    CTL_TRASH_PARTITIONS = 50000,
     CTL_JOURNAL_REPLICAS = 3,   /* of the decision journal, where so many brokers are up */
     CTL_TRACED_PARTITIONS = 20, /* partition lines of one step; the rest is counted */
 };
@@ -30,11 +32,13 @@ struct ctl {
     const struct trace *trace;
     struct prng prng;
     int32_t replication_factor_max;
+    size_t trash_topics_max, trash_partitions_max;
     bool has_journal;
 
     struct image *next; /* NULL = standby */
     uint64_t last_seq, committed_seq;
     bool is_listed;              /* BROKERS_LISTED came */
+    wtime purge_at;              /* when to look at the trash; WTIME_NEVER = it is empty */
     ARRAY(struct ctl_seen) seen; /* sorted by id */
 
     /* Of the step under way. */
@@ -93,7 +97,6 @@ void ctl_on_broker_shutdown(struct ctl *c);
 
 /* --- topics.c --------------------------------------------------------------------------------- */
 void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);
-void ctl_on_delete_topic(struct ctl *c);
 /* Places the partitions that an earlier controller announced and did not get to. */
 void ctl_finish_topics(struct ctl *c);
 /* Makes the topic of the decision journal when it is not there and a broker can hold it. */
@@ -105,6 +108,17 @@ int32_t ctl_number_of(const char *text, int32_t fallback);
 void ctl_on_producer_ids(struct ctl *c);
 /* [PID-3] Ids that the lost history may have given are passed over. */
 void ctl_skip_producer_ids(struct ctl *c);
+
+/* --- trash.c ---------------------------------------------------------------------------------- */
+void ctl_on_delete_topic(struct ctl *c);
+void ctl_on_purge_topic(struct ctl *c);
+void ctl_on_restore_topic(struct ctl *c);
+/* [TRS-4] Purges what has been in the trash for long enough. */
+void ctl_purge_old(struct ctl *c);
+/* Says when that is to be done next; at the end of a step. */
+void ctl_plan_purge(struct ctl *c);
+/* [TRS-6] The registered broker has lost its host: what it holds of the trash may lack its end. */
+void ctl_doubt_trash(struct ctl *c, broker_id id, const char *what);
 
 /* --- configs.c -------------------------------------------------------------------------------- */
 /* [ZK-34] Whether one record holds them: an error code, with the sentence. */

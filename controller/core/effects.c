@@ -28,6 +28,8 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_PRODUCER_IDS: return CAUSE_PRODUCER_IDS;
     case CTL_EV_CREATE_TOPIC:
     case CTL_EV_DELETE_TOPIC:
+    case CTL_EV_PURGE_TOPIC:
+    case CTL_EV_RESTORE_TOPIC:
     case CTL_EV_SET_CONFIGS: return CAUSE_ADMIN;
     case CTL_EV_ELECTED:
     case CTL_EV_BROKERS_LISTED:

@@ -101,6 +101,9 @@ static void purge(struct ctl *c, const struct image_broker *b)
     const char *what = ctl_format(c, "registered=%d kind=%s", b->id, kind_name(b->crash_kind));
 
     ctl_settle(c, b->id, b->crash_kind == CRASH_HOST, what);
+    if (b->crash_kind == CRASH_HOST) {
+        ctl_doubt_trash(c, b->id, what);
+    }
     ctl_append_broker(c, META_BROKER_PURGED, b->id, b->epoch, what);
 }
 

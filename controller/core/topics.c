@@ -418,36 +418,3 @@ void ctl_finish_topics(struct ctl *c)
         }
     }
 }
-
-/* --- Delete ----------------------------------------------------------------------------------- */
-void ctl_on_delete_topic(struct ctl *c)
-{
-    const char *name = c->ev->delete_topic.name;
-    const struct image_topic *t = image_topic_by_name(c->next, name);
-
-    if (t == NULL) {
-        (void)ctl_answer(
-                c, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION, ctl_format(c, "there is no topic %s", name));
-        return;
-    }
-    if (t->internal) { /* [CTL-12] */
-        (void)ctl_answer(c, ERRCODE_POLICY_VIOLATION,
-                ctl_format(
-                        c, "topic %s holds the cluster's own state and cannot be deleted", name));
-        return;
-    }
-    struct uuid id = t->id;
-
-    if (!c->ev->delete_topic.dry_run) {
-        struct meta_record r = ctl_record(c, META_REMOVE_TOPIC,
-                ctl_format(c, "topic=%s partitions=%d", name, t->n_partitions));
-        r.remove_topic.id = id;
-        trace_emit(c->trace, "ctl  topic %s deleted", name);
-        ctl_append(c, &r);
-    }
-    struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
-
-    if (reply != NULL) {
-        reply->topic_id = id;
-    }
-}

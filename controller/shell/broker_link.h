@@ -90,6 +90,8 @@ void link_delete_records(struct broker_link *l,
         const struct msg_delete_records_request *m,
         broker_trim_fn *fn,
         void *ctx);
+/* link_logs.c: the same. */
+void link_describe_logs(struct broker_link *l, bool with_topics, broker_logs_fn *fn, void *ctx);
 
 /* broker_push.c */
 void link_push(struct broker_link *l);

@@ -201,6 +201,18 @@ bool broker_links_delete_records(struct broker_links *l,
     return true;
 }
 
+bool broker_links_describe_logs(
+        struct broker_links *l, broker_id id, bool with_topics, broker_logs_fn *fn, void *ctx)
+{
+    struct broker_link *link = find(l, id);
+
+    if (link == NULL || link->state != LINK_UP) {
+        return false;
+    }
+    link_describe_logs(link, with_topics, fn, ctx);
+    return true;
+}
+
 size_t broker_links_n(const struct broker_links *l)
 {
     return l->links.n;

@@ -83,6 +83,10 @@ bool broker_links_delete_records(struct broker_links *l,
         const struct msg_delete_records_request *m,
         broker_trim_fn *fn,
         void *ctx);
+/* The same of what its log directories hold. */
+typedef void broker_logs_fn(void *ctx, const struct msg_describe_logs_response *m);
+bool broker_links_describe_logs(
+        struct broker_links *l, broker_id id, bool with_topics, broker_logs_fn *fn, void *ctx);
 /* Whether that broker applied `index`. */
 bool broker_links_has_applied(const struct broker_links *l, broker_id id, uint64_t index);
 

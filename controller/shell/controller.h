@@ -129,6 +129,14 @@ bool controller_delete_records(struct controller *c,
         controller_trim_fn *fn,
         void *ctx);
 
+/* The same of what its log directories hold; without topics, only of the trash. */
+typedef void controller_logs_fn(void *ctx, const struct msg_describe_logs_response *m);
+bool controller_describe_logs(struct controller *c,
+        broker_id id,
+        bool with_topics,
+        controller_logs_fn *fn,
+        void *ctx);
+
 /* The committed image; changes between turns of the loop. Never NULL; empty until controller_is_metadata_read(). */
 const struct image *controller_image(const struct controller *c);
 /* The batch at which it stands, byte for byte as ZooKeeper has it; none when only a snapshot was read. Until the next

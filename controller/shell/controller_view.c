@@ -140,3 +140,12 @@ bool controller_delete_records(struct controller *c,
 {
     return broker_links_delete_records(c->links, id, m, fn, ctx);
 }
+
+bool controller_describe_logs(struct controller *c,
+        broker_id id,
+        bool with_topics,
+        controller_logs_fn *fn,
+        void *ctx)
+{
+    return broker_links_describe_logs(c->links, id, with_topics, fn, ctx);
+}

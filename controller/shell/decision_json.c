@@ -81,6 +81,10 @@ static json_t *new_json(const struct meta_record *r)
     case META_FEATURE_SET:
         return json_pack("{s:o, s:i}", "name", http_json_text(r->feature.name), "level",
                 (int)r->feature.level);
+    case META_PURGE_TOPIC: return json_pack("{s:o}", "topic_id", http_json_uuid(&r->purge_topic.id));
+    case META_RESTORE_TOPIC:
+        return json_pack("{s:o, s:o}", "topic_id", http_json_uuid(&r->restore_topic.id), "name",
+                http_json_text(r->restore_topic.name));
     }
     return json_null();
 }

@@ -24,6 +24,8 @@ const char *decision_kind_name(enum meta_kind kind)
     case META_CONFIG_SET: return "config_set";
     case META_PRODUCER_ID_BLOCK: return "producer_id_block";
     case META_FEATURE_SET: return "feature_set";
+    case META_PURGE_TOPIC: return "purge_topic";
+    case META_RESTORE_TOPIC: return "restore_topic";
     }
     return "unknown";
 }
@@ -45,6 +47,8 @@ static const struct {
         {CAUSE_INTERNAL_TOPIC, "internal_topic"},
         {CAUSE_BROKER_DIRS_FAILED, "broker_dirs_failed"},
         {CAUSE_PRODUCER_IDS, "producer_ids"},
+        {CAUSE_TRASH_EXPIRED, "trash_expired"},
+        {CAUSE_TRASH_FULL, "trash_full"},
 };
 
 const char *decision_cause_name(enum meta_cause cause)
@@ -74,6 +78,8 @@ bool decision_topic_id(const struct meta_record *r, struct uuid *ret)
     switch (r->kind) {
     case META_CREATE_TOPIC: *ret = r->create_topic.id; return true;
     case META_REMOVE_TOPIC: *ret = r->remove_topic.id; return true;
+    case META_PURGE_TOPIC: *ret = r->purge_topic.id; return true;
+    case META_RESTORE_TOPIC: *ret = r->restore_topic.id; return true;
     case META_PARTITION_STATE: *ret = r->partition.topic_id; return true;
     case META_CONFIG_SET: *ret = r->config_set.topic_id; return r->config_set.scope == CONFIG_TOPIC;
     case META_NEW_CONTROLLER:
@@ -103,7 +109,9 @@ broker_id decision_broker(const struct meta_record *r)
     case META_CREATE_TOPIC:
     case META_REMOVE_TOPIC:
     case META_PARTITION_STATE:
-    case META_FEATURE_SET: break;
+    case META_FEATURE_SET:
+    case META_PURGE_TOPIC:
+    case META_RESTORE_TOPIC: break;
     }
     return BROKER_NONE;
 }
@@ -210,9 +218,18 @@ static void put_topic(const struct decision *d, struct buf *out)
 {
     const struct meta_record *r = d->record;
 
+    const char *name = d->topic != NULL ? d->topic : "(its name is not known)";
+
     if (r->kind == META_REMOVE_TOPIC) {
-        buf_append_format(
-                out, "topic %s deleted", d->topic != NULL ? d->topic : "(its name is not known)");
+        buf_append_format(out, "topic %s deleted", name);
+        return;
+    }
+    if (r->kind == META_PURGE_TOPIC) {
+        buf_append_format(out, "deleted topic %s purged: it cannot be restored any more", name);
+        return;
+    }
+    if (r->kind == META_RESTORE_TOPIC) {
+        buf_append_format(out, "deleted topic restored as %s", r->restore_topic.name);
         return;
     }
     buf_append_format(out, "topic %s created: %" PRId32 " partition%s, replication factor %" PRId32,
@@ -262,7 +279,9 @@ static void put_what(const struct decision *d, struct buf *out)
         buf_append_format(out, "broker %" PRId32 " shuts down in order", r->broker.id);
         return;
     case META_CREATE_TOPIC:
-    case META_REMOVE_TOPIC: put_topic(d, out); return;
+    case META_REMOVE_TOPIC:
+    case META_PURGE_TOPIC:
+    case META_RESTORE_TOPIC: put_topic(d, out); return;
     case META_PARTITION_STATE: put_partition(d, out); return;
     case META_CONFIG_SET: put_config_set(d, out); return;
     case META_PRODUCER_ID_BLOCK: put_producer_ids(r, out); return;
@@ -304,7 +323,9 @@ static const char *broker_cause(enum meta_cause cause)
     case CAUSE_CONTROLLER_ELECTED:
     case CAUSE_ADMIN:
     case CAUSE_ISR_PROPOSED:
-    case CAUSE_INTERNAL_TOPIC: break;
+    case CAUSE_INTERNAL_TOPIC:
+    case CAUSE_TRASH_EXPIRED:
+    case CAUSE_TRASH_FULL: break;
     }
     return NULL;
 }
@@ -330,6 +351,10 @@ static void put_because(const struct meta_record *r, struct buf *out)
         buf_append_str(out, "its leader proposed the ISR");
     } else if (r->why.cause == CAUSE_INTERNAL_TOPIC) {
         buf_append_str(out, "the cluster keeps its own state in it");
+    } else if (r->why.cause == CAUSE_TRASH_EXPIRED) {
+        buf_append_str(out, "it had been in the trash for weir.delete.grace.ms");
+    } else if (r->why.cause == CAUSE_TRASH_FULL) {
+        buf_append_str(out, "the trash holds no more topics and it was the oldest");
     } else {
         buf_append_format(out, "of cause %d, which is of a newer version", (int)r->why.cause);
     }

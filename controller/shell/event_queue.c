@@ -101,6 +101,9 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
     case CTL_EV_DELETE_TOPIC:
         e->ev.delete_topic.name = copy_text(&e->arena, ev->delete_topic.name);
         break;
+    case CTL_EV_RESTORE_TOPIC:
+        e->ev.restore_topic.name = copy_text(&e->arena, ev->restore_topic.name);
+        break;
     case CTL_EV_SET_CONFIGS: copy_set(&e->ev.set_configs, &e->arena); break;
     case CTL_EV_ELECTED:
     case CTL_EV_COMMITTED:
@@ -112,6 +115,7 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
     case CTL_EV_BROKER_DIRS_FAILED:
     case CTL_EV_BROKER_SHUTDOWN:
     case CTL_EV_PRODUCER_IDS:
+    case CTL_EV_PURGE_TOPIC:
     case CTL_EV_TICK: break;
     }
     STAILQ_INSERT_TAIL(&q->events, e, entry);
@@ -144,5 +148,6 @@ struct ctl_reply ctl_reply_copy(const struct ctl_reply *reply, struct arena *a)
     }
     copy.placement = placement;
     copy.detail = copy_text(a, reply->detail);
+    copy.topic = reply->topic != NULL ? copy_text(a, reply->topic) : NULL;
     return copy;
 }

@@ -300,6 +300,11 @@ const struct http_call *http_later_call(struct http_later *l)
     return &l->call;
 }
 
+struct http_view http_later_view(struct http_later *l)
+{
+    return look(l->admin);
+}
+
 void http_later_answer(struct http_later *l, struct http_answer *a)
 {
     send_answer(l->request, a);

@@ -32,7 +32,44 @@ static const char *dir_state(const struct msg_log_dir_state *d)
     return d->failed ? "failed" : d->stall_ms > 0 ? "stalled" : d->full ? "full" : "ok";
 }
 
-static json_t *dirs_json(const struct http_link *link)
+/* The topics that lie in a directory, the largest first. */
+static json_t *topics_json(const struct image *image, const struct msg_dir_logs *logs)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < logs->n_topics; i++) {
+        const struct msg_topic_bytes *b = &logs->topics[i];
+        const struct image_topic *t = image_topic_by_id(image, &b->topic_id);
+        must(json_array_append_new(list,
+                     json_pack("{s:o, s:o, s:I, s:I}", "name",
+                             http_json_text(t != NULL ? t->name : NULL), "topic_id",
+                             http_json_uuid(&b->topic_id), "partitions",
+                             (json_int_t)b->partitions, "bytes", (json_int_t)b->bytes)) == 0);
+    }
+    return list;
+}
+
+/* What only the broker knows: null when it was not asked, or did not tell. */
+static json_t *contents_json(const struct image *image,
+        const struct msg_log_dir_state *d,
+        const struct msg_describe_logs_response *logs)
+{
+    for (size_t i = 0; logs != NULL && i < logs->n_dirs; i++) {
+        const struct msg_dir_logs *l = &logs->dirs[i];
+        if (uuid_equal(&l->dir_id, &d->dir_id)) {
+            return json_pack("{s:o, s:I, s:I, s:I}", "topics", topics_json(image, l), "n_topics",
+                    (json_int_t)l->n_all, "topics_bytes", (json_int_t)l->bytes, "trash_bytes",
+                    (json_int_t)l->trash_bytes);
+        }
+    }
+    return json_pack(
+            "{s:n, s:n, s:n, s:n}", "topics", "n_topics", "topics_bytes", "trash_bytes");
+}
+
+static json_t *dirs_json(const struct image *image,
+        const struct http_link *link,
+        bool with_contents,
+        const struct msg_describe_logs_response *logs)
 {
     json_t *list = json_array();
 
@@ -47,10 +84,17 @@ static json_t *dirs_json(const struct http_link *link)
                                    (json_int_t)d->log_bytes, "stall_ms", (json_int_t)d->stall_ms,
                                    "canary_ms", (json_int_t)d->canary_ms)) == 0);
     }
+    for (size_t i = 0; with_contents && i < link->n_dirs; i++) {
+        must(json_object_update_new(json_array_get(list, i),
+                     contents_json(image, &link->dirs[i], logs)) == 0);
+    }
     return list;
 }
 
-static json_t *broker_json(const struct http_view *v, const struct http_broker *b)
+static json_t *broker_json(const struct http_view *v,
+        const struct http_broker *b,
+        bool with_contents,
+        const struct msg_describe_logs_response *logs)
 {
     const struct image_broker *i = b->broker;
     const struct http_refused *r = b->refused;
@@ -80,7 +124,8 @@ static json_t *broker_json(const struct http_view *v, const struct http_broker *
             link != NULL && link->heartbeat_age_ms >= 0
                     ? json_integer((json_int_t)link->heartbeat_age_ms)
                     : json_null(),
-            "dirs", link != NULL ? dirs_json(link) : json_null(), "problem",
+            "dirs",
+            link != NULL ? dirs_json(v->image, link, with_contents, logs) : json_null(), "problem",
             http_json_text_or_null(problem));
     must(json_object_update_new(json, live) == 0);
     return json;
@@ -110,14 +155,15 @@ void http_get_brokers(const struct http_view *v,
             break;
         }
         last = http_broker_id(&b);
-        http_page_add(&page, broker_json(v, &b));
+        http_page_add(&page, broker_json(v, &b, false, NULL));
     }
     http_page_end(&page, a);
 }
 
-void http_get_broker(const struct http_view *v,
+void http_answer_broker(const struct http_view *v,
         const struct http_call *c,
         const char *arg,
+        const struct msg_describe_logs_response *logs,
         struct http_answer *a)
 {
     struct http_broker_walk walk = {0};
@@ -128,11 +174,19 @@ void http_get_broker(const struct http_view *v,
     if (http_parse_i64(arg, 0, INT32_MAX, &id)) {
         while (http_view_next_broker(v, &walk, &b)) {
             if (http_broker_id(&b) == id) {
-                http_answer_json(a, 200, broker_json(v, &b));
+                http_answer_json(a, 200, broker_json(v, &b, true, logs));
                 return;
             }
         }
     }
     http_problem(a, c, HTTP_PROBLEM_NO_BROKER, NULL, "See those there are: GET /v1/brokers",
             "there is no broker %s", http_shown(arg, shown));
+}
+
+void http_get_broker(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a)
+{
+    http_answer_broker(v, c, arg, NULL, a);
 }

@@ -132,6 +132,9 @@ static const struct problem_row problem_rows[] = {
         [HTTP_PROBLEM_NO_CONTROLLER] = {422, "unknown-controller", "Unknown controller",
                 "UNKNOWN_CONTROLLER"},
         [HTTP_PROBLEM_TRANSFER] = {409, "transfer-refused", "Transfer refused", "TRANSFER_REFUSED"},
+        [HTTP_PROBLEM_AMBIGUOUS] = {409, "ambiguous-name", "Ambiguous name", "AMBIGUOUS_NAME"},
+        [HTTP_PROBLEM_PROTECTED] = {409, "topic-protected", "Topic is protected from deletion",
+                "TOPIC_PROTECTED"},
         [HTTP_PROBLEM_ELSEWHERE] = {307, "not-controller", "Not the active controller", NULL},
 };
 
@@ -229,7 +232,9 @@ void http_problem(struct http_answer *a,
     (void)vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
     set_problem(a, c, &problem_rows[kind],
-            kind == HTTP_PROBLEM_ELSEWHERE ? ERRCODE_NOT_CONTROLLER : ERRCODE_INVALID_REQUEST,
+            kind == HTTP_PROBLEM_ELSEWHERE   ? ERRCODE_NOT_CONTROLLER
+            : kind == HTTP_PROBLEM_PROTECTED ? ERRCODE_POLICY_VIOLATION
+                                             : ERRCODE_INVALID_REQUEST,
             faults, hint, detail);
 }
 

@@ -87,6 +87,8 @@ enum http_problem {
     HTTP_PROBLEM_NOT_CONFIRMED,
     HTTP_PROBLEM_NO_CONTROLLER,
     HTTP_PROBLEM_TRANSFER,
+    HTTP_PROBLEM_AMBIGUOUS,
+    HTTP_PROBLEM_PROTECTED, /* kafka_code is POLICY_VIOLATION */
     HTTP_PROBLEM_ELSEWHERE, /* the caller sets Location; code and kafka_code are NOT_CONTROLLER */
 };
 
@@ -139,7 +141,7 @@ bool http_parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret);
 
 /* One page of a list. The token is opaque: base64url of the kind's letter and the key of the last item. */
 struct http_page {
-    char kind;      /* 't' topics, 'd' decisions, 'p' partitions, 'b' brokers, 'c' controllers */
+    char kind;      /* 't' topics, 'x' trash, 'd' decisions, 'p' partitions, 'b' brokers, 'c' controllers */
     size_t size;    /* 1 … 1000 */
     bool has_after; /* items come after `after` */
     char after[256];

@@ -15,6 +15,8 @@ enum http_write_kind {
     HTTP_WRITE_CREATE_TOPIC,
     HTTP_WRITE_DELETE_TOPIC,
     HTTP_WRITE_SET_CONFIGS,
+    HTTP_WRITE_PURGE_TOPIC,
+    HTTP_WRITE_RESTORE_TOPIC,
 };
 
 /* The body of POST /v1/topics, checked but for what the core decides. Owns what it points to. */
@@ -67,11 +69,16 @@ struct http_write {
     char *actor;
     struct http_topic_spec spec;    /* CREATE_TOPIC; `name` also for what is about a topic */
     struct http_config_spec config; /* SET_CONFIGS */
+    struct uuid trashed;            /* PURGE_TOPIC, RESTORE_TOPIC: which; its new name is in `spec` */
+    bool is_now;                    /* DELETE_TOPIC: not into the trash */
     /* After http_write_take(): */
     int error;
     char *detail;
     uint64_t decision; /* 0 = none */
     struct uuid topic_id;
+    char *topic;              /* PURGE_TOPIC, RESTORE_TOPIC: its name */
+    wall_ms purged_at;        /* DELETE_TOPIC; 0 = at once */
+    bool is_protected;        /* DELETE_TOPIC: refused for that */
     json_t *placement;
     bool is_unchanged;        /* SET_CONFIGS */
     json_t *items;            /* SET_CONFIGS of a broker: as it told them, or would */
@@ -108,6 +115,8 @@ struct http_later;
 void http_later_on_cancel(struct http_later *l, void (*on_cancel)(void *ctx), void *ctx);
 /* The request; valid until the next call of this and until the answer. */
 const struct http_call *http_later_call(struct http_later *l);
+/* What the endpoint sees now; valid until the controller does anything. */
+struct http_view http_later_view(struct http_later *l);
 /* Sends the answer and ends it; not inside the function that was given the handle's `on_cancel`. */
 void http_later_answer(struct http_later *l, struct http_answer *a);
 /* The controller that is asked for more than the view shows. */
@@ -173,7 +182,7 @@ typedef void http_get_fn(const struct http_view *v,
 http_get_fn http_get_status_text, http_get_health, http_get_ready, http_get_metrics,
         http_get_version, http_get_cluster, http_get_controllers, http_get_brokers, http_get_broker,
         http_get_topics, http_get_topic, http_get_partitions, http_get_cluster_configs,
-        http_get_topic_configs;
+        http_get_topic_configs, http_get_trash_untold, http_get_trashed_untold;
 http_later_fn http_get_decisions, http_get_decision; /* http_decisions.c */
 typedef void http_write_fn(const struct http_view *v,
         const struct http_call *c,
@@ -181,8 +190,10 @@ typedef void http_write_fn(const struct http_view *v,
         struct http_answer *a,
         struct http_write *w);
 http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
-        http_patch_topic_configs, http_patch_broker_configs;
+        http_patch_topic_configs, http_patch_broker_configs, http_delete_trashed,
+        http_post_restore;
 http_later_fn http_get_broker_configs; /* http_broker_configs.c */
+http_later_fn http_get_broker_logs, http_get_trash, http_get_trashed; /* http_logs.c */
 http_later_fn http_export_image; /* http_image.c */
 http_later_fn http_post_trim;    /* http_trim.c */
 
@@ -190,6 +201,46 @@ http_later_fn http_post_transfer, http_get_reach; /* http_controllers.c, which k
 /* A decision as the API shows it. */
 struct decision;
 json_t *http_decision_json(const struct decision *d);
+
+/* --- Trash and bytes (http_trash.c, http_brokers.c) --- */
+
+/* What a broker told of its log directories, of one topic or all. */
+struct http_told {
+    broker_id broker;
+    bool is_told;
+    ARRAY(struct msg_topic_bytes) trash;
+};
+
+struct http_told_list {
+    struct http_told *items;
+    size_t n;
+};
+
+/* A topic in the trash; its bytes are null where not every broker that holds it has told. */
+json_t *http_trash_json(const struct image *image,
+        const struct image_topic *t,
+        const struct http_told_list *told);
+/* Answers GET /v1/trash and /v1/trash/{topic_id}. */
+void http_answer_trash(const struct http_view *v,
+        const struct http_call *c,
+        const struct http_told_list *told,
+        struct http_answer *a);
+void http_answer_trashed(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        const struct http_told_list *told,
+        struct http_answer *a);
+/* The topic in the trash that `arg` names, by id or (when only one has it) by name; or NULL and the answer. */
+const struct image_topic *http_known_trash(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a);
+/* What http_get_broker() does; `logs` NULL = the broker does not tell what its directories hold. */
+void http_answer_broker(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        const struct msg_describe_logs_response *logs,
+        struct http_answer *a);
 
 /* 404 for a topic that is not there. */
 void http_no_topic(struct http_answer *a, const struct http_call *c, const char *name);

@@ -19,6 +19,7 @@ void http_write_deinit(struct http_write *w)
     mem_free(w->reason);
     mem_free(w->actor);
     mem_free(w->detail);
+    mem_free(w->topic);
     json_decref(w->placement);
     array_deinit(&w->leaders);
     memset(w, 0, sizeof(*w));
@@ -104,14 +105,26 @@ void http_delete_topic(const struct http_view *v,
     const char *confirm = http_call_param(c, "confirm");
     char shown[HTTP_SHOWN_SIZE];
 
+    const char *now = http_call_param(c, "now");
+
     if (image_topic_by_name(v->image, arg) == NULL) {
         http_no_topic(a, c, arg);
         return;
     }
+    if (now != NULL && strcmp(now, "true") != 0 && strcmp(now, "false") != 0) {
+        http_problem(a, c, HTTP_PROBLEM_BAD_QUERY, NULL, "", "now must be true or false, not '%s'",
+                http_shown(now, shown));
+        return;
+    }
+    w->is_now = now != NULL && strcmp(now, "true") == 0;
     if (confirm == NULL || strcmp(confirm, arg) != 0) {
         char *hint = mem_format("Repeat it with ?confirm=%s", http_shown(arg, shown));
         http_problem(a, c, HTTP_PROBLEM_NOT_CONFIRMED, NULL, hint,
-                "deleting topic '%s' removes all its records; confirm must be its name", shown);
+                w->is_now ? "deleting topic '%s' now removes all its records for good; confirm must be "
+                            "its name"
+                          : "deleting topic '%s' takes all its records away; confirm must be its "
+                            "name",
+                shown);
         mem_free(hint);
         return;
     }
@@ -149,7 +162,21 @@ void http_write_event(const struct http_write *w, struct ctl_event *ret)
     if (w->kind == HTTP_WRITE_DELETE_TOPIC) {
         ret->kind = CTL_EV_DELETE_TOPIC;
         ret->delete_topic.name = w->spec.name;
+        ret->delete_topic.is_now = w->is_now;
         ret->delete_topic.dry_run = w->dry_run;
+        return;
+    }
+    if (w->kind == HTTP_WRITE_PURGE_TOPIC) {
+        ret->kind = CTL_EV_PURGE_TOPIC;
+        ret->purge_topic.id = w->trashed;
+        ret->purge_topic.dry_run = w->dry_run;
+        return;
+    }
+    if (w->kind == HTTP_WRITE_RESTORE_TOPIC) {
+        ret->kind = CTL_EV_RESTORE_TOPIC;
+        ret->restore_topic.id = w->trashed;
+        ret->restore_topic.name = w->spec.name;
+        ret->restore_topic.dry_run = w->dry_run;
         return;
     }
     ret->kind = CTL_EV_CREATE_TOPIC;
@@ -199,6 +226,9 @@ void http_write_take(struct http_write *w, const struct ctl_reply *reply)
     w->decision = reply->after_seq;
     w->topic_id = reply->topic_id;
     w->is_unchanged = reply->is_unchanged;
+    w->topic = reply->topic != NULL ? mem_strdup(reply->topic) : NULL;
+    w->purged_at = reply->purged_at;
+    w->is_protected = reply->is_protected;
     w->placement = json_array();
     for (size_t i = 0; i < reply->n_placement; i++) {
         add_leader(w, reply->placement[i].leader);
@@ -215,6 +245,7 @@ bool http_write_waits_for_leaders(const struct http_write *w)
         return false;
     }
     return (w->kind == HTTP_WRITE_CREATE_TOPIC && !w->has_offline) ||
+           (w->kind == HTTP_WRITE_RESTORE_TOPIC && w->leaders.n > 0) ||
            (w->kind == HTTP_WRITE_SET_CONFIGS && w->leaders.n > 0);
 }
 
@@ -235,7 +266,10 @@ static const char *pointer_of(enum http_write_kind kind, int errcode)
     if (kind == HTTP_WRITE_SET_CONFIGS && errcode == ERRCODE_INVALID_REPLICATION_FACTOR) {
         return "/default.replication.factor";
     }
-    for (size_t i = 0; kind == HTTP_WRITE_CREATE_TOPIC && i < COUNT_OF(rows); i++) {
+    bool has_name = kind == HTTP_WRITE_RESTORE_TOPIC;
+
+    for (size_t i = 0; i < COUNT_OF(rows) && (kind == HTTP_WRITE_CREATE_TOPIC || (has_name && i == 0));
+            i++) {
         if (rows[i].errcode == errcode) {
             return rows[i].pointer;
         }
@@ -258,6 +292,17 @@ static const char *hint_of(enum http_write_kind kind, int errcode, const char *p
     case 500: return "The controller's log has more.";
     default: return pointer != NULL ? "Change what `errors` names and send it again." : "";
     }
+}
+
+static void answer_protected(
+        const struct http_write *w, const struct http_call *c, struct http_answer *a)
+{
+    char *hint = mem_format("PATCH /v1/topics/%s/configs {\"weir.delete.protection\": null} first "
+                            "(weir topic unset %s weir.delete.protection)",
+            w->spec.name, w->spec.name);
+
+    http_problem(a, c, HTTP_PROBLEM_PROTECTED, NULL, hint, "%s", w->detail);
+    mem_free(hint);
 }
 
 static void answer_exists(const struct http_write *w,
@@ -290,7 +335,15 @@ static void answer_error(const struct http_write *w,
     const char *pointer = pointer_of(w->kind, w->error);
     struct http_faults faults = {0};
 
-    if (w->error == ERRCODE_TOPIC_ALREADY_EXISTS) {
+    if (w->is_protected) {
+        answer_protected(w, c, a);
+    } else if (w->error == ERRCODE_TOPIC_ALREADY_EXISTS && w->kind == HTTP_WRITE_RESTORE_TOPIC) {
+        http_problem_of(a, c, w->error, NULL,
+                "Send another name: {\"name\": \"…\"} (weir topic undelete ID --as NAME)", "%s", detail);
+    } else if (w->error == ERRCODE_UNKNOWN_TOPIC_ID) {
+        http_problem_of(a, c, w->error, NULL, "See what is there: GET /v1/trash (weir trash list)",
+                "%s", detail);
+    } else if (w->error == ERRCODE_TOPIC_ALREADY_EXISTS) {
         answer_exists(w, v, c, a);
     } else if (w->error == ERRCODE_UNKNOWN_TOPIC_OR_PARTITION) {
         http_no_topic(a, c, w->spec.name);
@@ -301,6 +354,26 @@ static void answer_error(const struct http_write *w,
         }
         http_problem_of(a, c, w->error, &faults, hint, "%s", detail);
     }
+}
+
+/* Of what was deleted, purged or restored. */
+static void answer_about_topic(const struct http_write *w, bool is_ready, struct http_answer *a)
+{
+    json_t *json = json_pack("{s:o, s:o}", "name",
+            http_json_text(w->topic != NULL ? w->topic : w->spec.name), "topic_id",
+            http_json_uuid(&w->topic_id));
+
+    must(json != NULL);
+    if (w->kind == HTTP_WRITE_DELETE_TOPIC) {
+        must(json_object_set_new(json, "purged_at", http_json_time(w->purged_at)) == 0);
+    } else if (w->kind == HTTP_WRITE_RESTORE_TOPIC) {
+        must(json_object_set_new(json, "ready", json_boolean(is_ready)) == 0);
+        must(json_object_set(json, "partitions", w->placement) == 0);
+        if (!w->dry_run) {
+            http_answer_header(a, "Location", "/v1/topics/%s", w->topic);
+        }
+    }
+    http_answer_json(a, 200, json);
 }
 
 void http_write_answer(const struct http_write *w,
@@ -323,9 +396,7 @@ void http_write_answer(const struct http_write *w,
             http_answer_header(a, "Location", "/v1/topics/%s", w->spec.name);
         }
     } else {
-        http_answer_json(a, 200,
-                json_pack("{s:o, s:o}", "name", http_json_text(w->spec.name), "topic_id",
-                        http_json_uuid(&w->topic_id)));
+        answer_about_topic(w, is_ready, a);
     }
     if (w->error == ERRCODE_NONE && !w->dry_run && !w->is_unchanged) {
         http_answer_header(a, "Weir-Decision", "%" PRIu64, w->decision);

@@ -98,11 +98,13 @@ static void learn_name(struct journal *j, const struct uuid *id, const char *nam
 }
 
 /* [DEC-9] What the topic was called then: names do not change, and the decision that removed it
- * says it. */
+ * says it. One that was restored under another name goes by its last one. */
 static const char *name_of(struct journal *j, const struct uuid *id)
 {
-    const struct image_topic *t = image_topic_by_id(meta_log_image(j->options.log), id);
+    const struct image *image = meta_log_image(j->options.log);
+    const struct image_topic *t = image_topic_by_id(image, id);
 
+    t = t != NULL ? t : image_trash_by_id(image, id);
     if (t != NULL) {
         return t->name;
     }
@@ -125,10 +127,12 @@ static void learn(struct journal_scan *s, uint64_t index, const struct msg_recor
                 learn_name(s->j, &r->create_topic.id, r->create_topic.name,
                         strlen(r->create_topic.name));
             }
-        } else if (r->kind == META_REMOVE_TOPIC &&
+        } else if ((r->kind == META_REMOVE_TOPIC || r->kind == META_PURGE_TOPIC) &&
                    strncmp(r->why.inputs, head, strlen(head)) == 0) {
             const char *name = r->why.inputs + strlen(head);
-            learn_name(s->j, &r->remove_topic.id, name, strcspn(name, " "));
+            struct uuid id = {{0}};
+            (void)decision_topic_id(r, &id);
+            learn_name(s->j, &id, name, strcspn(name, " "));
         }
     }
     s->learnt_high = s->learnt_high == 0 ? index : s->learnt_high;

@@ -350,7 +350,7 @@ static void deleted_topics_leave_no_folder(void)
     CHECK_EQ(n_folders(data, "many-"), n_topics * PARTITIONS);
     int64_t start = check_now_ms();
     for (int t = 0; t < n_topics; t++) {
-        (void)WEIR_OK("topic", "delete", topic_name(t), "-y");
+        (void)WEIR_OK("topic", "delete", "--now", topic_name(t), "-y");
     }
     CHECK_WITHIN(5000 * n_topics, n_folders(data, "many-") == 0);
     CHECK_WITHIN(5000 * n_topics, n_folders(trash, "") == 0);

@@ -84,7 +84,8 @@ void record_text(struct buf *out, const struct meta_record *r)
         break;
     case META_CREATE_TOPIC: topic_text(out, r); break;
     case META_REMOVE_TOPIC:
-        buf_append_format(out, "remove %s", uuid_format(&r->remove_topic.id, id));
+        buf_append_format(out, "remove %s %lld", uuid_format(&r->remove_topic.id, id),
+                (long long)r->at);
         break;
     case META_PARTITION_STATE: partition_text(out, &r->partition); break;
     case META_CONFIG_SET:
@@ -98,6 +99,14 @@ void record_text(struct buf *out, const struct meta_record *r)
         break;
     case META_FEATURE_SET:
         buf_append_format(out, "feature %s %d", r->feature.name, r->feature.level);
+        break;
+    case META_PURGE_TOPIC:
+        buf_append_format(out, "%s %s %lld", r->purge_topic.is_tombstone ? "gone" : "purge",
+                uuid_format(&r->purge_topic.id, id), (long long)r->at);
+        break;
+    case META_RESTORE_TOPIC:
+        buf_append_format(out, "restore %s as %s", uuid_format(&r->restore_topic.id, id),
+                r->restore_topic.name);
         break;
     }
     buf_append_str(out, "\n");

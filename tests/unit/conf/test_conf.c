@@ -63,7 +63,7 @@ static void cluster_keys_have_kafkas_names(void)
             "log.message.timestamp.type", "log.message.timestamp.after.max.ms", "compression.type",
             "compression.lz4.level", "log.roll.ms", "log.roll.jitter.ms",
             "log.index.size.max.bytes", "log.flush.interval.messages",
-            "log.flush.interval.ms", "weir.ack.durability"};
+            "log.flush.interval.ms", "weir.ack.durability", "weir.delete.grace.ms", "weir.delete.protection"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const struct conf_key *key =

@@ -15,10 +15,12 @@ static void tell(void *ctx, const char *text)
 
 static void init(struct world *w, int32_t replication_factor_max, uint64_t seed, bool has_journal)
 {
-    *w = (struct world){.trace = {.line = tell, .ctx = w}, .log = image_new(), .keep_n = -1};
+    *w = (struct world){.trace = {.line = tell, .ctx = w}, .log = image_new(), .keep_n = -1, .wall = 1000};
     struct ctl_options options = {.seed = seed,
             .trace = &w->trace,
             .replication_factor_max = replication_factor_max,
+            .trash_topics_max = WORLD_TRASH_TOPICS,
+            .trash_partitions_max = WORLD_TRASH_PARTITIONS,
             .has_journal = has_journal};
 
     w->ctl = ctl_new(&options);
@@ -74,7 +76,8 @@ static void compare_images(const struct world *w)
 
 void world_step(struct world *w, struct ctl_event ev)
 {
-    ev.wall = 1000;
+    ev.now = w->now;
+    ev.wall = w->wall;
     ev.request = 77;
     ev.actor = ev.actor != NULL ? ev.actor : "";
     ev.reason = ev.reason != NULL ? ev.reason : "";
@@ -180,6 +183,32 @@ void world_delete(struct world *w, const char *name)
     struct ctl_event ev = {.kind = CTL_EV_DELETE_TOPIC, .actor = "http 127.0.0.1"};
 
     ev.delete_topic.name = name;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+}
+
+static struct uuid last_trashed(const struct world *w)
+{
+    size_t n = image_n_trash(w->log);
+
+    return n > 0 ? image_trash_at(w->log, n - 1)->id : (struct uuid){{0xff}};
+}
+
+void world_restore(struct world *w, const char *as)
+{
+    struct ctl_event ev = {.kind = CTL_EV_RESTORE_TOPIC, .actor = "http 127.0.0.1"};
+
+    ev.restore_topic.id = last_trashed(w);
+    ev.restore_topic.name = as;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+}
+
+void world_purge(struct world *w)
+{
+    struct ctl_event ev = {.kind = CTL_EV_PURGE_TOPIC, .actor = "http 127.0.0.1"};
+
+    ev.purge_topic.id = last_trashed(w);
     world_step(w, ev);
     CHECK(w->has_reply);
 }

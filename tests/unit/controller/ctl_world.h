@@ -16,11 +16,19 @@ struct world {
     uint64_t last_seq;
     uint64_t ctl_epoch;
     size_t n_appended; /* records of the last event */
+    wtime now;         /* of the events; */
+    wall_ms wall;      /* 1000 at the begin */
     /* Of the next event only so many records reach the log: its controller dies. -1 = all. */
     int64_t keep_n;
     /* The answer to the last event; `detail` and `placement` live until the next. */
     bool has_reply;
     struct ctl_reply reply;
+};
+
+/* The trash of a test is a small one. */
+enum {
+    WORLD_TRASH_TOPICS = 8,
+    WORLD_TRASH_PARTITIONS = 30
 };
 
 void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed);
@@ -42,6 +50,9 @@ void world_ready_but(
 void world_create(
         struct world *w, const char *name, int32_t n_partitions, int32_t replication_factor);
 void world_delete(struct world *w, const char *name);
+/* Of the topic that was removed last. */
+void world_restore(struct world *w, const char *as);
+void world_purge(struct world *w);
 /* Elected, listed, and brokers 1 to n with epochs 101… active. */
 void world_start(struct world *w, broker_id n_brokers);
 

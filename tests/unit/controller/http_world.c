@@ -187,6 +187,21 @@ static int read_answer(struct world *w)
     return w->answer.status;
 }
 
+/* What asks brokers first is answered as if none of them told. */
+static void answer_untold(struct world *w)
+{
+    http_get_fn *untold = w->later == http_get_broker_logs ? http_get_broker
+                          : w->later == http_get_trash     ? http_get_trash_untold
+                          : w->later == http_get_trashed   ? http_get_trashed_untold
+                                                           : NULL;
+
+    if (untold != NULL) {
+        untold(&w->view, &w->call, w->later_arg, &w->answer);
+        w->later = NULL;
+        w->later_arg = mem_free(w->later_arg);
+    }
+}
+
 int world_send(struct world *w, const char *method, const char *path, const char *body)
 {
     const char *reason = w->call.reason;
@@ -211,6 +226,7 @@ int world_send(struct world *w, const char *method, const char *path, const char
     }
     http_counts_refresh(&w->counts, w->image);
     http_dispatch(&w->view, &w->call, &w->answer, &w->write, &w->later, &w->later_arg);
+    answer_untold(w);
     w->call.query_text = "";
     w->call.reason = NULL;
     w->call.content_type = NULL;

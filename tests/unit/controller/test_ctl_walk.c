@@ -19,7 +19,7 @@ struct cluster {
     struct prng r;
     int64_t epoch[N_BROKERS]; /* of the ephemeral; -1 = none */
     int64_t last_czxid;
-    unsigned n_led, n_leaderless, n_unclean, n_cut;
+    unsigned n_led, n_leaderless, n_unclean, n_cut, n_restored;
 };
 
 static const char *const topics[N_TOPICS] = {"a", "b", "c"};
@@ -105,6 +105,11 @@ static void act(struct cluster *c)
     default:
         if (chance(c, 3)) {
             world_delete(&c->w, topic);
+        } else if (chance(c, 2)) {
+            world_restore(&c->w, chance(c, 2) ? topic : "");
+            c->n_restored += c->w.reply.error == ERRCODE_NONE;
+        } else if (chance(c, 4)) {
+            world_purge(&c->w);
         } else {
             change_controller(c);
         }
@@ -180,6 +185,7 @@ static void any_history_keeps_the_invariants(void) /* [REP-2], [REP-3], [REP-6] 
     CHECK(c.n_led > 1000);
     CHECK(c.n_leaderless > 500);
     CHECK(c.n_unclean > 100);
+    CHECK(c.n_restored > 20);
 }
 
 static void controller_may_die_between_any_two_records(void) /* [CTL-2] */

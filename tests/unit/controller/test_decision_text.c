@@ -105,6 +105,17 @@ static const struct {
                 NULL, NULL,
                 "feature metadata.version at level 1, because broker 9 said that its replica "
                 "failed; it saw failed=9 x"},
+        {{.kind = META_PURGE_TOPIC, .why = WHY(CAUSE_TRASH_EXPIRED, "", "", "")}, "t", NULL,
+                "deleted topic t purged: it cannot be restored any more, because it had been in "
+                "the trash for weir.delete.grace.ms"},
+        {{.kind = META_PURGE_TOPIC, .why = WHY(CAUSE_TRASH_FULL, "", "", "")}, NULL, NULL,
+                "deleted topic (its name is not known) purged: it cannot be restored any more, "
+                "because the trash holds no more topics and it was the oldest"},
+        {{.kind = META_RESTORE_TOPIC, .why = WHY(CAUSE_ADMIN, "", "", "topic=t partitions=2"),
+                 .restore_topic = {.name = "u"}},
+                "u", NULL,
+                "deleted topic restored as u, because an operator asked for it; it saw topic=t "
+                "partitions=2"},
         {{.kind = (enum meta_kind)99, .why = WHY((enum meta_cause)77, "", "", "")}, NULL, NULL,
                 "a decision of a newer version, because of cause 77, which is of a newer version"},
 };

@@ -122,6 +122,16 @@ bool controller_delete_records(struct controller *c,
     return true;
 }
 
+/* Nobody is connected. */
+bool controller_describe_logs(struct controller *c,
+        broker_id id,
+        bool with_topics,
+        controller_logs_fn *fn,
+        void *ctx)
+{
+    return false;
+}
+
 struct journal *controller_journal(struct controller *c)
 {
     return NULL;

@@ -364,7 +364,7 @@ static struct meta_record random_record(struct prng *r, const struct image *imag
 {
     static const char *const names[] = {"a", "b", "long-name", "x.y", "z_z", "no good"};
     static struct meta_config_pair pairs[2];
-    struct meta_record m = record((enum meta_kind)(1 + prng_below(r, 13)));
+    struct meta_record m = record((enum meta_kind)(1 + prng_below(r, META_KINDS + 1)));
     broker_id id = (broker_id)prng_below(r, 5);
     const struct image_broker *b = image_broker(image, id);
     int64_t epoch = b != NULL && prng_below(r, 4) > 0 ? b->epoch : (int64_t)prng_below(r, 50);
@@ -385,7 +385,7 @@ static struct meta_record random_record(struct prng *r, const struct image *imag
         m.create_topic.configs = pairs;
         m.create_topic.n_configs = prng_below(r, 3);
         break;
-    case META_REMOVE_TOPIC: m.remove_topic.id = uuid_of(topic + 3); break;
+    case META_REMOVE_TOPIC: m.remove_topic.id = uuid_of(topic); break;
     case META_PARTITION_STATE: return random_partition(r, image);
     case META_CONFIG_SET:
         m.config_set.scope = (enum config_scope)(prng_below(r, 5));
@@ -401,6 +401,14 @@ static struct meta_record random_record(struct prng *r, const struct image *imag
     case META_FEATURE_SET:
         m.feature.name = "metadata.version";
         m.feature.level = (int32_t)prng_below(r, 3);
+        break;
+    case META_PURGE_TOPIC:
+        m.purge_topic.id = uuid_of(topic + (unsigned)prng_below(r, 3));
+        m.purge_topic.is_tombstone = prng_below(r, 4) == 0;
+        break;
+    case META_RESTORE_TOPIC:
+        m.restore_topic.id = uuid_of(topic);
+        m.restore_topic.name = names[prng_below(r, 6)];
         break;
     }
     return m;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/log/log_fixture.h"
 
+#include "broker/log/log_trash.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 #include "tests/lib/check.h"
@@ -370,4 +371,16 @@ void write_file(const char *path, const void *bytes, size_t size)
     CHECK(fd >= 0);
     CHECK_EQ(write(fd, bytes, size), (ssize_t)size);
     (void)close(fd);
+}
+
+static enum log_trash_verdict purge_all(void *ctx, const struct uuid *topic_id)
+{
+    return LOG_TRASH_PURGE;
+}
+
+int fixture_purge_trash(struct log_dir *dir)
+{
+    const struct log_trash_judge judge = {.judge = purge_all};
+
+    return log_trash_sweep(dir, &judge);
 }

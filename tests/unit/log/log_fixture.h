@@ -43,6 +43,8 @@ void fixture_close(struct fixture *f);
 /* log_dir_open for broker 1 that must succeed. */
 struct log_dir *fixture_open_dir(const char *path);
 
+/* Removes all that is in the trash, as the sweep does. */
+int fixture_purge_trash(struct log_dir *dir);
 struct plog *fixture_plog(struct fixture *f, const char *topic, struct plog_open_stats *stats);
 int fixture_try_plog(
         struct fixture *f, const char *topic, struct plog **ret, struct plog_open_stats *stats);

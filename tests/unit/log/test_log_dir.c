@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/log_trash.h"
 #include "broker/log/log_dir.h"
 
 #include "common/base/array.h"
@@ -425,7 +426,7 @@ static void deleted_logs_go_to_the_trash_and_are_purged(void)
     size_t n = 0;
 
     fixture_open(&f);
-    CHECK_EQ(log_dir_purge_trash(f.dir), 0);  /* there is none */
+    CHECK_EQ(fixture_purge_trash(f.dir), 0);  /* there is none */
     for (int round = 0; round < 3; round++) { /* the same name three times */
         struct plog *l = fixture_plog(&f, "orders", NULL);
         CHECK_EQ(fixture_append(l, 1, 1, 1), 0);
@@ -434,13 +435,13 @@ static void deleted_logs_go_to_the_trash_and_are_purged(void)
         CHECK_STR(log_dir_logs(f.dir, &n)[0].name, "orders-0");
         CHECK_EQ(n, 1);
         CHECK(uuid_equal(&log_dir_logs(f.dir, &n)[0].topic_id, &f.topic_id));
-        CHECK_EQ(log_dir_trash(f.dir, "orders-0", &f.topic_id, 0), 0);
+        CHECK_EQ(log_trash_move(f.dir, "orders-0", &f.topic_id, 0), 0);
     }
     reopen(&f);
     (void)log_dir_logs(f.dir, &n);
     CHECK_EQ(n, 0);
     char *trash = dir_file(&f, ".trash");
-    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    CHECK_EQ(fixture_purge_trash(f.dir), 0);
     CHECK_EQ(rmdir(trash), 0); /* empty */
     mem_free(trash);
     fixture_close(&f);

@@ -289,7 +289,7 @@ static void slice_stays_readable_after_the_log_is_deleted(void)
     CHECK_EQ(fixture_append(l, 4, 100, 1), 0);
     CHECK_EQ(plog_read(l, 0, 4, 1 << 20, true, &s), 0);
     CHECK_EQ(plog_delete(l), 0);
-    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    CHECK_EQ(fixture_purge_trash(f.dir), 0);
     CHECK_EQ(end_of(&s, 0), 4);
     cached_file_release(s.file);
     CHECK_EQ(file_cache_n_open(f.files), 0);
@@ -559,20 +559,20 @@ static void trash_is_synced_before_it_is_purged(void)
     struct fixture f;
 
     fixture_open(&f);
-    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    CHECK_EQ(fixture_purge_trash(f.dir), 0);
     struct plog *l = fixture_plog(&f, "orders", NULL);
     CHECK_EQ(fixture_append(l, 1, 100, 1), 0);
     fault_reset();
     faults.open_any_error = faults.open_error = faults.sync_dir_error = -EMFILE;
     CHECK_EQ(plog_delete(l), 0); /* needs no descriptor */
     char *trash = mem_format("%s/.trash", f.path);
-    CHECK_EQ(log_dir_purge_trash(f.dir), -EMFILE);
+    CHECK_EQ(fixture_purge_trash(f.dir), -EMFILE);
     CHECK(rmdir(trash) < 0); /* not empty */
     CHECK(!log_dir_failed(f.dir));
     fault_reset();
-    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    CHECK_EQ(fixture_purge_trash(f.dir), 0);
     CHECK_EQ(faults.n_sync_dir, 2);
-    CHECK_EQ(log_dir_purge_trash(f.dir), 0);
+    CHECK_EQ(fixture_purge_trash(f.dir), 0);
     CHECK_EQ(faults.n_sync_dir, 2);
     CHECK_EQ(rmdir(trash), 0);
     mem_free(trash);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/log_trash.h"
 #include "broker/log/plog_check.h"
 #include "broker/log/plog_impl.h"
 #include "broker/log/seal.h"
@@ -154,7 +155,7 @@ static void lost_folder_is_told_from_a_new_one(void)
 
     fixture_open(&f);
     make_log(&f, 6, 4, true);
-    CHECK_EQ(log_dir_trash(f.dir, "orders-0", &f.topic_id, 0), 0);
+    CHECK_EQ(log_trash_move(f.dir, "orders-0", &f.topic_id, 0), 0);
     struct plog *l = fixture_plog(&f, "orders", &stats);
     CHECK(stats.lost && !stats.existed);
     CHECK_EQ(plog_end(l), 0);

@@ -525,6 +525,27 @@ static void make_describe_configs_response(struct msg_describe_configs_response 
     *m = (struct msg_describe_configs_response){entries, 2};
 }
 
+static void make_describe_logs_request(struct msg_describe_logs_request *m)
+{
+    m->with_topics = true;
+}
+
+static void make_describe_logs_response(struct msg_describe_logs_response *m)
+{
+    static struct msg_topic_bytes topics[2];
+    static struct msg_dir_logs dirs[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        topics[i] = (struct msg_topic_bytes){
+                sample_uuid(1), sample_u64(2), sample_u32(3), sample_u32(4)};
+    }
+    for (size_t i = 0; i < 2; i++) {
+        dirs[i] = (struct msg_dir_logs){sample_uuid(1), topics, 2, sample_u32(3), sample_u64(4),
+                topics, 2, sample_u64(6)};
+    }
+    *m = (struct msg_describe_logs_response){dirs, 2};
+}
+
 static void make_controlled_shutdown_response(struct msg_controlled_shutdown_response *m)
 {
     *m = (struct msg_controlled_shutdown_response){true, sample_u64(2), sample_u32(3)};
@@ -651,6 +672,14 @@ static void fill_kind(struct meta_record *r)
         r->feature.name = sample_text(1);
         r->feature.level = sample_count(2);
         break;
+    case META_PURGE_TOPIC:
+        r->purge_topic.id = sample_uuid(1);
+        r->purge_topic.is_tombstone = true;
+        break;
+    case META_RESTORE_TOPIC:
+        r->restore_topic.id = sample_uuid(1);
+        r->restore_topic.name = sample_text(2);
+        break;
     }
 }
 
@@ -670,7 +699,7 @@ struct meta_record sample_record(enum meta_kind kind)
 
 static void make_record_list(struct msg_record_list *m)
 {
-    static struct meta_record records[META_FEATURE_SET];
+    static struct meta_record records[META_KINDS];
 
     for (size_t i = 0; i < COUNT_OF(records); i++) {
         records[i] = sample_record((enum meta_kind)(META_NEW_CONTROLLER + i));
@@ -716,6 +745,8 @@ static void make_record_list(struct msg_record_list *m)
     DO(controlled_shutdown_request)                                                                \
     DO(controlled_shutdown_response)                                                               \
     DO(describe_configs_response)                                                                  \
+    DO(describe_logs_request)                                                                      \
+    DO(describe_logs_response)                                                                     \
     DO(cluster_id)                                                                                 \
     DO(epoch)                                                                                      \
     DO(active)                                                                                     \

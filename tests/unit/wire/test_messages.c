@@ -436,6 +436,7 @@ static void requests_have_names(void)
     CHECK_STR(wire_api_name(API_CONTROLLED_SHUTDOWN), "controlled_shutdown");
     CHECK_STR(wire_api_name(API_DESCRIBE_CONFIGS), "describe_configs");
     CHECK_STR(wire_api_name(API_DELETE_RECORDS), "delete_records");
+    CHECK_STR(wire_api_name(API_DESCRIBE_LOGS), "describe_logs");
     CHECK_STR(wire_api_name(API_INIT_PRODUCER_ID), "init_producer_id");
     CHECK_STR(wire_api_name(API_ALLOCATE_PRODUCER_IDS), "allocate_producer_ids");
     CHECK_STR(wire_api_name(API_OFFSET_FOR_LEADER_EPOCH), "offset_for_leader_epoch");

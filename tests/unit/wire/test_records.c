@@ -18,13 +18,13 @@ static void records_one_after_the_other_are_a_record_list(void)
 {
     struct buf b = {0};
 
-    for (int kind = META_NEW_CONTROLLER; kind <= META_FEATURE_SET; kind++) {
+    for (int kind = META_NEW_CONTROLLER; kind <= META_KINDS; kind++) {
         struct meta_record r = sample_record((enum meta_kind)kind);
         wire_append_record(&r, &b);
     }
     Weir__V1__RecordList *pb = weir__v1__record_list__unpack(NULL, b.size, b.data);
     CHECK(pb != NULL);
-    CHECK_EQ(pb->n_records, META_FEATURE_SET);
+    CHECK_EQ(pb->n_records, META_KINDS);
     CHECK_EQ(pb->records[0]->kind_case, WEIR__V1__RECORD__KIND_NEW_CONTROLLER);
     for (size_t i = 0; i < pb->n_records; i++) {
         CHECK_EQ(pb->records[i]->kind_case, pb->records[0]->kind_case + i);
@@ -36,7 +36,7 @@ static void records_one_after_the_other_are_a_record_list(void)
 
 static void every_kind_comes_back(void)
 {
-    for (int kind = META_NEW_CONTROLLER; kind <= META_FEATURE_SET; kind++) {
+    for (int kind = META_NEW_CONTROLLER; kind <= META_KINDS; kind++) {
         struct meta_record r = sample_record((enum meta_kind)kind);
         struct msg_record_list ret;
         struct buf b = {0};
@@ -181,7 +181,7 @@ static void records_that_cannot_be_are_refused(void)
 /* The smallest legal record of each kind, so often that the list is near its limit. */
 static void lists_of_small_records_fit_under_the_ceiling(void)
 {
-    for (int kind = META_NEW_CONTROLLER; kind <= META_FEATURE_SET; kind++) {
+    for (int kind = META_NEW_CONTROLLER; kind <= META_KINDS; kind++) {
         struct meta_record r = {.seq = 1,
                 .at = 1800000000000,
                 .why = {.cause = CAUSE_ADMIN},

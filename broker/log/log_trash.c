@@ -1,0 +1,770 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/log_trash.h"
+
+#include "broker/log/kv_file.h"
+#include "broker/log/log_dir_impl.h"
+#include "broker/log/partition_identity.h"
+#include "common/base/map.h"
+#include "common/obs/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EMPTIED_SUFFIX ".emptied"
+#define UNNAMED_NOTE   "unnamed.since"
+#define UNNAMED_KEPT   ((wall_ms)24 * 60 * 60 * 1000) /* [TRS-11] */
+
+/* Bytes of the key; no padding, so that it can be hashed as memory. */
+struct trash_key {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+struct trash_entry {
+    struct trash_key key;
+    UT_hash_handle hh;
+    enum log_trash_state state; /* never LEAVING: that is counted */
+    uint32_t n_leaving;         /* logs of it on their way out of a folder */
+    bool is_busy;               /* somebody works on its folder */
+    bool has_checkpoint;
+    struct checkpoint_entry checkpoint;
+    int64_t bytes; /* -1 = not measured */
+};
+
+/* A folder that logs are on their way out of. */
+struct trash_source {
+    char *folder;
+    uint32_t n;
+    UT_hash_handle hh;
+};
+
+struct log_trash {
+    pthread_mutex_t lock;
+    struct trash_entry *entries;
+    struct trash_source *sources;
+    struct checkpoint_entry *written; /* in the checkpoint file, sorted */
+    size_t n_written;
+    atomic_bool is_made; /* .trash is there, on the disk too */
+};
+
+/* --- The table -------------------------------------------------------------------------------- */
+static struct trash_entry *find(
+        const struct log_trash *t, const struct uuid *topic_id, int32_t partition)
+{
+    struct trash_key key = {.topic_id = *topic_id, .partition = partition};
+    struct trash_entry *e = NULL;
+
+    HASH_FIND(hh, t->entries, &key, sizeof(key), e);
+    return e;
+}
+
+static struct trash_entry *find_or_add(
+        struct log_trash *t, const struct uuid *topic_id, int32_t partition)
+{
+    struct trash_entry *e = find(t, topic_id, partition);
+
+    if (e == NULL) {
+        e = mem_new(struct trash_entry);
+        e->key = (struct trash_key){.topic_id = *topic_id, .partition = partition};
+        e->bytes = -1;
+        HASH_ADD(hh, t->entries, key, sizeof(e->key), e);
+    }
+    return e;
+}
+
+static void drop(struct log_trash *t, struct trash_entry *e)
+{
+    HASH_DEL(t->entries, e);
+    mem_free(e);
+}
+
+static struct trash_source *find_source(const struct log_trash *t, const char *folder)
+{
+    struct trash_source *source = NULL;
+
+    HASH_FIND_STR(t->sources, folder, source);
+    return source;
+}
+
+static void add_source(struct log_trash *t, const char *folder)
+{
+    struct trash_source *source = find_source(t, folder);
+
+    if (source == NULL) {
+        source = mem_new(struct trash_source);
+        source->folder = mem_strdup(folder);
+        HASH_ADD_KEYPTR(hh, t->sources, source->folder, strlen(source->folder), source);
+    }
+    source->n++;
+}
+
+static void drop_source(struct log_trash *t, struct trash_source *source)
+{
+    HASH_DEL(t->sources, source);
+    mem_free(source->folder);
+    mem_free(source);
+}
+
+static struct log_trash *lock(const struct log_dir *d)
+{
+    (void)pthread_mutex_lock(&d->trash->lock);
+    return d->trash;
+}
+
+static void unlock(struct log_trash *t)
+{
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+/* --- Names ------------------------------------------------------------------------------------ */
+enum folder_kind {
+    FOLDER_KEPT,
+    FOLDER_EMPTIED,
+    FOLDER_OLDER /* the same log went twice: ".1", ".2" … are those that are not brought back */
+};
+
+struct trash_folder {
+    char *name;
+    struct uuid topic_id;
+    int32_t partition;
+    enum folder_kind kind;
+};
+
+struct folder_list {
+    ARRAY(struct trash_folder) folders;
+};
+
+static bool parse_folder(const char *name, struct trash_folder *ret)
+{
+    char id[UUID_TEXT_SIZE];
+    char *end = NULL;
+    size_t size = strlen(name);
+
+    if (size < UUID_TEXT_SIZE + 1 || name[UUID_TEXT_SIZE - 1] != '-') {
+        return false;
+    }
+    memcpy(id, name, UUID_TEXT_SIZE - 1);
+    id[UUID_TEXT_SIZE - 1] = '\0';
+    const char *number = name + UUID_TEXT_SIZE;
+    long long partition = number[0] >= '0' && number[0] <= '9' ? strtoll(number, &end, 10) : -1;
+
+    if (!uuid_parse(id, &ret->topic_id) || partition < 0 || partition > INT32_MAX) {
+        return false;
+    }
+    ret->partition = (int32_t)partition;
+    ret->kind = *end == '\0'                          ? FOLDER_KEPT
+                : strcmp(end, EMPTIED_SUFFIX) == 0 ? FOLDER_EMPTIED
+                                                   : FOLDER_OLDER;
+    return *end == '\0' || *end == '.';
+}
+
+static void collect_folder(void *arg, const char *name, bool is_dir)
+{
+    struct folder_list *list = arg;
+    struct trash_folder f = {0};
+
+    if (is_dir && parse_folder(name, &f)) {
+        f.name = mem_strdup(name);
+        *array_push(&list->folders) = f;
+    }
+}
+
+static void folder_list_deinit(struct folder_list *list)
+{
+    ARRAY_FOREACH (f, &list->folders) {
+        mem_free(f->name);
+    }
+    array_deinit(&list->folders);
+}
+
+/* None when there is no .trash. */
+static int list_folders(const struct log_dir *d, struct folder_list *list)
+{
+    char *trash = log_dir_file(d, ".trash");
+    int r = d->io->list(d->io->ctx, trash, collect_folder, list);
+
+    mem_free(trash);
+    return r == -ENOENT ? 0 : r < 0 ? err_forward(r) : 0;
+}
+
+/* "<log dir>/.trash/<id>-<p><suffix>"; mem_free. */
+static char *folder_path(const struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        const char *suffix)
+{
+    char id[UUID_TEXT_SIZE];
+
+    return mem_format(
+            "%s/.trash/%s-%d%s", d->path, uuid_format(topic_id, id), partition, suffix);
+}
+
+/* --- Life ------------------------------------------------------------------------------------- */
+int log_trash_read(struct log_dir *d)
+{
+    struct folder_list list = {0};
+    int r = list_folders(d, &list);
+
+    d->trash = mem_new(struct log_trash);
+    must(pthread_mutex_init(&d->trash->lock, NULL) == 0);
+    ARRAY_FOREACH (f, &list.folders) {
+        if (f->kind == FOLDER_OLDER) {
+            continue;
+        }
+        struct trash_entry *e = find_or_add(d->trash, &f->topic_id, f->partition);
+        e->state = f->kind == FOLDER_KEPT ? LOG_TRASH_KEPT : LOG_TRASH_EMPTIED;
+        e->has_checkpoint =
+                log_dir_checkpoint(d, &f->topic_id, f->partition, &e->checkpoint); /* of the file */
+    }
+    folder_list_deinit(&list);
+    log_trash_remember(d, d->checkpoints, d->n_checkpoints);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+void log_trash_close(struct log_dir *d)
+{
+    struct log_trash *t = d->trash;
+
+    if (t == NULL) {
+        return;
+    }
+    while (t->entries != NULL) {
+        drop(t, t->entries);
+    }
+    while (t->sources != NULL) {
+        drop_source(t, t->sources);
+    }
+    mem_free(t->written);
+    (void)pthread_mutex_destroy(&t->lock);
+    d->trash = mem_free(t);
+}
+
+/* --- On the way in ---------------------------------------------------------------------------- */
+void log_trash_begin(
+        struct log_dir *d, const struct uuid *topic_id, int32_t partition, const char *folder)
+{
+    struct log_trash *t = lock(d);
+
+    find_or_add(t, topic_id, partition)->n_leaving++;
+    add_source(t, folder);
+    unlock(t);
+}
+
+void log_trash_note(struct log_dir *d, const struct checkpoint_entry *checkpoint)
+{
+    struct log_trash *t = lock(d);
+    struct trash_entry *e = find_or_add(t, &checkpoint->topic_id, checkpoint->partition);
+
+    e->has_checkpoint = true;
+    e->checkpoint = *checkpoint;
+    unlock(t);
+}
+
+/* A name in .trash that is free: of two logs of one partition the younger is the one to bring back. */
+static int make_way(const struct log_dir *d, const char *path)
+{
+    int64_t size = d->io->size_of(d->io->ctx, path);
+
+    for (unsigned i = 1; size >= 0; i++) {
+        char *older = mem_format("%s.%u", path, i);
+        bool is_free = d->io->size_of(d->io->ctx, older) == -ENOENT;
+        int r = is_free ? d->io->rename(d->io->ctx, path, older) : 0;
+        mem_free(older);
+        if (is_free) {
+            return r < 0 ? err_forward(r) : 0;
+        }
+    }
+    return size == -ENOENT ? 0 : err_forward((int)size);
+}
+
+/* The folder itself is made durable once in a run, or a power failure might keep a move into it and not it. */
+static int make_trash(struct log_dir *d)
+{
+    if (atomic_load(&d->trash->is_made)) {
+        return 0;
+    }
+    char *trash = log_dir_file(d, ".trash");
+    int r = durable_mkdir(d->io, trash);
+
+    mem_free(trash);
+    atomic_store(&d->trash->is_made, r >= 0);
+    /* Only opening the folder to sync it says so: it is there, and the next one syncs it. */
+    return r == -EMFILE || r == -ENFILE ? 0 : r < 0 ? err_forward(r) : 0;
+}
+
+static int move(struct log_dir *d, const char *from, const struct uuid *topic_id, int32_t partition)
+{
+    char *to = folder_path(d, topic_id, partition, "");
+    int r = make_trash(d);
+
+    if (r >= 0) {
+        r = make_way(d, to);
+    }
+    if (r >= 0) {
+        atomic_store(&d->is_trash_unsynced, true);
+        r = d->io->rename(d->io->ctx, from, to);
+    }
+    mem_free(to);
+    if (r >= 0) {
+        struct log_trash *t = lock(d);
+        struct trash_entry *e = find_or_add(t, topic_id, partition);
+        e->state = LOG_TRASH_KEPT;
+        e->bytes = -1;
+        unlock(t);
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int log_trash_move(
+        struct log_dir *d, const char *folder, const struct uuid *topic_id, int32_t partition)
+{
+    char *from = log_dir_file(d, folder);
+    int r = log_dir_failed(d) ? err_origin(-EIO) : move(d, from, topic_id, partition);
+
+    mem_free(from);
+    if (r < 0 && !log_dir_is_scarce(r)) {
+        log_dir_fail(d, r, "a deleted log could not be moved to .trash");
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* [BRK-10] Whose folder it is comes before touching it. */
+int log_trash_move_found(
+        struct log_dir *d, const char *folder, const struct uuid *topic_id, int32_t partition)
+{
+    struct partition_identity p = {0};
+    char *from = log_dir_file(d, folder);
+    int r = partition_identity_read(d->io, from, &p);
+
+    mem_free(from);
+    if (r != 0 || !uuid_equal(&p.topic_id, topic_id) || p.partition != partition) {
+        return r < 0 ? err_forward(r) : 0;
+    }
+    r = log_trash_move(d, folder, topic_id, partition);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+void log_trash_left(
+        struct log_dir *d, const struct uuid *topic_id, int32_t partition, const char *folder)
+{
+    struct log_trash *t = lock(d);
+    struct trash_source *source = find_source(t, folder);
+    struct trash_entry *e = find(t, topic_id, partition);
+
+    must(e != NULL && e->n_leaving > 0 && source != NULL);
+    if (--source->n == 0) {
+        drop_source(t, source);
+    }
+    if (--e->n_leaving == 0 && e->state == LOG_TRASH_NONE && !e->is_busy) {
+        drop(t, e); /* Nothing was there. */
+    }
+    unlock(t);
+}
+
+/* Once for all moves so far: with thousands of logs a sync for each is what takes the time. */
+int log_trash_sync(struct log_dir *d)
+{
+    int r = 0;
+
+    if (!atomic_exchange(&d->is_trash_unsynced, false)) {
+        return 0;
+    }
+    char *trash = log_dir_file(d, ".trash");
+
+    r = d->io->sync_dir(d->io->ctx, trash);
+    mem_free(trash);
+    if (r == -ENOENT) {
+        return 0; /* nothing was ever trashed here */
+    }
+    if (r >= 0) {
+        r = d->io->sync_dir(d->io->ctx, d->path);
+    }
+    if (r == -EMFILE || r == -ENFILE) { /* Only opening says so: no sync has failed. */
+        atomic_store(&d->is_trash_unsynced, true);
+    } else if (r < 0) {
+        log_dir_fail(d, r, "moves to .trash could not be synced");
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* --- Queries ---------------------------------------------------------------------------------- */
+enum log_trash_state log_trash_look(
+        const struct log_dir *d, const struct uuid *topic_id, int32_t partition)
+{
+    struct log_trash *t = lock(d);
+    const struct trash_entry *e = find(t, topic_id, partition);
+    enum log_trash_state state = e == NULL          ? LOG_TRASH_NONE
+                                 : e->n_leaving > 0 ? LOG_TRASH_LEAVING
+                                                    : e->state;
+    unlock(t);
+    return state;
+}
+
+bool log_trash_is_leaving(const struct log_dir *d, const char *folder)
+{
+    struct log_trash *t = lock(d);
+    bool found = folder == NULL ? t->sources != NULL : find_source(t, folder) != NULL;
+
+    unlock(t);
+    return found;
+}
+
+void log_trash_remember(struct log_dir *d, const struct checkpoint_entry *entries, size_t n)
+{
+    struct checkpoint_entry *copy = mem_new_n(struct checkpoint_entry, n + 1);
+    struct log_trash *t;
+
+    if (n > 0) {
+        memcpy(copy, entries, n * sizeof(*entries));
+    }
+    t = lock(d);
+    mem_free(t->written);
+    t->written = copy;
+    t->n_written = n;
+    unlock(t);
+}
+
+static int compare_written(const void *a, const void *b)
+{
+    const struct checkpoint_entry *x = a, *y = b;
+
+    return partition_key_compare(&x->topic_id, x->partition, &y->topic_id, y->partition);
+}
+
+/* [TRS-9] What is known of a log that has only begun to leave. */
+static bool find_written(
+        const struct log_trash *t, const struct trash_entry *e, struct checkpoint_entry *ret)
+{
+    const struct checkpoint_entry key = {
+            .topic_id = e->key.topic_id, .partition = e->key.partition};
+    const struct checkpoint_entry *found =
+            t->n_written > 0
+                    ? bsearch(&key, t->written, t->n_written, sizeof(key), compare_written)
+                    : NULL;
+
+    if (found != NULL) {
+        *ret = *found;
+    }
+    return found != NULL;
+}
+
+struct checkpoint_entry *log_trash_checkpoints(const struct log_dir *d, size_t *ret_n)
+{
+    struct log_trash *t = lock(d);
+    struct checkpoint_entry *all =
+            mem_new_n(struct checkpoint_entry, HASH_COUNT(t->entries) + 1);
+    size_t n = 0;
+
+    for (const struct trash_entry *e = t->entries; e != NULL; e = e->hh.next) {
+        if (e->has_checkpoint && e->state != LOG_TRASH_BACK) {
+            all[n++] = e->checkpoint;
+        } else if (e->n_leaving > 0 && !e->has_checkpoint) {
+            n += find_written(t, e, &all[n]) ? 1 : 0;
+        }
+    }
+    unlock(t);
+    *ret_n = n;
+    return all;
+}
+
+/* [TRS-9] Of a log that came back in this run; the files of the last run know less of it. */
+bool log_trash_checkpoint(const struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        struct checkpoint_entry *ret)
+{
+    if (d->trash == NULL) {
+        return false;
+    }
+    struct log_trash *t = lock(d);
+    const struct trash_entry *e = find(t, topic_id, partition);
+    bool has = e != NULL && e->has_checkpoint;
+
+    if (has) {
+        *ret = e->checkpoint;
+    }
+    unlock(t);
+    return has;
+}
+
+/* --- Claims: one at a time works on a folder -------------------------------------------------- */
+/* 0 and busy, or why not. */
+static int claim(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
+{
+    struct log_trash *t = lock(d);
+    struct trash_entry *e = find(t, topic_id, partition);
+    int r = e == NULL                          ? LOG_TRASH_E_ABSENT
+            : e->n_leaving > 0 || e->is_busy ? LOG_TRASH_E_BUSY
+            : e->state == LOG_TRASH_EMPTIED  ? LOG_TRASH_E_EMPTIED
+            : e->state != LOG_TRASH_KEPT     ? LOG_TRASH_E_ABSENT
+                                             : 0;
+    if (r == 0) {
+        e->is_busy = true;
+    }
+    unlock(t);
+    return r;
+}
+
+/* NONE: it is gone. */
+static void unclaim(struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        enum log_trash_state state)
+{
+    struct log_trash *t = lock(d);
+    struct trash_entry *e = find(t, topic_id, partition);
+
+    must(e != NULL && e->is_busy);
+    e->is_busy = false;
+    e->state = state;
+    e->bytes = state == LOG_TRASH_EMPTIED ? 0 : e->bytes;
+    if (state == LOG_TRASH_NONE && e->n_leaving == 0) {
+        drop(t, e);
+    }
+    unlock(t);
+}
+
+/* --- Back ------------------------------------------------------------------------------------- */
+/* [TRS-8] The new name goes into the folder first: until the rename it is just trash with a note of another name. */
+static int bring_back(struct log_dir *d, const char *from, const char *to, const char *topic,
+        const struct partition_identity *p)
+{
+    char *note = mem_format("%s/%s", from, UNNAMED_NOTE);
+    int r = partition_identity_write(d->io, from, topic, p);
+
+    if (r >= 0) {
+        (void)d->io->unlink(d->io->ctx, note); /* a log does not mind it */
+        r = durable_rename(d->io, from, to);
+    }
+    mem_free(note);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int log_trash_restore(
+        struct log_dir *d, const struct uuid *topic_id, int32_t partition, const char *topic)
+{
+    const struct partition_identity p = {.topic_id = *topic_id, .partition = partition};
+    int r = claim(d, topic_id, partition);
+
+    if (r != 0) {
+        return r;
+    }
+    char *from = folder_path(d, topic_id, partition, "");
+    char *to = mem_format("%s/%s-%d", d->path, topic, partition);
+
+    r = log_dir_failed(d) ? err_origin(-EIO) : bring_back(d, from, to, topic, &p);
+    mem_free(to);
+    mem_free(from);
+    unclaim(d, topic_id, partition, r == 0 ? LOG_TRASH_BACK : LOG_TRASH_KEPT);
+    if (r == -ENOTEMPTY || r == -EEXIST) {
+        return LOG_TRASH_E_TAKEN;
+    }
+    if (r < 0 && !log_dir_is_scarce(r) && r != -ENOSPC && r != -EDQUOT) {
+        log_dir_fail(d, r, "a log could not be brought back from .trash");
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* --- Out -------------------------------------------------------------------------------------- */
+struct name_list {
+    ARRAY(char *) names;
+};
+
+static void collect_name(void *arg, const char *name, bool is_dir)
+{
+    struct name_list *list = arg;
+
+    *array_push(&list->names) = mem_strdup(name);
+}
+
+static int empty_folder(struct log_dir *d, const char *path)
+{
+    struct name_list list = {0};
+    int r = d->io->list(d->io->ctx, path, collect_name, &list);
+
+    for (size_t i = 0; i < list.names.n; i++) {
+        char *file = mem_format("%s/%s", path, list.names.items[i]);
+        r = r >= 0 ? d->io->unlink(d->io->ctx, file) : r;
+        r = r == -ENOENT ? 0 : r;
+        mem_free(file);
+        mem_free(list.names.items[i]);
+    }
+    array_deinit(&list.names);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+static int remove_folder(struct log_dir *d, const char *path)
+{
+    int r = empty_folder(d, path);
+
+    if (r >= 0) {
+        r = d->io->rmdir(d->io->ctx, path);
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* [TRS-12] The name says that it is empty before it is, on the disk too: a power failure may not leave half a log under
+ * a name that promises a whole one. */
+int log_trash_empty(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
+{
+    int r = claim(d, topic_id, partition);
+
+    if (r != 0) {
+        return 0;
+    }
+    char *from = folder_path(d, topic_id, partition, "");
+    char *to = folder_path(d, topic_id, partition, EMPTIED_SUFFIX);
+    enum log_trash_state state = LOG_TRASH_KEPT;
+
+    r = log_dir_failed(d) ? err_origin(-EIO) : durable_rename(d->io, from, to);
+    if (r >= 0) {
+        state = LOG_TRASH_EMPTIED;
+        r = empty_folder(d, to);
+    }
+    mem_free(to);
+    mem_free(from);
+    unclaim(d, topic_id, partition, state);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+/* [TRS-11] Since when nothing names it stands in the folder itself, because restarts must not begin the day anew. A note
+ * that cannot be read or written is none: it is kept. */
+static bool is_unnamed_for_long(struct log_dir *d, const char *path, wall_ms now)
+{
+    char *note = mem_format("%s/%s", path, UNNAMED_NOTE);
+    struct kv_file f = {0};
+    int64_t since = 0;
+    bool is_long = false;
+
+    if (kv_file_read(d->io, note, &f) == 0) {
+        is_long = kv_file_get_i64(&f, "since", &since) && since <= now - UNNAMED_KEPT;
+        kv_file_deinit(&f);
+    } else {
+        char *lines = mem_format("since=%" PRId64 "\n", now);
+        int r = kv_file_write(d->io, note, lines); /* where it fails the day begins with a later sweep */
+        mem_free(lines);
+        log_info("log_trash", "folder_unnamed", KV_STR("folder", path), KV_I64("noted", r == 0),
+                KV_STR("then", "no topic of its id is known; it is kept for 24 h"));
+    }
+    mem_free(note);
+    return is_long;
+}
+
+static int sweep_folder(
+        struct log_dir *d, const struct trash_folder *f, const struct log_trash_judge *judge)
+{
+    enum log_trash_verdict verdict = judge->judge(judge->ctx, &f->topic_id);
+    char *trash = log_dir_file(d, ".trash");
+    char *path = mem_format("%s/%s", trash, f->name);
+    bool is_main = f->kind == FOLDER_KEPT;
+    int r = is_main ? claim(d, &f->topic_id, f->partition) : 0;
+    bool is_claimed = is_main && r == 0;
+
+    mem_free(trash);
+    if (r > 0) { /* It is being restored, or has just come. */
+        mem_free(path);
+        return 0;
+    }
+    bool is_due = verdict == LOG_TRASH_PURGE ||
+                  (verdict == LOG_TRASH_UNNAMED && is_unnamed_for_long(d, path, judge->now));
+    if (is_due) {
+        r = remove_folder(d, path);
+    } else if (f->kind == FOLDER_EMPTIED && verdict == LOG_TRASH_KEEP) {
+        r = empty_folder(d, path); /* a death came before the end of it */
+    }
+    if (is_claimed) {
+        unclaim(d, &f->topic_id, f->partition,
+                is_due && r >= 0 ? LOG_TRASH_NONE : LOG_TRASH_KEPT);
+    } else if (is_due && r >= 0 && f->kind == FOLDER_EMPTIED) {
+        struct log_trash *t = lock(d);
+        struct trash_entry *e = find(t, &f->topic_id, f->partition);
+        if (e != NULL && e->state == LOG_TRASH_EMPTIED && e->n_leaving == 0) {
+            drop(t, e);
+        }
+        unlock(t);
+    }
+    if (r < 0) {
+        log_warn("log_trash", "folder_kept", KV_STR("folder", path), KV_ERR(r));
+    }
+    mem_free(path);
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int log_trash_sweep(struct log_dir *d, const struct log_trash_judge *judge)
+{
+    struct folder_list list = {0};
+    int r = log_trash_sync(d); /* Of what is removed not even its old name may come back. */
+
+    r = r >= 0 ? list_folders(d, &list) : r;
+    int first_error = r;
+
+    for (size_t i = 0; i < list.folders.n; i++) {
+        r = sweep_folder(d, &list.folders.items[i], judge);
+        first_error = first_error < 0 ? first_error : r;
+    }
+    folder_list_deinit(&list);
+    return first_error < 0 ? err_forward(first_error) : 0;
+}
+
+/* --- Listing ---------------------------------------------------------------------------------- */
+static int64_t measure(const struct log_dir *d, const struct log_trash_item *item)
+{
+    struct name_list list = {0};
+    char *path = folder_path(d, &item->topic_id, item->partition, "");
+    int64_t bytes = 0;
+
+    if (d->io->list(d->io->ctx, path, collect_name, &list) < 0) {
+        bytes = -1;
+    }
+    for (size_t i = 0; i < list.names.n; i++) {
+        char *file = mem_format("%s/%s", path, list.names.items[i]);
+        int64_t size = d->io->size_of(d->io->ctx, file);
+        bytes += size > 0 && bytes >= 0 ? size : 0;
+        mem_free(file);
+        mem_free(list.names.items[i]);
+    }
+    array_deinit(&list.names);
+    mem_free(path);
+    return bytes;
+}
+
+static void keep_measured(struct log_dir *d, const struct log_trash_item *item)
+{
+    struct log_trash *t = lock(d);
+    struct trash_entry *e = find(t, &item->topic_id, item->partition);
+
+    if (e != NULL && e->state == LOG_TRASH_KEPT) {
+        e->bytes = item->bytes;
+    }
+    unlock(t);
+}
+
+struct log_trash_item *log_trash_list(struct log_dir *d, size_t *ret_n)
+{
+    struct log_trash *t = lock(d);
+    struct log_trash_item *items =
+            mem_new_n(struct log_trash_item, HASH_COUNT(t->entries) + 1);
+    size_t n = 0;
+
+    for (const struct trash_entry *e = t->entries; e != NULL; e = e->hh.next) {
+        if (e->state == LOG_TRASH_KEPT || e->state == LOG_TRASH_EMPTIED) {
+            items[n++] = (struct log_trash_item){.topic_id = e->key.topic_id,
+                    .partition = e->key.partition,
+                    .is_emptied = e->state == LOG_TRASH_EMPTIED,
+                    .bytes = e->state == LOG_TRASH_EMPTIED ? 0 : e->bytes};
+        }
+    }
+    unlock(t);
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].bytes < 0) {
+            items[i].bytes = measure(d, &items[i]);
+            keep_measured(d, &items[i]);
+        }
+        items[i].bytes = items[i].bytes < 0 ? 0 : items[i].bytes;
+    }
+    *ret_n = n;
+    return items;
+}
