@@ -104,6 +104,8 @@ MUST_CHECK int plog_retire_segment(struct plog *l, size_t i, wtime now);
 void plog_forget_retired(struct plog *l);
 /* A batch with base offset `offset` begins at `at`, and its reader is about to come back. */
 void plog_expect_reader(struct plog *l, offset64 offset, int64_t at);
+/* Empties the segment object, so that walking its file fills it and its indexes anew. */
+MUST_CHECK int plog_begin_anew(struct plog *l, struct segment *s);
 /* The batch that holds `offset`, or the next one there is. > 0: SEGMENT_E_BAD, NONE. */
 MUST_CHECK int plog_find_batch(struct plog *l, offset64 offset, struct batch_head *ret);
 

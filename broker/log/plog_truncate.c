@@ -110,27 +110,27 @@ static int remove_later_segments(struct plog *l)
     return 0;
 }
 
-static int cut_index(struct plog *l, struct segment *s)
+/* Fills the segment object and its indexes from what is left of the file. Their files are held, so that no descriptor is
+ * missing on the way. > 0: SEGMENT_E_BAD. */
+static int take_anew(struct plog *l, struct segment *s, int fd, const struct cut_place *place)
 {
-    struct index_entry e = {0};
-    uint32_t n = 0;
-    int r = 0;
+    uint8_t bytes[BATCH_HEAD_WALK_SIZE];
+    struct file_window w;
+    struct batch_head h;
+    int r = plog_begin_anew(l, s);
 
-    if (s->size > 0) { /* an entry at the cut itself leads nowhere any more */
-        uint32_t at_max = s->size > UINT32_MAX ? UINT32_MAX : (uint32_t)(s->size - 1);
-        r = offset_index_floor(l->io, &s->index, UINT32_MAX, at_max, &e, &n);
+    file_window_init(&w, l->io, fd, place->at, bytes, sizeof(bytes));
+    while (r == 0 && s->size < place->at) {
+        r = batch_head_read(&w, s->size, &h);
+        if (r == 0 && h.base != s->end) {
+            r = SEGMENT_E_BAD;
+        }
+        if (r == 0) {
+            r = segment_note_batch(l->io, s, &h, l->config.index_interval_bytes);
+        }
     }
-    if (r >= 0) {
-        r = offset_index_cut(l->io, &s->index, n);
-    }
-    s->index_due = s->size - e.at;
-    /* Then the time index: what it says from the last offset entry on is made anew by looking at the batches there. */
-    if (r >= 0 && s->size == 0) {
-        r = sparse_index_cut(l->io, &s->times, 0);
-    }
-    if (r >= 0 && s->size > 0) {
-        r = segment_know_max_time(l->io, s);
-    }
+    s->synced = s->size;
+    s->n_cuts_synced = s->n_cuts;
     return r < 0 ? err_forward(r) : r;
 }
 
@@ -144,18 +144,6 @@ static int remove_seal(struct plog *l, const struct segment *s, const char *fold
     return r < 0 && r != -ENOENT ? err_forward(r) : 0;
 }
 
-static void forget_times(struct segment *s)
-{
-    s->has_first_timestamp = s->has_first_timestamp && s->size > 0;
-    s->seen_at = 0;
-    s->has_max_timestamp = s->size == 0;
-    s->max_timestamp = s->tail_timestamp = INT64_MIN;
-    s->max_timestamp_offset = OFFSET_NONE;
-    s->indexed_timestamp = -1;
-    s->n_times_synced = 0;
-    s->reserved = 0; /* the cut gave the blocks back */
-}
-
 /* `fd` is the last segment's. > 0: SEGMENT_E_BAD. */
 static int cut_data(struct plog *l, int fd, const struct cut_place *place)
 {
@@ -163,27 +151,20 @@ static int cut_data(struct plog *l, int fd, const struct cut_place *place)
     int r = l->io->truncate(l->io->ctx, fd, place->at);
 
     if (r >= 0) {
-        l->bytes -= s->size - place->at;
-        l->unsynced -= s->size - s->synced;
-        s->id = ++l->last_segment_id; /* who reads it outside the lock sees that it is another one */
-        s->size = place->at;
-        s->end = place->end;
-        checked_ranges_cut(&s->checked, place->at);
-        s->is_sealed = s->is_compacted = false;
-        s->has_heads = s->size == 0;
-        s->heads = 0;
-        forget_times(s);
-        s->synced = s->size < s->synced ? s->size : s->synced;
-        l->unsynced += s->size - s->synced;
-        note_end(l, place->end);
         r = l->io->datasync(l->io->ctx, fd);
     }
-    if (r >= 0) {
-        l->unsynced -= s->size - s->synced;
-        s->synced = s->size;
-        s->n_cuts_synced = s->n_cuts;
-        r = cut_index(l, s);
+    if (r < 0) {
+        return err_forward(r);
     }
+    l->bytes -= s->size - place->at;
+    l->unsynced -= s->size - s->synced;
+    s->id = ++l->last_segment_id; /* who reads it outside the lock sees that it is another one */
+    s->is_sealed = s->is_compacted = false;
+    s->has_first_timestamp = s->has_first_timestamp && place->at > 0;
+    s->seen_at = 0;
+    s->reserved = 0; /* the cut gave the blocks back */
+    note_end(l, place->end);
+    r = take_anew(l, s, fd, place);
     return r < 0 ? err_forward(r) : r;
 }
 
@@ -201,23 +182,12 @@ static int sync_folder(struct plog *l, const char *path)
 }
 
 /* The epoch of what is the last batch now. */
-static int know_last_epoch(struct plog *l)
+static void know_last_epoch(struct plog *l)
 {
-    struct segment *s = plog_active(l);
-    struct batch_head h = {.leader_epoch = EPOCH_NONE};
-
-    if (s->size > 0) {
-        int r = plog_find_batch(l, s->end - 1, &h);
-        if (r != 0) {
-            return r < 0 ? err_forward(r) : r;
-        }
-    }
-    s->last_epoch = h.leader_epoch;
-    l->last_epoch = s->last_epoch;
+    l->last_epoch = EPOCH_NONE;
     for (size_t i = l->segments.n; i > 0 && l->last_epoch == EPOCH_NONE; i--) {
         l->last_epoch = l->segments.items[i - 1].last_epoch;
     }
-    return 0;
 }
 
 /* --- The whole ----------------------------------------------------------------------------------------------------- */
@@ -233,13 +203,31 @@ static int outcome(struct plog *l, int r)
     return r < 0 ? plog_outcome(l, r, "its end could not be cut off") : 0;
 }
 
-/* The data of the last segment, which is held. > 0: PLOG_E_*. */
-static int cut_last(struct plog *l, int fd, const struct cut_place *place)
+/* The data of the last segment and its indexes. > 0: PLOG_E_*. */
+static int cut_last(struct plog *l, const struct cut_place *place)
 {
-    int r = cut_data(l, fd, place);
+    struct segment *s = plog_active(l);
+    struct cached_file *files[] = {s->log, s->index.file, s->times.file};
+    int fds[] = {-1, -1, -1};
+    size_t n_held = 0;
+    int r = 0;
 
+    while (n_held < COUNT_OF(files) && r >= 0) {
+        r = cached_file_hold(files[n_held], &fds[n_held]);
+        n_held += r >= 0;
+    }
+    if (r >= 0) {
+        r = cut_data(l, fds[0], place);
+    }
+    for (size_t i = 1; i < COUNT_OF(files) && r == 0; i++) {
+        /* Entries of what was cut must not come back with the power and be taken for those of what is appended next. */
+        r = l->io->datasync(l->io->ctx, fds[i]);
+    }
+    while (n_held > 0) {
+        cached_file_release(files[--n_held]);
+    }
     if (r == 0) {
-        r = know_last_epoch(l);
+        know_last_epoch(l);
     }
     return outcome(l, r);
 }
@@ -248,7 +236,6 @@ static int cut_last(struct plog *l, int fd, const struct cut_place *place)
 static int cut(struct plog *l, const char *path)
 {
     struct cut_place place;
-    int fd = -1;
     int r = outcome(l, find_place(l, l->truncate_to, &place));
 
     if (r == 0) {
@@ -262,14 +249,7 @@ static int cut(struct plog *l, const char *path)
     if (r == 0) {
         r = sync_folder(l, path);
     }
-    if (r == 0) {
-        r = cached_file_hold(plog_active(l)->log, &fd);
-    }
-    if (r != 0) {
-        return outcome(l, r);
-    }
-    r = cut_last(l, fd, &place);
-    cached_file_release(plog_active(l)->log);
+    r = r == 0 ? cut_last(l, &place) : outcome(l, r);
     return r < 0 ? err_forward(r) : r;
 }
 

@@ -213,8 +213,7 @@ int plog_folder_has_data(struct plog *l, bool *ret)
 
 /* --- One segment ------------------------------------------------------------------------------ */
 
-/* Empties the segment object, so that walking its file fills it and its indexes anew. */
-static int begin_anew(struct plog *l, struct segment *s)
+int plog_begin_anew(struct plog *l, struct segment *s)
 {
     s->end = s->base;
     s->size = s->synced = s->index_due = 0;
@@ -465,7 +464,7 @@ static int take_sealed(
     }
     if (r >= 0) {
         c->epoch = epoch;
-        r = begin_anew(l, s);
+        r = plog_begin_anew(l, s);
     }
     if (r >= 0) {
         r = take_batches(c, s, fd, file_size, next_base, false);
@@ -524,7 +523,7 @@ static int take_scanned(
         c->epoch = epoch;
     }
     if (r >= 0) {
-        r = begin_anew(l, s);
+        r = plog_begin_anew(l, s);
     }
     if (r >= 0) {
         r = take_batches(c, s, fd, file_size, next_base, true);
