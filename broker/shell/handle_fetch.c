@@ -308,6 +308,7 @@ static void run(struct parked *k)
     if (l.has_cold && !l.has_data) { /* [LOG-84] */
         k->pending.deadline = wtime_max(k->pending.deadline,
                 wtime_add(loop_now(k->conn->dl->loop), WTIME_MS(COLD_WAIT_MS)));
+        k->pending.min_bytes = k->pending.min_bytes > 0 ? k->pending.min_bytes : 1;
     }
     for (size_t i = 0; i < k->fetch.n_partitions; i++) {
         (void)tell(k, i, &l.items[i].f, l.items[i].readable);
