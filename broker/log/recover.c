@@ -221,7 +221,7 @@ int plog_begin_anew(struct plog *l, struct segment *s)
     s->max_timestamp = INT64_MIN;
     s->max_timestamp_offset = OFFSET_NONE;
     s->indexed_timestamp = -1;
-    s->tail_timestamp = INT64_MIN;
+    s->tail_base = s->base;
     s->n_times_synced = 0;
     s->has_max_timestamp = s->has_heads = true;
     s->heads = 0;

@@ -36,7 +36,7 @@ void segment_init(
     s->max_timestamp = INT64_MIN;
     s->max_timestamp_offset = OFFSET_NONE;
     s->indexed_timestamp = -1;
-    s->tail_timestamp = INT64_MIN;
+    s->tail_base = base;
     s->index.key_size = 4;
     s->times.key_size = 8;
     s->log = cached_file_new(files, log);
@@ -119,7 +119,7 @@ static int add_entries(
     if (r == 0 && (s->max_timestamp < 0 || s->indexed_timestamp == s->max_timestamp)) {
         uint32_t n = s->index.n;
         r = offset_index_add(io, &s->index, e);
-        s->tail_timestamp = s->index.n > n ? h->max_timestamp : s->tail_timestamp;
+        s->tail_base = s->index.n > n ? h->base : s->tail_base;
     }
     return r < 0 ? err_forward(r) : 0;
 }
@@ -146,9 +146,6 @@ int segment_note_batch(const struct file_io *io,
     if (s->has_max_timestamp && h->max_timestamp > s->max_timestamp) {
         s->max_timestamp = h->max_timestamp;
         s->max_timestamp_offset = h->last;
-    }
-    if (h->max_timestamp > s->tail_timestamp) {
-        s->tail_timestamp = h->max_timestamp;
     }
     bool is_due = s->index_due > index_interval && at > 0 && at <= UINT32_MAX &&
                   h->last - s->base <= UINT32_MAX;

@@ -33,7 +33,7 @@ struct segment {
     wall_ms max_timestamp;
     bool has_max_timestamp; /* else it is looked up when first asked for */
     offset64 max_timestamp_offset; /* the last one of the first batch with it; OFFSET_NONE = not known, or no batch */
-    wall_ms tail_timestamp; /* the largest from the batch of the last offset entry on; while has_max_timestamp */
+    offset64 tail_base; /* the batch of the last offset entry begins there; `base` without any */
     uint32_t n_times_synced; /* so many entries of `times` are on the disk for sure */
     wall_ms indexed_timestamp; /* of the last entry of `times`, -1 without any; while has_max_timestamp */
     struct cached_file *log;

@@ -6,8 +6,8 @@
 
 bool segment_needs_times_synced(const struct segment *s)
 {
-    return s->has_max_timestamp && s->max_timestamp > s->tail_timestamp &&
-           s->times.n != s->n_times_synced;
+    return s->has_max_timestamp && s->max_timestamp_offset != OFFSET_NONE &&
+           s->max_timestamp_offset < s->tail_base && s->times.n != s->n_times_synced;
 }
 
 int segment_index_max_time(const struct file_io *io, struct segment *s)
@@ -50,7 +50,7 @@ static void forget_times(struct segment *s)
     s->max_timestamp = INT64_MIN;
     s->max_timestamp_offset = OFFSET_NONE;
     s->indexed_timestamp = -1;
-    s->tail_timestamp = INT64_MIN;
+    s->tail_base = s->base;
     s->n_times_synced = 0;
 }
 
@@ -68,6 +68,7 @@ int segment_take_times_before(const struct file_io *io,
 
     *ret_sound = false;
     forget_times(s);
+    s->tail_base = s->base + e->delta;
     if (r >= 0 && n > 0) {
         r = segment_batch_of_time(io, s, w, &t, &h, &found);
     }
@@ -100,8 +101,6 @@ static int walk_for_max(struct segment *s, struct file_window *w, int64_t at)
         if (r != 0) {
             return r < 0 ? err_forward(r) : SEGMENT_E_BAD;
         }
-        s->tail_timestamp =
-                h.max_timestamp > s->tail_timestamp ? h.max_timestamp : s->tail_timestamp;
         if (h.max_timestamp > s->max_timestamp) {
             s->max_timestamp = h.max_timestamp;
             s->max_timestamp_offset = h.last;
