@@ -54,7 +54,6 @@ struct world {
     epoch32 begun; /* of the last append that was tried in this life: it began there, also when nothing got in */
     bool is_host_pending; /* the power went, and no run was settled since */
     bool is_clean;        /* the folder may be marked so, and nothing was written since */
-    bool is_adopted;
     bool is_power; /* the power went since the log was last judged */
 };
 
@@ -462,12 +461,11 @@ static bool begin(struct world *w)
     if (!done(w, r)) {
         return false;
     }
-    if (w->is_adopted) {
+    /* The identity may have been there, unsynced, and be gone again: as a broker does, who joins anew then. */
+    if (!uuid_is_zero(log_dir_cluster_id(w->dir))) {
         judge_kind(w);
     } else if (!done(w, log_dir_adopt(w->dir, &cluster_id))) {
         return false;
-    } else {
-        w->is_adopted = true;
     }
     w->is_host_pending |= log_dir_crash_kind(w->dir) == CRASH_HOST;
     if (!done(w, log_dir_begin_run(w->dir, 100))) {
