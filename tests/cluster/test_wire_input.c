@@ -364,7 +364,7 @@ static void an_odd_hello_is_refused(void)
 
 static void an_unknown_api_is_answered_and_the_connection_lives(void)
 {
-    static const uint32_t apis[] = {6, 31, 99, UINT32_MAX};
+    static const uint32_t apis[] = {9, 31, 99, UINT32_MAX};
     static const uint32_t control[] = {API_PUSH, API_BEAT, API_BROKER_READY,
             API_CONTROLLED_SHUTDOWN, API_DESCRIBE_CONFIGS, API_ALLOCATE_PRODUCER_IDS};
     struct buf body = {0};

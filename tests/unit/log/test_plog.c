@@ -465,10 +465,10 @@ static void flush_covers_every_rolled_segment_but_not_what_came_later(void)
     struct plog *l = fixture_plog(&f, "orders", NULL);
     CHECK(plog_flush_begin(l) == NULL);
     for (int i = 0; i < 8; i++) {
-        CHECK_EQ(fixture_append(l, 1, 200, 1), 0); /* two a segment */
+        CHECK_EQ(fixture_append(l, 1, 200, 1 + i), 0); /* two a segment */
     }
     struct plog_flush *flush = plog_flush_begin(l);
-    CHECK_EQ(fixture_append(l, 1, 200, 1), 0);
+    CHECK_EQ(fixture_append(l, 1, 200, 9), 0);
     int64_t late = plog_bytes(l);
     fault_reset();
     CHECK_EQ(plog_flush_run(flush), 0);
