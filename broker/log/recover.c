@@ -600,6 +600,24 @@ static int cut_surplus(struct recovery *c, struct segment *s, int fd, int64_t fi
     return r < 0 ? err_forward(r) : 0;
 }
 
+/* [LOG-12] What was taken in may have rewritten the time index, and no flush comes for a segment whose data is on the disk:
+ * a power failure behind a clean stop would bring half of it back. */
+static int sync_times(struct plog *l, struct segment *s)
+{
+    int fd = -1;
+
+    if (!segment_needs_times_synced(s)) {
+        return 0;
+    }
+    int r = cached_file_hold(s->times.file, &fd);
+    if (r >= 0) {
+        r = l->io->datasync(l->io->ctx, fd);
+        cached_file_release(s->times.file);
+    }
+    s->n_times_synced = r >= 0 ? s->times.n : s->n_times_synced;
+    return r < 0 ? err_forward(r) : 0;
+}
+
 /* > 0: PLOG_E_*. */
 static int recover_one_sealed(struct recovery *c, struct segment *s, offset64 next_base)
 {
@@ -619,6 +637,9 @@ static int recover_one_sealed(struct recovery *c, struct segment *s, offset64 ne
         return err_forward(r);
     }
     r = is_taken ? 0 : take_sealed(c, s, fd, next_base, misfits || c->is_host);
+    if (r == 0 && !is_taken) {
+        r = sync_times(c->l, s);
+    }
     if (r == 0) {
         r = cut_surplus(c, s, fd, file_size);
     }
@@ -666,6 +687,9 @@ static int recover_scanned(struct recovery *c, size_t first)
         r = take_scanned(c, s, fd, next_base, i == first);
         if (r >= 0) {
             r = end_times(c, s, next_base);
+        }
+        if (r >= 0) {
+            r = sync_times(l, s);
         }
         if (r >= 0 && s->end == next_base) {
             r = cut_surplus(c, s, fd, file_size);
