@@ -97,6 +97,13 @@ void raw_shrink_receive_buffer(struct raw *r, int bytes)
     must(setsockopt(r->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0);
 }
 
+bool raw_has_come(const struct raw *r)
+{
+    uint8_t byte;
+
+    return recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 void raw_end_sending(struct raw *r)
 {
     (void)shutdown(r->fd, SHUT_WR); /* the peer may have gone already */

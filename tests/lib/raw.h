@@ -21,6 +21,8 @@ struct raw *raw_close(struct raw *r); /* takes NULL */
 void raw_close_all(void);
 /* Its receive buffer: with a small one, a reader that takes nothing blocks the sender soon. */
 void raw_shrink_receive_buffer(struct raw *r, int bytes);
+/* Whether bytes of an answer have come that raw_read() would take: then the peer has begun to answer. */
+bool raw_has_come(const struct raw *r);
 /* No more bytes from this side; answers still come. */
 void raw_end_sending(struct raw *r);
 
