@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/inspect.h"
 
+#include "broker/log/segment.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 
@@ -10,7 +11,6 @@
 
 enum {
     WINDOW_SIZE = 256 * 1024,
-    NAME_DIGITS = 20,
     ENTRIES_SIZE_MAX = INT32_MAX
 };
 
@@ -126,17 +126,7 @@ static const char *name_in(const char *path)
 
 bool inspect_base_of(const char *path, offset64 *ret)
 {
-    const char *name = name_in(path);
-    offset64 base = 0;
-
-    for (int i = 0; i < NAME_DIGITS; i++) {
-        if (name[i] < '0' || name[i] > '9' || base > (INT64_MAX - 9) / 10) {
-            return false;
-        }
-        base = base * 10 + (name[i] - '0');
-    }
-    *ret = base;
-    return name[NAME_DIGITS] == '.';
+    return segment_name_parse(name_in(path), NULL, ret);
 }
 
 enum inspect_kind inspect_kind_of(const char *path)

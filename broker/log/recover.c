@@ -50,24 +50,6 @@ struct listing {
     ARRAY(char *) leftovers; /* .tmp files, .deleted ones */
 };
 
-/* "<20 digits><suffix>" */
-static bool parse_name(const char *name, const char *suffix, offset64 *ret)
-{
-    offset64 base = 0;
-
-    for (int i = 0; i < 20; i++) {
-        if (name[i] < '0' || name[i] > '9' || base > (INT64_MAX - 9) / 10) {
-            return false;
-        }
-        base = base * 10 + (name[i] - '0');
-    }
-    if (strcmp(name + 20, suffix) != 0) {
-        return false;
-    }
-    *ret = base;
-    return true;
-}
-
 static bool ends_with(const char *name, const char *suffix)
 {
     size_t size = strlen(name), suffix_size = strlen(suffix);
@@ -83,15 +65,15 @@ static void collect(void *arg, const char *name, bool is_dir)
     if (is_dir) {
         return;
     }
-    if (parse_name(name, ".log", &base)) {
+    if (segment_name_parse(name, ".log", &base)) {
         *array_push(&list->bases) = base;
-    } else if (parse_name(name, ".index", &base)) {
+    } else if (segment_name_parse(name, ".index", &base)) {
         *array_push(&list->indexes) = base;
-    } else if (parse_name(name, ".timeindex", &base)) {
+    } else if (segment_name_parse(name, ".timeindex", &base)) {
         *array_push(&list->times) = base;
-    } else if (parse_name(name, ".seal", &base)) {
+    } else if (segment_name_parse(name, ".seal", &base)) {
         *array_push(&list->seals) = base;
-    } else if (parse_name(name, ".snapshot", &base)) {
+    } else if (segment_name_parse(name, ".snapshot", &base)) {
         *array_push(&list->snapshots) = base;
     } else if (ends_with(name, ".tmp") || ends_with(name, ".deleted")) {
         *array_push(&list->leftovers) = mem_strdup(name);

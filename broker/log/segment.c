@@ -15,6 +15,27 @@ char *segment_path(const char *folder_path, offset64 base, const char *suffix)
     return mem_format("%s/%020" PRId64 "%s", folder_path, base, suffix);
 }
 
+bool segment_name_parse(const char *name, const char *suffix, offset64 *ret)
+{
+    enum {
+        DIGITS = 20
+    };
+
+    offset64 base = 0;
+
+    for (int i = 0; i < DIGITS; i++) {
+        if (name[i] < '0' || name[i] > '9' || base > (INT64_MAX - 9) / 10) {
+            return false;
+        }
+        base = base * 10 + (name[i] - '0');
+    }
+    if (suffix != NULL ? strcmp(name + DIGITS, suffix) != 0 : name[DIGITS] != '.') {
+        return false;
+    }
+    *ret = base;
+    return true;
+}
+
 /* [LOG-11] */
 bool segment_may_follow(const struct segment *s, offset64 next, offset64 base)
 {

@@ -50,6 +50,8 @@ enum {
 
 /* "<folder>/<base, 20 digits><suffix>"; mem_free. */
 char *segment_path(const char *folder_path, offset64 base, const char *suffix);
+/* The base offset of such a name, without its folder; `suffix` NULL = any that begins with a dot. */
+bool segment_name_parse(const char *name, const char *suffix, offset64 *ret);
 /* [LOG-11] Whether a batch that begins with `base` may come where `next` is to come. */
 bool segment_may_follow(const struct segment *s, offset64 next, offset64 base);
 

@@ -488,28 +488,36 @@ void partition_forget(struct partition *p, const struct replica_ask *ask)
     hold_end(&h);
 }
 
+bool partition_may_tell(
+        struct hold *h, epoch32 leader_epoch, bool latest, struct replica_fx_item *ret_answer)
+{
+    struct replica_ask none = {0};
+
+    *ret_answer = (struct replica_fx_item){.kind = REPLICA_FX_BECAME};
+    partition_step(h,
+            &(struct replica_event){.kind = REPLICA_EV_LIST,
+                    .ask = none,
+                    .list = {.leader_epoch = leader_epoch, .latest = latest}},
+            &none, ret_answer);
+    must(ret_answer->kind == REPLICA_FX_REPLY || ret_answer->kind == REPLICA_FX_OFFSETS);
+    return ret_answer->kind == REPLICA_FX_OFFSETS;
+}
+
 void partition_ends(
         struct partition *p, epoch32 leader_epoch, bool latest, struct partition_ends *ret)
 {
-    struct replica_ask none = {0};
-    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct replica_fx_item own;
     struct hold h;
 
     *ret = (struct partition_ends){.detail = "", .start = OFFSET_NONE, .limit = OFFSET_NONE};
     hold_begin(&h, p);
-    partition_step(&h,
-            &(struct replica_event){.kind = REPLICA_EV_LIST,
-                    .ask = none,
-                    .list = {.leader_epoch = leader_epoch, .latest = latest}},
-            &none, &own);
-    if (own.kind == REPLICA_FX_REPLY) {
-        ret->error = own.error;
-        ret->detail = own.detail;
-    } else {
-        must(own.kind == REPLICA_FX_OFFSETS);
+    if (partition_may_tell(&h, leader_epoch, latest, &own)) {
         ret->start = plog_start(p->log);
         ret->limit = own.limit;
         ret->leader_epoch = own.leader_epoch;
+    } else {
+        ret->error = own.error;
+        ret->detail = own.detail;
     }
     hold_end(&h);
 }

@@ -2,7 +2,6 @@
 #include "broker/shell/partition_impl.h"
 
 #include "broker/shell/errcode_map.h"
-#include "common/base/must.h"
 
 /* Where a leader epoch ends in the leader's log. The core says who may be told, the log knows. */
 
@@ -22,23 +21,16 @@ static void look_up(struct hold *h, epoch32 asked, struct partition_epoch_end *r
 void partition_epoch_end(
         struct partition *p, epoch32 leader_epoch, epoch32 asked, struct partition_epoch_end *ret)
 {
-    struct replica_ask none = {0};
-    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct replica_fx_item own;
     struct hold h;
 
     *ret = (struct partition_epoch_end){.detail = "", .epoch = EPOCH_NONE, .end = OFFSET_NONE};
     hold_begin(&h, p);
-    partition_step(&h,
-            &(struct replica_event){.kind = REPLICA_EV_LIST,
-                    .ask = none,
-                    .list = {.leader_epoch = leader_epoch, .latest = false}},
-            &none, &own);
-    if (own.kind == REPLICA_FX_REPLY) {
+    if (partition_may_tell(&h, leader_epoch, false, &own)) {
+        look_up(&h, asked, ret);
+    } else {
         ret->error = own.error;
         ret->detail = own.detail;
-    } else {
-        must(own.kind == REPLICA_FX_OFFSETS);
-        look_up(&h, asked, ret);
     }
     hold_end(&h);
 }

@@ -33,6 +33,10 @@ void partition_step(struct hold *h,
         struct replica_fx_item *ret_own);
 /* Somebody waits for the disk. Asks for a flush when the hold ends, or for one more of the flush under way. */
 void partition_want_flush_locked(struct hold *h);
+/* Asks the core whether the offsets of this log may be told, `latest` also where it ends. True: *ret_answer has the limit and
+ * the leader epoch. False: it has the error and its sentence. */
+bool partition_may_tell(
+        struct hold *h, epoch32 leader_epoch, bool latest, struct replica_fx_item *ret_answer);
 /* The log refused to go on. */
 void partition_fail_locked(struct hold *h);
 

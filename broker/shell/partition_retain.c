@@ -278,18 +278,12 @@ void partition_remove(struct partition *p, wtime now, bool is_full)
 void partition_trim(
         struct partition *p, offset64 before, bool dry_run, struct partition_trimmed *ret)
 {
-    struct replica_ask none = {0};
-    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct replica_fx_item own;
     struct hold h;
 
     *ret = (struct partition_trimmed){.detail = "", .old_start = OFFSET_NONE, .start = OFFSET_NONE};
     hold_begin(&h, p);
-    partition_step(&h,
-            &(struct replica_event){.kind = REPLICA_EV_LIST,
-                    .ask = none,
-                    .list = {.leader_epoch = EPOCH_NONE, .latest = true}},
-            &none, &own);
-    if (own.kind == REPLICA_FX_REPLY) {
+    if (!partition_may_tell(&h, EPOCH_NONE, true, &own)) {
         ret->error = own.error;
         ret->detail = own.detail;
     } else if (before < -1 || before > own.limit) { /* [LOG-32] */
