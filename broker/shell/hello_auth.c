@@ -2,6 +2,7 @@
 #include "broker/shell/hello_auth.h"
 
 #include "common/domain/errcode.h"
+#include "common/net/hello_asker.h"
 
 #include <string.h>
 
@@ -16,12 +17,11 @@ static enum hello_auth_result refuse(
 static struct auth_claim claim_of(
         const struct hello_self *self, const struct msg_hello_request *m)
 {
-    return (struct auth_claim){.cluster_id = m->cluster_id,
-            .asker_role = (uint32_t)m->role,
-            .asker_id = m->controller_id,
-            .asker_epoch = m->ctl_epoch,
-            .answerer_id = self->id,
-            .answerer_epoch = (uint64_t)self->epoch};
+    struct auth_claim claim = hello_claim(m);
+
+    claim.answerer_id = self->id;
+    claim.answerer_epoch = (uint64_t)self->epoch;
+    return claim;
 }
 
 static void challenge(struct hello_auth *h,

@@ -90,6 +90,8 @@ struct msg_hello_request {
     uint32_t feature_level;
     uint64_t ctl_epoch;    /* ControllerHello; 0 when absent */
     int32_t controller_id; /* ControllerHello; -1 when absent */
+    broker_id replica;     /* ReplicaHello; BROKER_NONE when absent */
+    int64_t replica_epoch; /* ReplicaHello; BROKER_EPOCH_NONE when absent */
     struct bytes auth;
 };
 
@@ -168,6 +170,11 @@ struct msg_produce_response {
     size_t n_partitions;
 };
 
+struct msg_partition_ref {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
 struct msg_fetch_partition {
     struct uuid topic_id;
     int32_t partition;
@@ -182,8 +189,11 @@ struct msg_fetch_request {
     uint32_t max_wait_ms, min_bytes, max_bytes;
     broker_id replica;
     int64_t broker_epoch;
+    uint32_t session_epoch;
     struct msg_fetch_partition *partitions;
     size_t n_partitions;
+    struct msg_partition_ref *forgotten;
+    size_t n_forgotten;
 };
 
 struct msg_list_offsets_partition {
@@ -377,11 +387,6 @@ struct msg_beat_response {
     uint64_t applied_index;
     struct msg_log_dir_state *dirs;
     size_t n_dirs;
-};
-
-struct msg_partition_ref {
-    struct uuid topic_id;
-    int32_t partition;
 };
 
 struct msg_broker_ready_request {

@@ -34,9 +34,11 @@ void wire_encode_hello_request(const struct msg_hello_request *m, struct buf *ou
 {
     Weir__V1__HelloRequest pb;
     Weir__V1__ControllerHello controller;
+    Weir__V1__ReplicaHello replica;
 
     weir__v1__hello_request__init(&pb);
     weir__v1__controller_hello__init(&controller);
+    weir__v1__replica_hello__init(&replica);
     pb.client_id = enc_borrow(m->client_id);
     pb.role = (Weir__V1__Role)m->role;
     pb.cluster_id = enc_uuid(&m->cluster_id);
@@ -48,6 +50,10 @@ void wire_encode_hello_request(const struct msg_hello_request *m, struct buf *ou
         controller.ctl_epoch = m->ctl_epoch;
         controller.controller_id = m->controller_id;
         pb.controller = &controller;
+    } else if (m->role == ROLE_REPLICA) {
+        replica.broker_id = m->replica;
+        replica.broker_epoch = m->replica_epoch;
+        pb.replica = &replica;
     }
     enc_finish(&pb.base, out);
 }
@@ -63,6 +69,8 @@ static void from_hello_request(
     m->feature_level = pb->feature_level;
     m->ctl_epoch = pb->controller != NULL ? pb->controller->ctl_epoch : 0;
     m->controller_id = pb->controller != NULL ? pb->controller->controller_id : -1;
+    m->replica = pb->replica != NULL ? pb->replica->broker_id : BROKER_NONE;
+    m->replica_epoch = pb->replica != NULL ? pb->replica->broker_epoch : BROKER_EPOCH_NONE;
     m->auth = dec_bytes(d, &pb->auth);
 }
 
@@ -312,6 +320,13 @@ void wire_encode_fetch_request(const struct msg_fetch_request *m, struct buf *ou
         to->log_start_offset = p->log_start;
         to->flushed_offset = p->flushed;
     }
+    pb.session_epoch = m->session_epoch;
+    pb.forgotten = enc_list(&e, &weir__v1__fetch_forgotten__descriptor, m->n_forgotten);
+    pb.n_forgotten = m->n_forgotten;
+    for (size_t i = 0; i < m->n_forgotten; i++) {
+        pb.forgotten[i]->topic_id = enc_uuid(&m->forgotten[i].topic_id);
+        pb.forgotten[i]->partition = enc_count(m->forgotten[i].partition);
+    }
     enc_finish(&pb.base, out);
 }
 
@@ -336,6 +351,15 @@ static void from_fetch_request(
                 .max_bytes = from->max_bytes,
                 .log_start = from->log_start_offset,
                 .flushed = from->flushed_offset,
+        };
+    }
+    m->session_epoch = pb->session_epoch;
+    m->forgotten = dec_list(d, pb->n_forgotten, sizeof(*m->forgotten));
+    m->n_forgotten = pb->n_forgotten;
+    for (size_t i = 0; m->forgotten != NULL && i < pb->n_forgotten; i++) {
+        m->forgotten[i] = (struct msg_partition_ref){
+                .topic_id = dec_uuid(d, &pb->forgotten[i]->topic_id),
+                .partition = dec_count(d, pb->forgotten[i]->partition),
         };
     }
 }

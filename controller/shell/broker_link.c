@@ -206,7 +206,7 @@ static const char *judge_greeting(
     const struct msg_hello_request hello = our_hello(l);
 
     if (l->set->options.secret != NULL && !l->auth.is_answered) { /* [TRU-4] */
-        return link_auth_answer(&l->auth, l->set->options.secret, &hello, m, ret_auth);
+        return hello_asker_answer(&l->auth, l->set->options.secret, &hello, m, ret_auth);
     }
     return judge_hello(l, m);
 }
@@ -267,7 +267,7 @@ static void on_connected(void *owner, struct rpc_conn *conn)
     l->state = LINK_GREETING;
     l->auth.is_answered = false;
     if (l->set->options.secret != NULL) {
-        link_auth_begin(&l->auth, &auth);
+        hello_asker_begin(&l->auth, &auth);
     }
     say_hello(l, &auth);
     buf_deinit(&auth);

@@ -4,8 +4,8 @@
 #include "common/base/array.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
+#include "common/net/hello_asker.h"
 #include "controller/shell/broker_links.h"
-#include "controller/shell/link_auth.h"
 #include "controller/shell/snapshot_pool.h"
 
 /* One link; inside of broker_links.c (the set), broker_link.c (dial, greet, beat), broker_push.c
@@ -28,7 +28,7 @@ struct broker_link {
     enum link_state state;
     struct lookup *lookup;
     struct rpc_conn *conn;
-    struct link_auth auth;
+    struct hello_asker auth;
     struct timer redial;
     struct timer beat;
     wtime since; /* when this incarnation was first dialled */

@@ -23,7 +23,7 @@ LAYERS = {
     "common/wire": DOMAIN | {"common/wire"},
     "common/obs": BASE | {"common/obs"},
     "common/conf": BASE | {"common/obs", "common/conf"},
-    "common/net": DOMAIN | {"common/wire", "common/obs", "common/net"},
+    "common/net": DOMAIN | {"common/auth", "common/wire", "common/obs", "common/net"},
     "common/zk": DOMAIN | {"common/wire", "common/obs", "common/net", "common/zk"},
     "controller/core": DOMAIN | {"controller/core"},
     "controller/shell": COMMON | {"controller/core", "controller/shell"},

@@ -206,6 +206,8 @@ static void make_hello_request(struct msg_hello_request *m)
             .feature_level = sample_u32(6),
             .ctl_epoch = sample_u64(1),
             .controller_id = sample_i32(2),
+            .replica = BROKER_NONE, /* of another role */
+            .replica_epoch = BROKER_EPOCH_NONE,
             .auth = sample_bytes(15, 9),
     };
 }
@@ -298,6 +300,10 @@ static void make_produce_response(struct msg_produce_response *m)
 static void make_fetch_request(struct msg_fetch_request *m)
 {
     static struct msg_fetch_partition p[2];
+    static struct msg_partition_ref forgotten;
+
+    forgotten = (struct msg_partition_ref){
+            .topic_id = sample_uuid(9), .partition = sample_count(10)};
 
     for (size_t i = 0; i < 2; i++) {
         p[i] = (struct msg_fetch_partition){
@@ -317,8 +323,11 @@ static void make_fetch_request(struct msg_fetch_request *m)
             .max_bytes = sample_u32(3),
             .replica = sample_i32(4),
             .broker_epoch = sample_i64(5),
+            .session_epoch = sample_u32(7),
             .partitions = p,
             .n_partitions = 2,
+            .forgotten = &forgotten,
+            .n_forgotten = 1,
     };
 }
 

@@ -96,6 +96,8 @@ static void defaults_are_those_of_the_header(void)
     CHECK(uuid_is_zero(&hello.cluster_id));
     CHECK_EQ(hello.ctl_epoch, 0);
     CHECK_EQ(hello.controller_id, -1);
+    CHECK_EQ(hello.replica, BROKER_NONE);
+    CHECK_EQ(hello.replica_epoch, BROKER_EPOCH_NONE);
     CHECK_EQ(hello.auth.size, 0);
     CHECK_EQ(wire_decode_metadata_response(nothing, &a, &metadata), 0);
     CHECK(metadata.topics == NULL && metadata.brokers == NULL && metadata.controllers == NULL);

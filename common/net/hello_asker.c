@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/shell/link_auth.h"
+#include "common/net/hello_asker.h"
 
 #include <string.h>
 
-void link_auth_begin(struct link_auth *a, struct buf *ret_auth)
+struct auth_claim hello_claim(const struct msg_hello_request *hello)
+{
+    bool is_replica = hello->role == ROLE_REPLICA;
+
+    return (struct auth_claim){.cluster_id = hello->cluster_id,
+            .asker_role = (uint32_t)hello->role,
+            .asker_id = is_replica ? hello->replica : hello->controller_id,
+            .asker_epoch = is_replica ? (uint64_t)hello->replica_epoch : hello->ctl_epoch};
+}
+
+void hello_asker_begin(struct hello_asker *a, struct buf *ret_auth)
 {
     a->is_answered = false;
     auth_nonce(a->nonce);
@@ -11,21 +21,18 @@ void link_auth_begin(struct link_auth *a, struct buf *ret_auth)
             &(struct msg_hello_auth){.nonce = {a->nonce, AUTH_NONCE_SIZE}}, ret_auth);
 }
 
-static const char *prove(struct link_auth *a,
+static const char *prove(struct hello_asker *a,
         const struct auth_secret *secret,
         const struct msg_hello_request *hello,
         const struct msg_hello_response *m,
         const struct msg_hello_auth *theirs,
         struct buf *ret_auth)
 {
-    struct auth_claim claim = {.cluster_id = hello->cluster_id,
-            .asker_role = (uint32_t)hello->role,
-            .asker_id = hello->controller_id,
-            .asker_epoch = hello->ctl_epoch,
-            .answerer_id = m->broker,
-            .answerer_epoch = (uint64_t)m->broker_epoch};
+    struct auth_claim claim = hello_claim(hello);
     uint8_t proof[AUTH_PROOF_SIZE];
 
+    claim.answerer_id = m->broker;
+    claim.answerer_epoch = (uint64_t)m->broker_epoch;
     if (theirs->nonce.size != AUTH_NONCE_SIZE) {
         return "its greeting has no challenge of the right form";
     }
@@ -42,7 +49,7 @@ static const char *prove(struct link_auth *a,
     return NULL;
 }
 
-const char *link_auth_answer(struct link_auth *a,
+const char *hello_asker_answer(struct hello_asker *a,
         const struct auth_secret *secret,
         const struct msg_hello_request *hello,
         const struct msg_hello_response *m,
