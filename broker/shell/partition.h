@@ -20,12 +20,6 @@
  * The control loop never takes `lock`, so a stuck disk cannot stop it. Wake-ups for parked requests are collected under
  * the lock and handed out after it. Nobody holds two partitions' locks. */
 
-/* Bytes of the key; no padding, so that it can be hashed as memory. */
-struct partition_key {
-    struct uuid topic_id;
-    int32_t number;
-};
-
 /* The end of a wait: a produce has its outcome, a parked fetch looks again. From any partition → its data loop. */
 struct partition_wake {
     struct replica_ask ask;

@@ -18,6 +18,12 @@ bool broker_set_add(struct broker_set *s, broker_id id);
 void broker_set_remove(struct broker_set *s, broker_id id);
 bool broker_set_equal(const struct broker_set *a, const struct broker_set *b); /* as sets */
 
+/* Which partition. No padding, so that it can be hashed as memory. */
+struct partition_key {
+    struct uuid topic_id;
+    int32_t number;
+};
+
 /* The partition record: all that is decided about one partition (docs/design/10-replication.md [REP-1]).
  * Only the controller makes a new one, always through partition_change(). */
 struct partition_state {
