@@ -171,9 +171,12 @@ void partition_produce(struct partition *p,
 
 struct partition_fetch_ask {
     broker_id replica;
+    int64_t broker_epoch; /* of the replica */
     epoch32 leader_epoch;
     epoch32 last_epoch; /* of the last record that the asker has, EPOCH_NONE = not given */
     offset64 offset;
+    offset64 flushed; /* of the replica; OFFSET_NONE = not told */
+    bool is_look;     /* a replica's position was counted before */
     size_t max_bytes;
     bool first_whole; /* a first batch above max_bytes is given whole */
     bool may_wait;    /* for the disk: its cold read is over, what it brought should be in memory */
@@ -185,7 +188,8 @@ struct partition_fetched {
     bool is_busy;            /* the error is a lack in the broker that passes */
     bool is_cold;            /* no error: a cold read has to come first, see partition_warm() */
     struct plog_slice slice; /* held when .file is set: the caller releases it */
-    offset64 limit, log_start;
+    offset64 limit, log_start; /* limit: up to which may be read */
+    offset64 high_watermark;
     epoch32 leader_epoch;
     /* [LOG-75] The asker's log is another one: epoch `diverging_epoch` ends at `diverging_end` here. Else both none. */
     epoch32 diverging_epoch;

@@ -84,6 +84,7 @@ static void fetch_locked(
         return;
     }
     ret->limit = own.limit;
+    ret->high_watermark = p->core.high_watermark;
     ret->leader_epoch = p->core.record.leader_epoch;
     if (own.kind == REPLICA_FX_DIVERGES) {
         ret->diverging_epoch = own.leader_epoch;
@@ -104,6 +105,7 @@ void partition_fetch(
     *ret = (struct partition_fetched){.detail = "",
             .limit = OFFSET_NONE,
             .log_start = OFFSET_NONE,
+            .high_watermark = OFFSET_NONE,
             .leader_epoch = EPOCH_NONE,
             .diverging_epoch = EPOCH_NONE,
             .diverging_end = OFFSET_NONE};
