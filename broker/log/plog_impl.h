@@ -6,7 +6,7 @@
 #include "broker/log/segment.h"
 #include "common/base/array.h"
 
-/* What plog.c, plog_read.c, plog_flush.c and recover.c share; nobody else includes it. */
+/* What plog*.c and recover*.c share; nobody else includes it. */
 
 enum {
     PLOG_HINTS = 4
