@@ -25,6 +25,19 @@ int partition_key_compare(
     return c != 0 ? c : (a > b) - (a < b);
 }
 
+_Static_assert(offsetof(struct checkpoint_entry, topic_id) == offsetof(struct catalog_entry, topic_id) &&
+                offsetof(struct checkpoint_entry, partition) == offsetof(struct catalog_entry, partition),
+        "entries begin with their partition");
+
+int log_dir_compare_entries(const void *a, const void *b)
+{
+    struct catalog_entry x, y; /* the part that all kinds begin with */
+
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return partition_key_compare(&x.topic_id, x.partition, &y.topic_id, y.partition);
+}
+
 /* --- Binary files of entries ------------------------------------------------------------------ */
 
 static bool entry_file_parse(

@@ -28,14 +28,6 @@ static const char recovery_magic[8] = {'w', 'e', 'i', 'r', 'r', 'e', 'c', 'v'};
 static const char hw_magic[8] = {'w', 'e', 'i', 'r', 'h', 'w', 'c', 'k'};
 static const char producers_magic[8] = {'w', 'e', 'i', 'r', 'n', 'o', 'p', 'r'};
 
-static int compare_entries(const void *a, const void *b)
-{
-    const struct checkpoint_entry *x = a;
-    const struct checkpoint_entry *y = b;
-
-    return partition_key_compare(&x->topic_id, x->partition, &y->topic_id, y->partition);
-}
-
 /* Appends an entry for each one of the file; positions that cannot be are taken as 0. */
 static void take_entries(const struct entry_file *f,
         size_t entry_size,
@@ -65,9 +57,9 @@ static size_t merge(struct checkpoint_entry *e, size_t n)
 {
     size_t kept = 0;
 
-    qsort(e, n, sizeof(*e), compare_entries);
+    qsort(e, n, sizeof(*e), log_dir_compare_entries);
     for (size_t i = 0; i < n; i++) {
-        if (kept > 0 && compare_entries(&e[kept - 1], &e[i]) == 0) {
+        if (kept > 0 && log_dir_compare_entries(&e[kept - 1], &e[i]) == 0) {
             e[kept - 1].recovery_point += e[i].recovery_point; /* one of them is 0 */
             e[kept - 1].high_watermark += e[i].high_watermark;
             e[kept - 1].log_start += e[i].log_start;
@@ -168,7 +160,7 @@ bool log_dir_checkpoint(const struct log_dir *d,
         return false;
     }
     const struct checkpoint_entry *found =
-            bsearch(&key, d->checkpoints, d->n_checkpoints, sizeof(key), compare_entries);
+            bsearch(&key, d->checkpoints, d->n_checkpoints, sizeof(key), log_dir_compare_entries);
     if (found == NULL) {
         return false;
     }

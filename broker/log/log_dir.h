@@ -110,6 +110,9 @@ struct catalog_entry {
     int32_t partition;
 };
 
+/* By topic id, then number; for qsort and bsearch among catalog_entry or checkpoint_entry. */
+int log_dir_compare_entries(const void *a, const void *b);
+
 /* Replaces the catalog: sorted entries as of metadata `index`, one fsync. Thread: pool (one caller
  * at a time). -ENOSPC and -EDQUOT leave the old one and the directory in service; other failures
  * latch it. */

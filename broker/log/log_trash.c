@@ -427,13 +427,6 @@ void log_trash_remember(struct log_dir *d, const struct checkpoint_entry *entrie
     unlock(t);
 }
 
-static int compare_written(const void *a, const void *b)
-{
-    const struct checkpoint_entry *x = a, *y = b;
-
-    return partition_key_compare(&x->topic_id, x->partition, &y->topic_id, y->partition);
-}
-
 /* [TRS-9] What is known of a log that has only begun to leave. */
 static bool find_written(
         const struct log_trash *t, const struct trash_entry *e, struct checkpoint_entry *ret)
@@ -442,7 +435,7 @@ static bool find_written(
             .topic_id = e->key.topic_id, .partition = e->key.partition};
     const struct checkpoint_entry *found =
             t->n_written > 0
-                    ? bsearch(&key, t->written, t->n_written, sizeof(key), compare_written)
+                    ? bsearch(&key, t->written, t->n_written, sizeof(key), log_dir_compare_entries)
                     : NULL;
 
     if (found != NULL) {

@@ -242,14 +242,6 @@ bool trash_keeper_is_due(struct trash_keeper *t)
 }
 
 /* --- Checkpoints ------------------------------------------------------------------------------ */
-static int compare_checkpoints(const void *a, const void *b)
-{
-    const struct checkpoint_entry *x = a, *y = b;
-    int by_topic = uuid_compare(&x->topic_id, &y->topic_id);
-
-    return by_topic != 0 ? by_topic : (x->partition > y->partition) - (x->partition < y->partition);
-}
-
 /* [TRS-9] A log that is about to come back is known in both places, as the same. */
 struct checkpoint_entry *trash_keeper_add_checkpoints(
         const struct log_dir *dir, struct checkpoint_entry *entries, size_t *n)
@@ -260,9 +252,9 @@ struct checkpoint_entry *trash_keeper_add_checkpoints(
     entries = mem_resize(entries, *n + n_trash + 1, sizeof(*entries));
     memcpy(entries + *n, trash, n_trash * sizeof(*trash));
     (void)mem_free(trash);
-    qsort(entries, *n + n_trash, sizeof(*entries), compare_checkpoints);
+    qsort(entries, *n + n_trash, sizeof(*entries), log_dir_compare_entries);
     for (size_t i = 0; i < *n + n_trash; i++) {
-        if (kept == 0 || compare_checkpoints(&entries[kept - 1], &entries[i]) != 0) {
+        if (kept == 0 || log_dir_compare_entries(&entries[kept - 1], &entries[i]) != 0) {
             entries[kept++] = entries[i];
         }
     }
