@@ -45,6 +45,9 @@ void chore_ask(struct chore *c)
 {
     enum chore_state was;
 
+    if (*c->pool == NULL) {
+        return;
+    }
     (void)pthread_mutex_lock(&c->lock);
     was = c->state;
     c->state = was == CHORE_IDLE ? CHORE_QUEUED : was == CHORE_RUNNING ? CHORE_AGAIN : was;

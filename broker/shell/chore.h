@@ -29,11 +29,13 @@ struct chore {
     void (*work)(void *ctx);
     void *ctx;
     pthread_mutex_t lock;
-    enum chore_state state;  /* under `lock` */
-    atomic_bool is_unserved; /* met a lack of descriptors: to be asked for again by who has a timer */
+    enum chore_state state; /* under `lock` */
+    atomic_bool
+            is_unserved; /* met a lack of descriptors: to be asked for again by who has a timer */
 };
 
-/* *pool is looked at when it is asked. Thread: control, as deinit, which comes after the pool has ended. */
+/* `*pool` NULL = it has ended: what is asked for then is not done, the next start does it. Thread:
+ * control, as deinit, which comes after the pool has ended. */
 void chore_init(struct chore *c, struct io_pool *const *pool, void (*work)(void *ctx), void *ctx);
 void chore_deinit(struct chore *c);
 void chore_ask(struct chore *c);
