@@ -50,7 +50,8 @@ void wire_encode_hello_request(const struct msg_hello_request *m, struct buf *ou
         controller.ctl_epoch = m->ctl_epoch;
         controller.controller_id = m->controller_id;
         pb.controller = &controller;
-    } else if (m->role == ROLE_REPLICA) {
+    }
+    if (m->role != ROLE_CLIENT && m->replica_epoch > 0) {
         replica.broker_id = m->replica;
         replica.broker_epoch = m->replica_epoch;
         pb.replica = &replica;

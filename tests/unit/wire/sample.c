@@ -206,8 +206,8 @@ static void make_hello_request(struct msg_hello_request *m)
             .feature_level = sample_u32(6),
             .ctl_epoch = sample_u64(1),
             .controller_id = sample_i32(2),
-            .replica = BROKER_NONE, /* of another role */
-            .replica_epoch = BROKER_EPOCH_NONE,
+            .replica = sample_i32(1),
+            .replica_epoch = -sample_i64(2), /* 0 and less = absent */
             .auth = sample_bytes(15, 9),
     };
 }
