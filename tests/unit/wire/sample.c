@@ -303,7 +303,7 @@ static void make_fetch_request(struct msg_fetch_request *m)
     static struct msg_partition_ref forgotten;
 
     forgotten = (struct msg_partition_ref){
-            .topic_id = sample_uuid(9), .partition = sample_count(10)};
+            .topic_id = sample_uuid(1), .partition = sample_count(2)};
 
     for (size_t i = 0; i < 2; i++) {
         p[i] = (struct msg_fetch_partition){
