@@ -335,6 +335,28 @@ uint32_t log_dir_stalled_ms(const struct log_dir *d)
     return atomic_load(&d->stalled_ms);
 }
 
+/* --- Opening logs ----------------------------------------------------------------------------- */
+
+int64_t log_dir_scanned_bytes(const struct log_dir *d)
+{
+    return atomic_load(&d->scanned);
+}
+
+void log_dir_note_scanned(struct log_dir *d, int64_t bytes)
+{
+    (void)atomic_fetch_add(&d->scanned, bytes);
+}
+
+void log_dir_interrupt(struct log_dir *d)
+{
+    atomic_store(&d->is_interrupted, true);
+}
+
+bool log_dir_is_interrupted(const struct log_dir *d)
+{
+    return atomic_load(&d->is_interrupted);
+}
+
 const struct found_log *log_dir_logs(const struct log_dir *d, size_t *ret_n)
 {
     *ret_n = d->logs.n;

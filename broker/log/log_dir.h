@@ -85,6 +85,16 @@ const char *log_dir_failure(const struct log_dir *d); /* sentence, or "" */
 /* How long its disk has not answered for, as whoever watches it says; 0 = it answers. Thread: any. */
 void log_dir_set_stalled(struct log_dir *d, uint32_t ms);
 uint32_t log_dir_stalled_ms(const struct log_dir *d);
+/* --- Opening logs ------------------------------------------------------------------------------ */
+
+/* Bytes of batches whose checksums plog_open() has compared there so far. Thread: any. */
+int64_t log_dir_scanned_bytes(const struct log_dir *d);
+void log_dir_note_scanned(struct log_dir *d, int64_t bytes); /* so many more */
+/* From now on plog_open() and plog_replay() there end with -ECANCELED at the next batch. Nothing is latched, and what they
+ * left is what a death would have left. Thread: any. */
+void log_dir_interrupt(struct log_dir *d);
+bool log_dir_is_interrupted(const struct log_dir *d);
+
 /* --- Space ------------------------------------------------------------------------------------ */
 
 struct log_dir_space {

@@ -32,6 +32,9 @@ struct log_dir {
     char failure[512];
     atomic_uint_least32_t stalled_ms;
 
+    atomic_int_least64_t scanned; /* by opening logs */
+    atomic_bool is_interrupted;
+
     atomic_bool is_full;
     atomic_bool was_refused;      /* an append since the last measurement */
     atomic_int_least64_t room;    /* may still be appended before the next measurement */

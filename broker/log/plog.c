@@ -39,6 +39,9 @@ size_t plog_segment_index(const struct plog *l, offset64 offset)
 int plog_outcome(struct plog *l, int r, const char *why)
 {
     must(r < 0);
+    if (r == -ECANCELED && log_dir_is_interrupted(l->dir)) {
+        return err_forward(r);
+    }
     if (r == -ENOSPC || r == -EDQUOT) {
         return PLOG_E_FULL;
     }

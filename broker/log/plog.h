@@ -60,8 +60,8 @@ enum {
  * CLEAN or PROC) that segment is scanned from the index entry at or below the recovery point only.
  * Older segments must chain up and end with a whole batch. The first bad byte at or above the
  * recovery point cuts the tail, synced before this returns; bad bytes or missing ones below it are
- * DAMAGED, and nothing is changed. > 0: DAMAGED, FOREIGN, FULL, BUSY. Thread: control or pool,
- * before the partition serves. */
+ * DAMAGED, and nothing is changed. > 0: DAMAGED, FOREIGN, FULL, BUSY. Negative: the directory has been latched, or
+ * (-ECANCELED) log_dir_interrupt() was called. Thread: control or pool, before the partition serves. */
 MUST_CHECK int plog_open(struct log_dir *dir,
         struct file_cache *files,
         const char *topic,
@@ -70,6 +70,14 @@ MUST_CHECK int plog_open(struct log_dir *dir,
         const struct plog_config *config,
         struct plog **ret,
         struct plog_open_stats *ret_stats);
+/* How many bytes of batches plog_open() would check, closely: what lies above the recovery point, and what is below it in
+ * its segment, back to the last index entry (HOST: to the segment's begin). Reads names, sizes and one index; changes
+ * nothing. 0 also when it cannot be told. `folder` = "<topic>-<p>". Thread: pool, before the log is opened. */
+int64_t plog_scan_size(struct log_dir *dir,
+        struct file_cache *files,
+        const char *folder,
+        const struct uuid *topic_id,
+        int32_t partition);
 /* Closes without syncing (plog_flush_* first for an orderly stop). Slices that were given stay
  * readable. Takes NULL. */
 struct plog *plog_close(struct plog *l);

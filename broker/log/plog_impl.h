@@ -78,7 +78,7 @@ struct segment *plog_active(struct plog *l); /* NULL = none */
  * does. */
 size_t plog_segment_index(const struct plog *l, offset64 offset);
 /* What a failed operation is to the caller: PLOG_E_FULL, PLOG_E_BUSY, or negative after latching
- * the directory. */
+ * the directory (not when it was interrupted). */
 int plog_outcome(struct plog *l, int r, const char *why);
 /* Adds an empty segment object at the end, without files. */
 struct segment *plog_push_segment(struct plog *l, offset64 base);

@@ -5,6 +5,8 @@
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 
+#include <errno.h>
+
 enum {
     REPLAY_WINDOW_SIZE = 64 * 1024,
     SMALL_BATCH = 4096 /* below it several are read at once */
@@ -38,7 +40,8 @@ static int walk(struct replay *p, int fd, int64_t at, offset64 least)
 
     file_window_init(&w, p->l->io, fd, s->size, p->bytes, BATCH_HEAD_WALK_SIZE);
     while (at < s->size) {
-        int r = batch_head_read(&w, at, &h);
+        int r = log_dir_is_interrupted(p->l->dir) ? err_origin(-ECANCELED)
+                                                   : batch_head_read(&w, at, &h);
         if (r < 0) {
             return err_forward(r);
         }

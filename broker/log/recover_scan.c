@@ -3,7 +3,7 @@
 
 #include "broker/log/seal.h"
 
-#include <string.h>
+#include <errno.h>
 
 /* A segment taken by its batches. */
 
@@ -92,6 +92,9 @@ static int take_batches(struct recovery *c,
 
     file_window_init(&w, l->io, fd, file_size, c->bytes, SCAN_WINDOW_SIZE);
     while (s->size < file_size && s->end < next_base) {
+        if (log_dir_is_interrupted(l->dir)) {
+            return err_origin(-ECANCELED);
+        }
         int r = batch_head_read(&w, s->size, &h);
         if (r == 0 && (!segment_may_follow(s, s->end, h.base) || h.leader_epoch < c->epoch ||
                               h.last >= next_base)) {
@@ -100,6 +103,7 @@ static int take_batches(struct recovery *c,
         if (r == 0 && with_crc) {
             r = batch_head_check_crc(&w, &h);
             c->stats->scanned_bytes += h.size;
+            log_dir_note_scanned(l->dir, h.size);
             if (r == 0) { /* [LOG-80] */
                 checked_ranges_add(&s->checked, h.at, h.at + h.size);
             }

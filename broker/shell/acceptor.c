@@ -288,12 +288,20 @@ int acceptor_new(struct broker *b, struct acceptor **ret, char *error, size_t er
             (void)acceptor_free(a);
             return ACCEPTOR_E_BIND;
         }
+        listener_pause(l->listener);
         a->n = i + 1;
         log_info("acceptor", "listening", KV_STR("listener", l->name),
                 KV_STR("host", b->listeners[i].host), KV_I64("port", listener_port(l->listener)));
     }
     *ret = a;
     return 0;
+}
+
+void acceptor_begin(struct acceptor *a)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        listener_resume(a->listeners[i].listener);
+    }
 }
 
 void acceptor_stop(struct acceptor *a)

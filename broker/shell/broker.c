@@ -11,8 +11,8 @@
 #include "broker/shell/broker_http.h"
 #include "broker/shell/broker_setup.h"
 #include "broker/shell/canary.h"
-#include "broker/shell/cold_reads.h"
 #include "broker/shell/cleaner.h"
+#include "broker/shell/cold_reads.h"
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/keeper_image.h"
@@ -20,6 +20,7 @@
 #include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
 #include "broker/shell/scrubber.h"
+#include "broker/shell/startup.h"
 #include "broker/shell/trash_keeper.h"
 #include "common/auth/auth.h"
 #include "common/base/mem.h"
@@ -34,6 +35,7 @@
 
 enum {
     SHUTDOWN_MS = 10000,
+    INTERRUPT_MS = 2000,
     ERROR_SIZE = BROKER_SETUP_ERROR_SIZE
 };
 
@@ -129,7 +131,8 @@ static void on_id(void *ctx, enum zk_rc rc, struct bytes data, const struct zk_s
             !uuid_is_zero(&b->cluster_id) && !uuid_equal(&m.cluster_id, &b->cluster_id)) {
         b->is_elsewhere = true;
         log_error("broker", "cluster_lost",
-                KV_STR("reason", "ZooKeeper holds another cluster than this broker's: was it wiped?"),
+                KV_STR("reason",
+                        "ZooKeeper holds another cluster than this broker's: was it wiped?"),
                 KV_STR("then", "nothing is led and nothing deleted until a controller of its own "
                                "cluster dials; see weir meta rebuild"));
         ctl_link_registration_changed(b->ctl);
@@ -191,7 +194,7 @@ static void fill_nonce(void *ctx, struct uuid *ret)
 
 /* What the registration says of this machine and its folders. */
 struct self {
-    struct uuid dirs[64];
+    struct uuid dirs[BROKER_DIRS_MAX];
     struct endpoint endpoints[BROKER_LISTENERS_MAX];
     struct file_identity identity;
 };
@@ -252,6 +255,12 @@ static void on_shutdown_late(void *ctx)
 {
     struct broker *b = ctx;
 
+    if (!b->is_serving) { /* a disk that does not answer: its threads cannot be joined */
+        log_error("broker", "recovery_hangs",
+                KV_STR("reason", "logs that are being opened did not stop within 2 s"),
+                KV_STR("then", "the process ends as if killed; the next start recovers them"));
+        _exit(1);
+    }
     log_warn("broker", "shutdown_not_granted",
             KV_STR("reason",
                     "the controller did not grant the shutdown within 10 s; stopping without it"));
@@ -277,6 +286,11 @@ static void on_stop_signal(void *ctx, int signo)
     b->is_stopping = true;
     log_info("broker", "stopping", KV_I64("signal", signo));
     process_notify("STOPPING=1");
+    if (!b->is_serving) { /* [LOG-16] */
+        startup_interrupt(b->startup);
+        timer_set(&b->stop_timer, wtime_add(loop_now(b->control), WTIME_MS(INTERRUPT_MS)));
+        return;
+    }
     if (!ctl_link_shutdown(b->ctl, on_shutdown_done, b)) {
         loop_stop(b->control);
         return;
@@ -285,12 +299,6 @@ static void on_stop_signal(void *ctx, int signo)
 }
 
 /* --- Starting ----------------------------------------------------------------------------------------------------- */
-
-static int refuse_start(const char *reason)
-{
-    log_error("broker", "start_refused", KV_STR("reason", reason));
-    return 1;
-}
 
 static int start_zookeeper(struct broker *b, char *error)
 {
@@ -314,10 +322,62 @@ static int start_zookeeper(struct broker *b, char *error)
     return r;
 }
 
-/* [BRK-1] Everything up to the running loops, in this order. 0, or the reason in `error`. */
-static int start(struct broker *b, struct self *self, char *error)
+/* One life of the process. */
+struct run {
+    struct broker b;
+    struct self self;
+    wtime began;
+    char error[ERROR_SIZE]; /* why it could not start, or "" */
+};
+
+/* [BRK-1] What needs the logs, in this order. 0, or the reason in `error`. */
+static int serve(struct run *run)
 {
-    if (broker_setup_listeners(b, error) != 0 || broker_setup_secret(b, error) != 0 || broker_setup_dirs(b, error) != 0) {
+    struct broker *b = &run->b;
+
+    b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
+    b->cold_reads = cold_reads_new(b);
+    b->packers = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
+    b->trash = trash_keeper_new(b);
+    b->keeper = keeper_new(b);
+    b->scrubbers = scrubbers_new(b);
+    b->image_file = keeper_image_new(b);
+    b->canaries = canaries_new(b);
+    b->cleaner = cleaner_new(b);
+    b->ctl = ctl_link_new(b);
+    b->producer_ids = producer_ids_new(b);
+    make_registration(b, &run->self);
+    b->reach = reach_new(b);
+    if (start_zookeeper(b, run->error) != 0) {
+        return 1;
+    }
+    data_loops_start(&b->data);
+    acceptor_begin(b->acceptor);
+    b->is_serving = true;
+    log_info("broker", "started", KV_STR("version", WEIR_VERSION),
+            KV_U64("partitions", b->partitions.n),
+            KV_I64("took_ms", (clock_now() - run->began) / 1000));
+    process_notify("READY=1");
+    return 0;
+}
+
+static void on_logs_open(void *ctx, bool is_whole)
+{
+    struct run *run = ctx;
+
+    if (!is_whole || serve(run) != 0) {
+        loop_stop(run->b.control);
+    }
+}
+
+/* [BRK-1] Everything up to the running control loop, in this order. 0, or the reason in `error`. */
+static int start(struct run *run)
+{
+    struct broker *b = &run->b;
+    char *error = run->error;
+
+    if (broker_setup_listeners(b, error) != 0 || broker_setup_secret(b, error) != 0 ||
+            broker_setup_dirs(b, error) != 0) {
         return 1;
     }
     b->control = loop_new("control");
@@ -335,37 +395,22 @@ static int start(struct broker *b, struct self *self, char *error)
     partitions_init(&b->partitions, &b->env, &b->dirs);
     conn_limits_init(&b->conn_limits, conf_i64(b->conf, "max.connections"),
             conf_i64(b->conf, "max.connections.per.ip"));
-    /* Ports are taken before logs are read: a second broker on this machine hears of it at once. */
+    /* [BRK-17] Ports are taken before logs are read: a second broker on this machine hears of it at once, and
+     * who asks how far the logs are gets an answer. */
     if (acceptor_new(b, &b->acceptor, error, ERROR_SIZE) != 0 ||
             broker_http_new(b, &b->http, error, ERROR_SIZE) != 0) {
         return 1;
     }
     data_loops_init(&b->data, b, broker_setup_n_loops(b->conf));
-    partitions_recover(&b->partitions, (size_t)conf_i64(b->conf, "num.io.threads"));
-    b->pool = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
-    b->cold_reads = cold_reads_new(b);
-    b->packers = io_pool_new((size_t)conf_i64(b->conf, "num.io.threads"));
-    b->trash = trash_keeper_new(b);
-    b->keeper = keeper_new(b);
-    b->scrubbers = scrubbers_new(b);
-    b->image_file = keeper_image_new(b);
-    b->canaries = canaries_new(b);
-    b->cleaner = cleaner_new(b);
-    b->ctl = ctl_link_new(b);
-    b->producer_ids = producer_ids_new(b);
-    make_registration(b, self);
-    b->reach = reach_new(b);
     timer_init(&b->stop_timer, b->control, on_shutdown_late, b);
     timer_init(&b->id_timer, b->control, look_whose, b);
-    if (start_zookeeper(b, error) != 0) {
-        return 1;
-    }
     loop_on_signal(b->control, SIGTERM, on_stop_signal, b);
     loop_on_signal(b->control, SIGINT, on_stop_signal, b);
+    b->startup = startup_new(b, on_logs_open, run);
     return 0;
 }
 
-/* [BRK-15] Takes everything down; `is_running`: the loops ran, and the folders are left clean. */
+/* [BRK-15] Takes everything down; `is_running`: the data loops ran, and the folders are left clean. */
 static void end(struct broker *b, bool is_running)
 {
     int64_t epoch = broker_epoch(b);
@@ -388,6 +433,7 @@ static void end(struct broker *b, bool is_running)
         b->exit_code = keeper_finish(b->keeper, epoch, image_position(b->image).index) ? 0 : 1;
         keeper_image_finish(b->image_file);
     }
+    b->startup = startup_free(b->startup);
     b->reach = reach_free(b->reach);
     b->ctl = ctl_link_free(b->ctl);
     b->producer_ids = producer_ids_free(b->producer_ids);
@@ -425,25 +471,21 @@ static void end(struct broker *b, bool is_running)
 
 int broker_run(const struct conf *conf)
 {
-    struct broker b = {.conf = conf, .id = (broker_id)conf_i64(conf, "broker.id")};
-    struct self self = {0};
-    char error[ERROR_SIZE] = "";
-    wtime began = clock_now();
+    struct run run = {.b = {.conf = conf, .id = (broker_id)conf_i64(conf, "broker.id")},
+            .began = clock_now()};
 
-    if (start(&b, &self, error) != 0) {
-        int code = refuse_start(error);
-
-        end(&b, false);
-        return code;
+    if (start(&run) == 0) {
+        loop_run(run.b.control);
+        (void)signal(SIGTERM, on_second_signal);
+        (void)signal(SIGINT, on_second_signal);
     }
-    data_loops_start(&b.data);
-    log_info("broker", "started", KV_STR("version", WEIR_VERSION),
-            KV_U64("partitions", b.partitions.n), KV_I64("took_ms", (clock_now() - began) / 1000));
-    process_notify("READY=1");
-    loop_run(b.control);
-    (void)signal(SIGTERM, on_second_signal);
-    (void)signal(SIGINT, on_second_signal);
-    end(&b, true);
-    log_info("broker", "stopped", KV_I64("exit_code", b.exit_code));
-    return b.exit_code;
+    if (run.error[0] != '\0') {
+        log_error("broker", "start_refused", KV_STR("reason", run.error));
+        run.b.exit_code = 1;
+    }
+    end(&run.b, run.b.is_serving);
+    if (run.error[0] == '\0') {
+        log_info("broker", "stopped", KV_I64("exit_code", run.b.exit_code));
+    }
+    return run.b.exit_code;
 }

@@ -24,16 +24,18 @@ struct broker_http;
 struct producer_ids;
 struct broker_configs;
 struct cold_reads;
+struct startup;
 struct scrubbers;
 
 enum {
-    BROKER_LISTENERS_MAX = 8
+    BROKER_LISTENERS_MAX = 8,
+    BROKER_DIRS_MAX = 64
 };
 
 /* One broker process: what its parts share.
  *
- *   start:  folders locked → identity → listeners bound → logs recovered → loops → ZooKeeper session → registered →
- *           dialled by a controller → image → ready → unfenced
+ *   start:  folders locked → identity → listeners bound → control loop and HTTP → logs recovered → data loops →
+ *           ZooKeeper session → registered → dialled by a controller → image → ready → unfenced
  *   stop:   SIGTERM → ControlledShutdown (10 s at most) → listeners closed → connections flushed and closed → logs
  *           synced → checkpoints → clean markers → ZooKeeper session closed. A second SIGTERM: exit at once.
  *
@@ -61,6 +63,7 @@ struct broker {
     struct conn_limits conn_limits; /* any thread */
     struct image *image;
 
+    struct startup *startup; /* until the logs are open, nothing below but `acceptor` and `http` is there */
     struct acceptor *acceptor;
     struct registration *registration;
     struct reach *reach;
@@ -78,6 +81,7 @@ struct broker {
     bool is_elsewhere;     /* ZooKeeper holds another cluster than ours ([RBD-11]) */
     struct timer id_timer; /* looks again whose it is */
 
+    bool is_serving; /* the data loops run */
     bool is_stopping;
     bool is_over; /* the loops have ended: what is still posted does nothing */
     struct timer stop_timer;

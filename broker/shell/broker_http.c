@@ -2,6 +2,7 @@
 #include "broker/shell/broker_http.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "broker/shell/ctl_link.h"
 #include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
+#include "broker/shell/startup.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/conf/conf.h"
@@ -87,6 +89,63 @@ static const char *dirs_trouble(const struct broker *b)
     return "";
 }
 
+/* "12 of 40 logs are open, 5 of 20 MiB above the recovery points are checked" */
+static void describe_recovery(const struct progress *p, char *text, size_t size)
+{
+    enum {
+        MIB = 1024 * 1024
+    };
+
+    (void)snprintf(text, size,
+            "recovering: %zu of %zu logs are open, %" PRIi64 " of %" PRIi64
+            " MiB above the recovery points are checked",
+            p->n_opened, p->n_logs, p->scanned / MIB, (p->to_scan + MIB - 1) / MIB);
+}
+
+static json_t *recovery_of_dirs(const struct startup *s)
+{
+    struct startup_dir_state states[BROKER_DIRS_MAX];
+    size_t n = startup_dirs(s, states, BROKER_DIRS_MAX);
+    json_t *dirs = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        struct progress p = progress_of(&states[i].facts, 1, startup_elapsed(s));
+
+        json_array_append_new(
+                dirs, json_pack("{s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I}", "path", states[i].path,
+                              "crash_kind", startup_crash_kind_text(states[i].crash_kind),
+                              "measured", states[i].is_measured, "logs", (json_int_t)p.n_logs,
+                              "logs_open", (json_int_t)p.n_opened, "logs_failed",
+                              (json_int_t)states[i].n_failed, "bytes_to_scan",
+                              (json_int_t)p.to_scan, "bytes_scanned", (json_int_t)p.scanned));
+    }
+    return dirs;
+}
+
+/* [LOG-15] The body says what is waited for. */
+static void recovering(const struct broker *b, struct http_request *r)
+{
+    struct progress p = startup_progress(b->startup);
+    json_t *checks = json_array();
+    bool all = true;
+    char text[160];
+
+    describe_recovery(&p, text, sizeof(text));
+    add_check(checks, &all, "recovered", text);
+    add_check(checks, &all, "log_dirs", dirs_trouble(b));
+    if (b->is_stopping) {
+        add_check(checks, &all, "running", "the broker is shutting down");
+    }
+    reply_json(r, 503,
+            json_pack("{s:s,s:o,s:{s:I,s:I,s:I,s:I,s:I,s:o,s:o}}", "status", "not ready", "checks",
+                    checks, "recovery", "logs", (json_int_t)p.n_logs, "logs_open",
+                    (json_int_t)p.n_opened, "bytes_to_scan", (json_int_t)p.to_scan, "bytes_scanned",
+                    (json_int_t)p.scanned, "elapsed_ms",
+                    (json_int_t)(startup_elapsed(b->startup) / WTIME_MS(1)), "left_ms",
+                    p.left_ms < 0 ? json_null() : json_integer(p.left_ms), "dirs",
+                    recovery_of_dirs(b->startup)));
+}
+
 /* ZooKeeper or the controller away is told, and does not make a serving broker unready ([BRK-11]). */
 static void ready(struct broker *b, struct http_request *r)
 {
@@ -97,6 +156,7 @@ static void ready(struct broker *b, struct http_request *r)
     json_t *checks = json_array();
     bool all = true, told = true;
 
+    add_check(checks, &all, "recovered", "");
     add_check(checks, &told, "zookeeper", zk_trouble(b->zk));
     add_check(checks, &told, "controller", away);
     add_check(checks, &told, "greeted", reach_trouble(b->reach));
@@ -140,6 +200,8 @@ static void handle(void *ctx, struct http_request *r)
         problem(r, 400, "unknown parameter", "these pages take no query");
     } else if (path[1] == 'h') {
         reply_json(r, 200, json_pack("{s:s}", "status", "ok"));
+    } else if (path[1] == 'r' && !h->b->is_serving) {
+        recovering(h->b, r);
     } else if (path[1] == 'r') {
         ready(h->b, r);
     } else {

@@ -109,8 +109,9 @@ static int open_dir(struct broker *b, const char *path, char *error)
     const struct uuid *cluster;
     int r;
 
-    if (b->dirs.n == 64) {
-        (void)snprintf(error, BROKER_SETUP_ERROR_SIZE, "log.dirs: more than 64 folders");
+    if (b->dirs.n == BROKER_DIRS_MAX) {
+        (void)snprintf(error, BROKER_SETUP_ERROR_SIZE, "log.dirs: more than %d folders",
+                BROKER_DIRS_MAX);
         return 1;
     }
     r = log_dir_open(&file_io_posix, path, b->id, &d, error, BROKER_SETUP_ERROR_SIZE);
@@ -141,7 +142,7 @@ int broker_setup_dirs(struct broker *b, char *error)
     char *rest = list, *item;
     int r = 0;
 
-    b->dirs.items = mem_new_n(struct log_dir *, 64);
+    b->dirs.items = mem_new_n(struct log_dir *, BROKER_DIRS_MAX);
     while (r == 0 && (item = strsep(&rest, ",")) != NULL) {
         char *end;
 

@@ -16,7 +16,7 @@ enum {
     SYNCERS = 4
 };
 
-/* --- Chores; Thread: pool ------------------------------------------------------------------------------------------- */
+/* --- Chores; Thread: pool ------------------------------------------------------------------------ */
 
 void keeper_ask(struct keeper *k, enum keeper_chore chore)
 {
@@ -88,7 +88,7 @@ static void do_purge(void *ctx)
     }
 }
 
-/* --- Timers and wishes; Thread: control ----------------------------------------------------------------------------- */
+/* --- Timers and wishes; Thread: control ------------------------------------------------------------------------ */
 
 void keeper_catalog_changed(struct keeper *k)
 {
@@ -219,7 +219,7 @@ size_t keeper_dir_states(struct keeper *k, struct msg_log_dir_state *ret, size_t
     return n;
 }
 
-/* --- Life ----------------------------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------ */
 
 static void (*const works[KEEPER_N_CHORES])(void *ctx) = {
         [KEEPER_FLUSH] = keeper_do_flush,

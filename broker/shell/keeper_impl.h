@@ -41,7 +41,8 @@ struct keeper {
     pthread_mutex_t waiting_lock;
     STAILQ_HEAD(, io_job) waiting; /* under waiting_lock: for the next checkpoint */
     atomic_int_least64_t reserve_wanted; /* weir.disk.reserve.bytes */
-    /* By folder. Apart from the pool, so that who waits for an fsync never waits for a purge or for another disk. */
+    /* By folder. Apart from the pool, so that who waits for an fsync never waits for a purge or
+     * for another disk. */
     struct io_pool **syncers;
     atomic_bool is_round_whole;          /* the next KEEPER_FLUSH is the regular one: all partitions */
     atomic_int_least64_t flush_ms_least; /* over all partitions, as of the last round */
@@ -75,7 +76,8 @@ void keeper_do_catalog(void *ctx);
 
 /* [PID-32] Of every partition, at an orderly stop. Thread: main. */
 void keeper_save_producers_at_stop(struct keeper *k);
-/* The time until the next look at partitions of a short flush.ms; false: none has one. Thread: any. */
+/* The time until the next look at partitions of a short flush.ms; false: none has one. Thread:
+ * any. */
 bool keeper_has_short_flush(const struct keeper *k, int64_t *ret_period_ms);
 /* One job that waits for a descriptor has its next turn. Thread: control. */
 void keeper_retry_job(struct keeper *k);

@@ -24,7 +24,7 @@ static void each_dir(struct keeper *k,
     (void)mem_free(all);
 }
 
-/* --- Checkpoints ---------------------------------------------------------------------------------------------------- */
+/* --- Checkpoints ------------------------------------------------------------------------ */
 
 /* Log starts that had to be on the disk before segments may go. */
 static void tell_saved(struct keeper *k,
@@ -115,7 +115,7 @@ void keeper_after_checkpoint(struct keeper *k, struct io_job *job)
     keeper_ask(k, KEEPER_CHECKPOINT);
 }
 
-/* --- Catalog -------------------------------------------------------------------------------------------------------- */
+/* --- Catalog ------------------------------------------------------------------------ */
 
 static void catalog_dir(struct keeper *k, size_t d, struct partition **all, size_t n)
 {

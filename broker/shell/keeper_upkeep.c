@@ -4,8 +4,9 @@
 #include "common/base/mem.h"
 #include "common/obs/metrics.h"
 
-/* What is done to one partition after the other. Each says in a flag of its own, read without its lock, that something is
- * due there; so a round over partitions where nothing is costs next to nothing. */
+/* What is done to one partition after the other. Each says in a flag of its own, read without
+ * its lock, that something is due there; so a round over partitions where nothing is costs next
+ * to nothing. */
 
 enum {
     EXPIRE_S = 60,
@@ -36,7 +37,7 @@ static bool each_partition(struct keeper *k, void (*one)(struct round *r, struct
     return r.is_more;
 }
 
-/* --- Syncs ---------------------------------------------------------------------------------------------------------- */
+/* --- Syncs ------------------------------------------------------------------------ */
 
 static void flush_one(struct round *r, struct partition *p)
 {
@@ -99,7 +100,7 @@ void keeper_do_flush(void *ctx)
     metric_set(METRIC_BROKER_OPEN_SEGMENT_FILES, (int64_t)file_cache_n_open(k->b->files));
 }
 
-/* --- Segments ------------------------------------------------------------------------------------------------------- */
+/* --- Segments ------------------------------------------------------------------------ */
 
 static void seal_one(struct round *r, struct partition *p)
 {
@@ -134,7 +135,8 @@ static void retain_one(struct round *r, struct partition *p)
     }
 }
 
-/* Moves log starts past what leaves by age or size; the segments themselves go once the starts are on the disk. */
+/* Moves log starts past what leaves by age or size; the segments themselves go once the starts
+ * are on the disk. */
 void keeper_do_retain(void *ctx)
 {
     struct keeper *k = ctx;
@@ -159,7 +161,7 @@ void keeper_do_remove(void *ctx)
     atomic_store(&k->has_removals, each_partition(k, remove_one));
 }
 
-/* --- Producers ------------------------------------------------------------------------------------------------------ */
+/* --- Producers ------------------------------------------------------------------------ */
 
 static void save_producers(struct round *r, struct partition *p)
 {

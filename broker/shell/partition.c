@@ -91,6 +91,7 @@ void partition_fail_locked(struct hold *h)
 void partition_carry_out(struct hold *h, const struct partition_order *o)
 {
     struct partition *p = h->p;
+    int64_t scanned = 0;
 
     if (atomic_load(&p->is_removed)) {
         return;
@@ -106,7 +107,7 @@ void partition_carry_out(struct hold *h, const struct partition_order *o)
             return;
         }
         if (p->log == NULL && p->core.role != REPLICA_FAILED) {
-            partition_install_log(p, partition_open_log(p));
+            partition_install_log(p, partition_open_log(p, &scanned));
         }
         if (p->log == NULL) {
             if (p->core.role != REPLICA_FAILED) {
@@ -255,10 +256,10 @@ void partition_unref(struct partition *p)
     (void)mem_free(p);
 }
 
-struct plog *partition_open_log(struct partition *p)
+struct plog *partition_open_log(struct partition *p, int64_t *ret_scanned)
 {
     struct checkpoint_entry ckpt = {0};
-    struct plog_open_stats stats;
+    struct plog_open_stats stats = {0};
     struct plog *log = NULL;
     int r = plog_open(p->dir, p->env->files, p->topic, &p->key.topic_id, p->key.number,
             &p->settings.log, &log, &stats);
@@ -269,6 +270,9 @@ struct plog *partition_open_log(struct partition *p)
     }
     if (r != 0) {
         (void)plog_close(log);
+        if (r == -ECANCELED && log_dir_is_interrupted(p->dir)) { /* [LOG-16] */
+            return NULL;
+        }
         log_error("partition", "log_open_failed", KV_STR("partition", p->name),
                 KV_STR("dir", log_dir_path(p->dir)), KV_STR("reason", errcode_of_plog(r).detail),
                 KV_STR("error", r < 0 ? log_err_text(r) : ""));
@@ -278,6 +282,7 @@ struct plog *partition_open_log(struct partition *p)
         log_warn("partition", "tail_cut", KV_STR("partition", p->name),
                 KV_I64("bytes", stats.cut_bytes), KV_I64("log_end", plog_end(log)));
     }
+    *ret_scanned = stats.scanned_bytes;
     return log;
 }
 
@@ -298,18 +303,20 @@ void partition_install_log(struct partition *p, struct plog *log)
             &p->core, p->env->self, p->name, plog_end(p->log), ckpt.high_watermark, p->env->trace);
 }
 
-void partition_open(struct partition *p)
+int64_t partition_open(struct partition *p)
 {
     struct hold h;
+    int64_t scanned = 0;
 
     hold_begin(&h, p);
     if (p->log == NULL && p->core.role == REPLICA_NONE && !atomic_load(&p->is_removed)) {
-        partition_install_log(p, partition_open_log(p));
-        if (p->log == NULL) {
+        partition_install_log(p, partition_open_log(p, &scanned));
+        if (p->log == NULL && !log_dir_is_interrupted(p->dir)) {
             partition_fail_locked(&h);
         }
     }
     hold_end(&h);
+    return scanned;
 }
 
 void partition_order(

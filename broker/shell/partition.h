@@ -127,8 +127,9 @@ struct partition *partition_new(struct partition_env *env,
 struct partition *partition_ref(struct partition *p); /* Thread: any */
 void partition_unref(struct partition *p);            /* Thread: any */
 
-/* Opens an existing log; a damaged one fails the replica and is logged. Thread: pool (recovery at start). */
-void partition_open(struct partition *p);
+/* Opens an existing log; a damaged one fails the replica and is logged. How many bytes were scanned. Interrupted
+ * (log_dir_interrupt), it stays as it is. Thread: pool (recovery at start). */
+int64_t partition_open(struct partition *p);
 /* The log is opened by partition_try_open(): it is in the trash, or its folder's name is not free yet. Before anybody else
  * knows the partition. Thread: control. */
 void partition_open_later(struct partition *p);

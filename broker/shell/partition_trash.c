@@ -95,6 +95,7 @@ bool partition_try_open(struct partition *p)
 {
     struct plog *log = NULL;
     struct hold h;
+    int64_t scanned = 0;
     int r = LOG_TRASH_E_BUSY;
 
     if (give_up_opening(p)) {
@@ -110,7 +111,7 @@ bool partition_try_open(struct partition *p)
         tell_restore(p, r);
     }
     if (r == 0 || r == LOG_TRASH_E_ABSENT) {
-        log = partition_open_log(p);
+        log = partition_open_log(p, &scanned);
     }
     hold_begin(&h, p);
     must(p->is_opening && p->n_users > 0);

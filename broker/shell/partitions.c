@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "broker/log/log_trash.h"
-#include "broker/shell/io_pool.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/domain/errcode.h"
@@ -77,19 +76,6 @@ static void add(struct partitions *t, struct partition *p)
     metric_set(METRIC_BROKER_PARTITIONS, (int64_t)t->n);
 }
 
-struct recovery_job {
-    struct io_job job;
-    struct partition *p;
-};
-
-static void run_recovery(struct io_job *job)
-{
-    struct recovery_job *r = container_of(job, struct recovery_job, job);
-
-    partition_open(r->p);
-    (void)mem_free(r);
-}
-
 /* "orders-0" → "orders": topic names may hold dashes, numbers do not. */
 static char *topic_of_folder(const char *name)
 {
@@ -98,36 +84,31 @@ static char *topic_of_folder(const char *name)
     return dash != NULL ? mem_strndup(name, (size_t)(dash - name)) : mem_strdup(name);
 }
 
-void partitions_recover(struct partitions *t, size_t n_threads)
+struct partition **partitions_add_found(struct partitions *t, size_t d, size_t *ret_n)
 {
-    struct io_pool *pool = io_pool_new(n_threads);
+    struct log_dir *dir = t->dirs->items[d];
+    size_t n_logs = 0, n = 0;
+    const struct found_log *logs = log_dir_logs(dir, &n_logs);
+    struct partition **added = mem_new_n(struct partition *, n_logs + 1);
 
-    for (size_t d = 0; d < t->dirs->n; d++) {
-        size_t n_logs = 0;
-        const struct found_log *logs = log_dir_logs(t->dirs->items[d], &n_logs);
+    for (size_t i = 0; i < n_logs; i++) {
+        struct partition_key key = {.topic_id = logs[i].topic_id, .number = logs[i].partition};
+        char *topic;
 
-        for (size_t i = 0; i < n_logs; i++) {
-            struct partition_key key = {.topic_id = logs[i].topic_id, .number = logs[i].partition};
-            struct recovery_job *job;
-            char *topic;
-
-            if (find(t, &key.topic_id, key.number) != NULL) {
-                log_error("partitions", "log_found_twice", KV_STR("folder", logs[i].name),
-                        KV_STR("dir", log_dir_path(t->dirs->items[d])),
-                        KV_STR("reason", "another log directory has the same partition; this one "
-                                         "is left alone"));
-                continue;
-            }
-            topic = topic_of_folder(logs[i].name);
-            job = mem_new(struct recovery_job);
-            job->job.run = run_recovery;
-            job->p = partition_new(t->env, &key, topic, t->dirs->items[d], false);
-            (void)mem_free(topic);
-            add(t, job->p);
-            io_pool_submit(pool, &job->job);
+        if (find(t, &key.topic_id, key.number) != NULL) {
+            log_error("partitions", "log_found_twice", KV_STR("folder", logs[i].name),
+                    KV_STR("dir", log_dir_path(dir)),
+                    KV_STR("reason", "another log directory has the same partition; this one "
+                                     "is left alone"));
+            continue;
         }
+        topic = topic_of_folder(logs[i].name);
+        added[n] = partition_new(t->env, &key, topic, dir, false);
+        (void)mem_free(topic);
+        add(t, added[n++]);
     }
-    (void)io_pool_free(pool);
+    *ret_n = n;
+    return added;
 }
 
 struct partition *partitions_get(struct partitions *t, const struct uuid *topic_id, int32_t number)

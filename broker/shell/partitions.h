@@ -37,8 +37,9 @@ void partitions_init(
 /* Drops every reference of the table. */
 void partitions_deinit(struct partitions *t);
 
-/* Opens every log found in the folders, on as many threads as given; returns when all are open. Thread: main. */
-void partitions_recover(struct partitions *t, size_t n_threads);
+/* A partition, not open yet, for every log that was found in folder `d`; borrowed, and mem_free() the array. Thread: main,
+ * before the loops run. */
+struct partition **partitions_add_found(struct partitions *t, size_t d, size_t *ret_n);
 
 /* A reference, or NULL. Thread: any. */
 struct partition *partitions_get(struct partitions *t, const struct uuid *topic_id, int32_t number);

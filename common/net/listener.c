@@ -41,11 +41,24 @@ static void listener_destroy(struct listener *l)
 
 static void on_resume(void *ctx)
 {
-    struct listener *l = ctx;
+    listener_resume(ctx);
+}
 
+void listener_resume(struct listener *l)
+{
+    must(loop_is_mine(l->loop));
     for (size_t i = 0; i < l->sockets.n; i++) {
         must(event_add(l->events[i], NULL) == 0);
     }
+}
+
+void listener_pause(struct listener *l)
+{
+    must(loop_is_mine(l->loop));
+    for (size_t i = 0; i < l->sockets.n; i++) {
+        must(event_del(l->events[i]) == 0);
+    }
+    timer_cancel(&l->resume);
 }
 
 /* No descriptor or no memory: the connection stays in the kernel's queue, so asking again at once
@@ -54,9 +67,7 @@ static void pause_accepting(struct listener *l, int error)
 {
     wtime now = loop_now(l->loop);
 
-    for (size_t i = 0; i < l->sockets.n; i++) {
-        must(event_del(l->events[i]) == 0);
-    }
+    listener_pause(l);
     timer_set(&l->resume, wtime_add(now, ACCEPT_PAUSE));
     if (now >= l->next_complaint) {
         l->next_complaint = wtime_add(now, COMPLAINT_INTERVAL);

@@ -168,3 +168,6 @@ MUST_CHECK int listener_new(struct loop *loop,
 /* Also inside on_accept. */
 struct listener *listener_free(struct listener *l);
 uint16_t listener_port(const struct listener *l);
+/* Connections wait in the kernel's queue from now on, until they are taken again. Thread: owner. */
+void listener_pause(struct listener *l);
+void listener_resume(struct listener *l);

@@ -202,6 +202,55 @@ static void only_what_may_be_torn_is_scanned_when_the_kernel_lived(void)
     fixture_close(&f);
 }
 
+static int64_t scan_size(struct fixture *f)
+{
+    return plog_scan_size(f->dir, f->files, "orders-0", &f->topic_id, 0);
+}
+
+static void what_is_to_be_scanned_is_told_before(void) /* [LOG-15] */
+{
+    struct fixture f;
+    struct plog_open_stats stats;
+    int64_t told;
+
+    for (int is_proc = 0; is_proc < 2; is_proc++) {
+        fixture_open(&f);
+        f.config.segment_bytes = 20 * batch_size();
+        CHECK_EQ(scan_size(&f), 0); /* nothing is there */
+        make_log(&f, 70, 50, is_proc == 1);
+        told = scan_size(&f);
+        struct plog *l = fixture_plog(&f, "orders", &stats);
+        CHECK_EQ(told, stats.scanned_bytes);
+        CHECK(told >= (is_proc ? 20 : 30) * batch_size()); /* an index entry is not far */
+        CHECK(told <= (is_proc ? 22 : 30) * batch_size());
+        CHECK_EQ(log_dir_scanned_bytes(f.dir), told);
+        (void)plog_close(l);
+        fixture_close(&f);
+    }
+}
+
+static void a_start_that_is_interrupted_changes_nothing(void) /* [LOG-16] */
+{
+    struct fixture f;
+    struct plog *l = NULL;
+
+    fixture_open(&f);
+    make_log(&f, 100, 10, true);
+    char *log = fixture_file(&f, "orders-0", FIRST_LOG);
+    int64_t size = file_size_of(log);
+    log_dir_interrupt(f.dir);
+    CHECK_EQ(fixture_try_plog(&f, "orders", &l, NULL), -ECANCELED);
+    CHECK(!log_dir_failed(f.dir));
+    CHECK_EQ(file_size_of(log), size);
+    mem_free(log);
+    fixture_restart(&f, false);
+    l = fixture_plog(&f, "orders", NULL);
+    CHECK_EQ(plog_end(l), 100);
+    check_readable(l);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
 /* Puts the index into one of many wrong states. */
 static void spoil_index(const char *path, int how)
 {
@@ -663,6 +712,8 @@ static const struct check_case cases[] = {
         CASE(lost_folder_is_told_from_a_new_one),
         CASE(zeros_that_a_power_failure_left_are_cut),
         CASE(only_what_may_be_torn_is_scanned_when_the_kernel_lived),
+        CASE(what_is_to_be_scanned_is_told_before),
+        CASE(a_start_that_is_interrupted_changes_nothing),
         CASE(any_doubt_about_an_index_rebuilds_it),
         CASE(index_spoiled_while_in_use_does_not_mislead_a_reader),
         CASE(missing_segment_below_the_recovery_point_is_damage),
