@@ -106,8 +106,12 @@ int dec_enum(struct dec *d, int v, int first, int last);
         DEC_BODY(Pb, desc_, WIRE_BODY_MAX, struct msg_##name, from_##name);                        \
     }
 
-/* --- Records, shared by state and registration --- */
+/* --- Parts of records that messages have too --- */
 
 /* protobuf-c's side is an array of pointers to Weir__V1__Endpoint. */
 void *enc_endpoints(struct enc *e, const struct endpoint *endpoints, size_t n);
 struct endpoint *dec_endpoints(struct dec *d, void *endpoints, size_t n);
+/* protobuf-c's side is one Weir__V1__PartitionState, with or without content; its sets are
+ * borrowed. */
+void enc_partition_state(const struct partition_state *p, void *ret_pb);
+void dec_partition_state(struct dec *d, const void *from, struct partition_state *p);

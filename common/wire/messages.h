@@ -71,6 +71,8 @@ enum wire_api {
     API_DESCRIBE_CONFIGS = 36,      /* controller → broker */
     API_ALLOCATE_PRODUCER_IDS = 37, /* broker → controller */
     API_DESCRIBE_LOGS = 38,    /* controller → broker */
+    API_ALTER_PARTITION = 39,  /* broker → controller */
+    API_REPLICA_FAILED = 40,   /* broker → controller */
 };
 
 /* "produce"; "unknown" for a number that is not in the list. */
@@ -458,6 +460,54 @@ struct msg_describe_logs_response {
     size_t n_dirs;
 };
 
+struct msg_isr_member {
+    broker_id id;
+    int64_t broker_epoch;
+};
+
+struct msg_alter_partition {
+    struct uuid topic_id;
+    int32_t partition;
+    epoch32 leader_epoch, partition_epoch;
+    struct msg_isr_member *isr;
+    size_t n_isr;
+    bool recovered;
+};
+
+struct msg_alter_partition_request {
+    int64_t broker_epoch;
+    struct msg_alter_partition *partitions;
+    size_t n_partitions;
+};
+
+struct msg_alter_partition_result {
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t error;
+    const char *detail;
+    bool has_state;
+    struct partition_state state;
+};
+
+struct msg_alter_partition_response {
+    struct msg_alter_partition_result *partitions; /* in the order asked */
+    size_t n_partitions;
+};
+
+struct msg_failed_replica {
+    struct uuid topic_id;
+    int32_t partition;
+    const char *reason;
+};
+
+struct msg_replica_failed_request {
+    int64_t broker_epoch;
+    struct msg_failed_replica *partitions;
+    size_t n_partitions;
+};
+
+/* The answer to ReplicaFailed has no member: an empty body. */
+
 /* Pushes carry up to 512 KiB of batches or one snapshot chunk. */
 
 /* --- Values in ZooKeeper --- */
@@ -566,6 +616,9 @@ WIRE_PAIR(describe_logs_request);
 WIRE_PAIR(describe_logs_response);
 WIRE_PAIR(allocate_producer_ids_request);
 WIRE_PAIR(allocate_producer_ids_response);
+WIRE_PAIR(alter_partition_request);
+WIRE_PAIR(alter_partition_response);
+WIRE_PAIR(replica_failed_request);
 WIRE_PAIR(cluster_id);
 WIRE_PAIR(epoch);
 WIRE_PAIR(active);

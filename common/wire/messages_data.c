@@ -24,6 +24,8 @@ const char *wire_api_name(uint32_t api)
     case API_DESCRIBE_CONFIGS: return "describe_configs";
     case API_DESCRIBE_LOGS: return "describe_logs";
     case API_ALLOCATE_PRODUCER_IDS: return "allocate_producer_ids";
+    case API_ALTER_PARTITION: return "alter_partition";
+    case API_REPLICA_FAILED: return "replica_failed";
     default: return "unknown";
     }
 }

@@ -108,8 +108,10 @@ static void to_create_topic(struct enc *e, const struct meta_record *r, Weir__V1
     pb->created_at_index = r->create_topic.created_at_index;
 }
 
-static void to_partition(const struct partition_state *p, Weir__V1__PartitionState *pb)
+void enc_partition_state(const struct partition_state *p, void *ret_pb)
 {
+    Weir__V1__PartitionState *pb = ret_pb;
+
     weir__v1__partition_state__init(pb);
     pb->topic_id = enc_uuid(&p->topic_id);
     pb->partition = enc_count(p->partition);
@@ -206,7 +208,7 @@ static Weir__V1__Record__KindCase to_kind(
         return WEIR__V1__RECORD__KIND_CREATE_TOPIC;
     case META_REMOVE_TOPIC: to_small(r, s); return WEIR__V1__RECORD__KIND_REMOVE_TOPIC;
     case META_PARTITION_STATE:
-        to_partition(&r->partition, &s->partition);
+        enc_partition_state(&r->partition, &s->partition);
         return WEIR__V1__RECORD__KIND_PARTITION_STATE;
     case META_CONFIG_SET:
         to_config_set(e, r, &s->config_set);
@@ -287,9 +289,10 @@ static void from_create_topic(struct dec *d, const Weir__V1__CreateTopic *pb, st
     r->create_topic.created_at_index = pb->created_at_index;
 }
 
-static void from_partition(
-        struct dec *d, const Weir__V1__PartitionState *pb, struct partition_state *p)
+void dec_partition_state(struct dec *d, const void *from, struct partition_state *p)
 {
+    const Weir__V1__PartitionState *pb = from;
+
     p->topic_id = dec_uuid(d, &pb->topic_id);
     p->partition = dec_count(d, pb->partition);
     p->replicas = dec_set(d, pb->replicas, pb->n_replicas);
@@ -359,7 +362,7 @@ static void from_kind(struct dec *d, const Weir__V1__Record *pb, struct meta_rec
         break;
     case WEIR__V1__RECORD__KIND_PARTITION_STATE:
         r->kind = META_PARTITION_STATE;
-        from_partition(d, pb->partition_state, &r->partition);
+        dec_partition_state(d, pb->partition_state, &r->partition);
         break;
     case WEIR__V1__RECORD__KIND_CONFIG_SET:
         r->kind = META_CONFIG_SET;

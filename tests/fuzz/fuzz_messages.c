@@ -39,9 +39,12 @@
     DO(delete_records_request)                                                                     \
     DO(delete_records_response)                                                                \
     DO(offset_for_leader_epoch_request)                                                        \
-    DO(offset_for_leader_epoch_response) \
+    DO(offset_for_leader_epoch_response)                                                           \
     DO(describe_logs_request)                                                                      \
-    DO(describe_logs_response)
+    DO(describe_logs_response)                                                                     \
+    DO(alter_partition_request)                                                                    \
+    DO(alter_partition_response)                                                                   \
+    DO(replica_failed_request)
 
 /* Records of an unknown kind are read, but never written. */
 static bool has_unknown_kind(const struct msg_record_list *m)

@@ -444,6 +444,68 @@ static void make_allocate_producer_ids_response(struct msg_allocate_producer_ids
     *m = (struct msg_allocate_producer_ids_response){sample_i64(1), sample_count(2)};
 }
 
+static void make_alter_partition_request(struct msg_alter_partition_request *m)
+{
+    static struct msg_alter_partition p[2];
+    static struct msg_isr_member isr[2][3];
+
+    m->broker_epoch = sample_i64(1);
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; k < 3; k++) {
+            isr[i][k] = (struct msg_isr_member){sample_i32(1), sample_i64(2)};
+        }
+        p[i] = (struct msg_alter_partition){
+                .topic_id = sample_uuid(1),
+                .partition = sample_count(2),
+                .leader_epoch = sample_i32(3),
+                .partition_epoch = sample_i32(4),
+                .isr = isr[i],
+                .n_isr = 3,
+                .recovered = true,
+        };
+    }
+    m->partitions = p;
+    m->n_partitions = 2;
+}
+
+static struct partition_state make_state(void)
+{
+    return (struct partition_state){sample_uuid(1), sample_count(2), sample_set(3, 8),
+            sample_set(4, 1), sample_set(5, 2), sample_set(6, 3), sample_set(7, 4),
+            sample_set(8, 5), sample_i32(9), sample_i32(10), sample_i32(11), sample_count(12), true,
+            sample_i32(14)};
+}
+
+static void make_alter_partition_response(struct msg_alter_partition_response *m)
+{
+    static struct msg_alter_partition_result p[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        p[i] = (struct msg_alter_partition_result){
+                .topic_id = sample_uuid(1),
+                .partition = sample_count(2),
+                .error = sample_i32(3),
+                .detail = sample_text(4),
+                .has_state = true,
+                .state = make_state(),
+        };
+    }
+    *m = (struct msg_alter_partition_response){.partitions = p, .n_partitions = 2};
+}
+
+static void make_replica_failed_request(struct msg_replica_failed_request *m)
+{
+    static struct msg_failed_replica p[2];
+
+    m->broker_epoch = sample_i64(1);
+    for (size_t i = 0; i < 2; i++) {
+        p[i] = (struct msg_failed_replica){
+                .topic_id = sample_uuid(1), .partition = sample_count(2), .reason = sample_text(3)};
+    }
+    m->partitions = p;
+    m->n_partitions = 2;
+}
+
 static void make_push_request(struct msg_push_request *m)
 {
     static struct msg_pushed_batch batches[2];
@@ -658,12 +720,7 @@ static void fill_kind(struct meta_record *r)
         r->create_topic.created_at_index = sample_u64(7);
         break;
     case META_REMOVE_TOPIC: r->remove_topic.id = sample_uuid(1); break;
-    case META_PARTITION_STATE:
-        r->partition = (struct partition_state){sample_uuid(1), sample_count(2), sample_set(3, 8),
-                sample_set(4, 1), sample_set(5, 2), sample_set(6, 3), sample_set(7, 4),
-                sample_set(8, 5), sample_i32(9), sample_i32(10), sample_i32(11), sample_count(12),
-                true, sample_i32(14)};
-        break;
+    case META_PARTITION_STATE: r->partition = make_state(); break;
     case META_CONFIG_SET:
         r->config_set.scope = CONFIG_CLUSTER;
         r->config_set.topic_id = sample_uuid(2);
@@ -770,9 +827,12 @@ static void make_record_list(struct msg_record_list *m)
     DO(allocate_producer_ids_request)                                                              \
     DO(allocate_producer_ids_response)                                                             \
     DO(delete_records_request)                                                                     \
-    DO(delete_records_response)                                                                \
-    DO(offset_for_leader_epoch_request)                                                        \
-    DO(offset_for_leader_epoch_response)
+    DO(delete_records_response)                                                                    \
+    DO(offset_for_leader_epoch_request)                                                            \
+    DO(offset_for_leader_epoch_response)                                                           \
+    DO(alter_partition_request)                                                                    \
+    DO(alter_partition_response)                                                                   \
+    DO(replica_failed_request)
 
 #define ROW(X) {#X, &weir__v1__##X##__descriptor, encode_##X, decode_##X},
 
