@@ -154,6 +154,7 @@ static void greet(struct greeting *g,
 {
     struct broker *b = g->a->b;
     char text[160];
+    int error;
 
     if (cluster_is_wrong(b, &m->cluster_id, text, sizeof(text))) { /* [BRK-8] */
         refuse(g, c, r, ERRCODE_INCONSISTENT_CLUSTER_ID, text);
@@ -168,8 +169,9 @@ static void greet(struct greeting *g,
                 "this version does not replicate between brokers");
         return;
     case ROLE_CONTROLLER:
-        if (!ctl_link_admits(b->ctl, m, text, sizeof(text))) {
-            refuse(g, c, r, ERRCODE_NOT_CONTROLLER, text);
+        error = ctl_link_judge(b->ctl, m, text, sizeof(text));
+        if (error != ERRCODE_NONE) {
+            refuse(g, c, r, error, text);
             return;
         }
         answer_hello(g, c, r, m, (struct bytes){0});

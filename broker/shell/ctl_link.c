@@ -471,25 +471,25 @@ static const struct rpc_callbacks link_callbacks = {
 
 /* --- Connection -------------------------------------------------------------------------------------------------- */
 
-bool ctl_link_admits(
+int ctl_link_judge(
         const struct ctl_link *l, const struct msg_hello_request *m, char *text, size_t size)
 {
     if (uuid_is_zero(&m->cluster_id) || m->ctl_epoch == 0 || m->controller_id < 0) {
         (void)snprintf(text, size, "a controller's Hello names its cluster, its id and its epoch");
-        return false;
+        return ERRCODE_NOT_CONTROLLER;
     }
     if (m->ctl_epoch < l->max_ctl_epoch) { /* [BRK-7] */
         (void)snprintf(text, size, "controller epoch %llu is over: epoch %llu was here",
                 (unsigned long long)m->ctl_epoch, (unsigned long long)l->max_ctl_epoch);
-        return false;
+        return ERRCODE_NOT_CONTROLLER;
     }
     if (m->feature_level < (uint32_t)image_feature_level(l->b->image)) { /* [ZK-45] */
         (void)snprintf(text, size,
                 "controller version %.32s knows feature levels up to %u, and level %d is in force",
                 m->library_version, (unsigned)m->feature_level, image_feature_level(l->b->image));
-        return false;
+        return ERRCODE_UNSUPPORTED_VERSION;
     }
-    return true;
+    return ERRCODE_NONE;
 }
 
 void ctl_link_adopt(struct ctl_link *l, struct rpc_conn *c, const struct msg_hello_request *m)

@@ -21,8 +21,9 @@ struct ctl_link;
 struct ctl_link *ctl_link_new(struct broker *b);
 struct ctl_link *ctl_link_free(struct ctl_link *l); /* takes NULL */
 
-/* Whether a controller that says this Hello is listened to; the sentence why not otherwise. */
-bool ctl_link_admits(
+/* ERRCODE_NONE, or with what this controller's Hello is refused and the sentence why:
+ * NOT_CONTROLLER when a later one was here. */
+int ctl_link_judge(
         const struct ctl_link *l, const struct msg_hello_request *m, char *text, size_t size);
 /* Its connection, from now on ours; replaces an earlier one. */
 void ctl_link_adopt(struct ctl_link *l, struct rpc_conn *c, const struct msg_hello_request *m);

@@ -163,6 +163,7 @@ static void up(struct broker_link *l, const struct msg_hello_response *m)
 {
     l->state = LINK_UP;
     l->trouble[0] = '\0';
+    l->outranked_since = 0;
     l->n_refused = 0;
     l->refused_told = false;
     l->applied_index = m->applied_index;
@@ -184,6 +185,27 @@ static void greeting_failed(struct broker_link *l, const char *why)
     } else {
         link_redial(l, LINK_REDIAL, why);
     }
+}
+
+/* [ZK-43] It has heard of a later controller than this one. If there is one, ZooKeeper tells us
+ * within the session timeout that we are not active any more, and this link goes; if not, ZooKeeper
+ * has forgotten it. */
+static void greeting_outranked(struct broker_link *l, const char *detail)
+{
+    wtime now = clock_now();
+
+    if (l->outranked_since == 0) {
+        l->outranked_since = now;
+    }
+    if (now - l->outranked_since <= l->set->options.session_timeout) {
+        greeting_failed(l, detail);
+        return;
+    }
+    log_error("broker_link", "metadata_regressed", KV_I64("broker", l->id),
+            KV_U64("ctl_epoch", l->set->ctl_epoch), KV_STR("reason", detail));
+    link_redial(l, LINK_REDIAL_SLOW,
+            "it has heard of a later controller than ZooKeeper knows: was ZooKeeper restored from "
+            "an old copy?");
 }
 
 static void say_hello(struct broker_link *l, struct buf *auth);
@@ -220,6 +242,10 @@ static void on_hello(void *ctx, struct rpc_reply *reply)
     const char *why = NULL;
 
     if (l->conn == NULL || reply->error == ERRCODE_NETWORK_EXCEPTION) {
+        return;
+    }
+    if (reply->error == ERRCODE_NOT_CONTROLLER) {
+        greeting_outranked(l, reply->detail);
         return;
     }
     if (reply->error != ERRCODE_NONE) {

@@ -507,6 +507,7 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .controller_id = c->options.id,
             .secret = c->options.secret,
             .broker_timeout = c->options.broker_timeout,
+            .session_timeout = WTIME_MS(c->options.session_timeout_ms),
             .on_refused = on_broker_refused,
             .on_silent = on_broker_silent,
             .on_dirs_failed = on_broker_dirs_failed,

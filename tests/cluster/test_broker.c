@@ -518,7 +518,7 @@ static void a_controller_below_the_level_in_force_is_refused(void)
     w->client = dial(w);
     wire_encode_hello_request(&m, rpc_out_buf(out));
     call(w, w->client, API_HELLO, out, &r);
-    CHECK_EQ(r.error, ERRCODE_NOT_CONTROLLER);
+    CHECK_EQ(r.error, ERRCODE_UNSUPPORTED_VERSION);
     CHECK(strstr(r.detail, "0.0.9 knows feature levels up to 0, and level 1 is in force") != NULL);
     reply_free(&r);
     world_free(w);
