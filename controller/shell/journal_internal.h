@@ -73,7 +73,7 @@ struct journal {
 /* Looks for what the journal lacks in ZooKeeper; `on_filled` runs once, perhaps inside this. */
 void journal_fill(struct journal *j, void (*on_filled)(struct journal *j));
 void journal_fill_stop(struct journal *j); /* and forgets what was read */
-/* A batch that waits, or NULL. */
+/* A batch that is in memory, in the ring or read from ZooKeeper, or NULL. */
 const struct ring_batch *journal_batch(const struct journal *j, uint64_t index);
 
 /* journal_read.c */

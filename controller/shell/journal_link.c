@@ -291,6 +291,9 @@ const char *journal_reply_records(
         why = said(arena, m.partitions[0].error, m.partitions[0].detail);
         *ret = m.partitions[0];
     }
+    if (why == NULL && ret->records.size == 0) {
+        why = "the broker that holds " TOPIC_DECISIONS " did not read it in time";
+    }
     return why;
 }
 

@@ -47,7 +47,8 @@ void journal_link_fetch(struct journal_link *l,
 void journal_link_produce(
         struct journal_link *l, struct bytes batch, journal_reply_fn *fn, void *ctx);
 
-/* The answers. NULL, or why it is none: a sentence that lives in `arena` or for ever. */
+/* The answers. NULL, or why it is none: a sentence that lives in `arena` or for ever. What is
+ * fetched lies below the end, so that one without records is none. */
 const char *journal_reply_offset(const struct rpc_reply *reply, struct arena *arena, offset64 *ret);
 const char *journal_reply_records(
         const struct rpc_reply *reply, struct arena *arena, struct msg_fetch_result *ret);

@@ -77,7 +77,9 @@ struct journal_scan {
     offset64 step_from, step_to; /* what is being read */
     size_t bytes;                /* read from the topic */
     ARRAY(struct held) held;
-    bool is_dry; /* the topic's start was reached, or there is none */
+    bool is_dry;       /* the topic's start was reached, or there is none */
+    bool has_newer;    /* it holds what is newer than the batch whose turn it is */
+    bool is_unwritten; /* the scan ended before what is still to be written */
     char trouble[256];
 };
 
@@ -266,7 +268,7 @@ static struct journal_place place_of(struct journal_scan *s)
         place.offset = s->full_top;
         return place;
     }
-    place.offset = top_of_unread(s);
+    place.offset = s->is_unwritten ? OFFSET_NONE : top_of_unread(s); /* It will lie at the end. */
     return place;
 }
 
@@ -440,6 +442,7 @@ static void hold(void *ctx, offset64 offset, const struct journal_record *r)
     struct journal_scan *s = ctx;
     struct held *h;
 
+    s->has_newer = s->has_newer || r->to > s->cur;
     if (offset < s->step_from || offset >= s->step_to || r->from > s->cur) {
         return;
     }
@@ -516,13 +519,20 @@ static bool is_lost(struct journal_scan *s)
            (bytes > SCAN_LATE_BYTES || top_of_unread(s) - s->top > SCAN_LATE_MAX + SCAN_STEP);
 }
 
-/* The topic has no more, and `cur` was not there. */
+/* The topic has no more, and `cur` was not there. [DEC-7] What would be the newest there is no gap:
+ * it waits in the active controller's memory and in ZooKeeper. */
 static void take_missing(struct journal_scan *s)
 {
     static const char why[] = "older than the journal";
     static const char lost[] = "the topic does not have them";
     uint64_t below = held_below(s, s->cur);
 
+    if (below > 0 && !s->has_newer) {
+        s->is_unwritten = s->is_over = true;
+        snprintf(s->trouble, sizeof(s->trouble),
+                "the active controller has not written them to the topic yet");
+        return;
+    }
     take_gap(s, below + 1, s->cur, below == 0 ? why : lost, strlen(below == 0 ? why : lost));
     s->cur = below;
 }
@@ -615,6 +625,7 @@ static void search(struct journal_scan *s)
         return;
     }
     s->top = s->high + SCAN_LATE_MAX < s->end ? s->high + SCAN_LATE_MAX : s->end;
+    s->has_newer = s->high < s->end;
     s->is_located = true;
     go_on(s);
 }
@@ -646,6 +657,7 @@ static void on_start_listed(void *ctx, struct rpc_reply *reply)
     }
     if (s->query.from.offset >= s->start && s->query.from.offset <= s->end) {
         s->top = s->query.from.offset;
+        s->has_newer = s->top < s->end; /* the pages before */
         s->is_located = true;
         go_on(s);
     } else {
@@ -789,10 +801,10 @@ static bool advance(struct journal_scan *s)
     if (skip_names(s)) {
         return true;
     }
-    b = batch_ring_get(meta_log_ring(s->j->options.log), s->cur);
+    b = journal_batch(s->j, s->cur);
     if (b != NULL) {
         bool is_right = take_batch(s, s->cur, b->bytes);
-        must(is_right); /* It was applied from these bytes. */
+        must(is_right); /* It was applied from these bytes, or checked against its successor. */
         s->cur--;
         return true;
     }
