@@ -17,6 +17,7 @@ enum {
     PARTITIONS = 500, /* of each topic */
     TOPICS_MAX = 20,
     ROUNDS_MAX = 8,
+    REMOVED_MS = 30000, /* 500 logs: a disk that others sync to takes 20 ms for the files of one */
 };
 
 static int n_topics;
@@ -352,8 +353,9 @@ static void deleted_topics_leave_no_folder(void)
     for (int t = 0; t < n_topics; t++) {
         (void)WEIR_OK("topic", "delete", "--now", topic_name(t), "-y");
     }
-    CHECK_WITHIN(5000 * n_topics, n_folders(data, "many-") == 0);
-    CHECK_WITHIN(5000 * n_topics, n_folders(trash, "") == 0);
+    CHECK_WITHIN(REMOVED_MS * n_topics, n_folders(data, "many-") == 0);
+    printf("# in the trash after %lld ms\n", (long long)(check_now_ms() - start));
+    CHECK_WITHIN(REMOVED_MS * n_topics, n_folders(trash, "") == 0);
     printf("# gone after %lld ms\n", (long long)(check_now_ms() - start));
     CHECK(strstr(WEIR_OK("topic", "list", "-O", "json"), "many-") == NULL);
     (void)check_fds("after the deletion");
