@@ -105,13 +105,24 @@ static struct cleaning_policy cleaning_policy_of(
     };
 }
 
+/* [LOG-43] The active segment is never compacted: where nothing may wait longer than max.compaction.lag.ms for that, it
+ * ends by then. */
+static int64_t segment_ms_of(const struct image *image, const struct image_topic *topic)
+{
+    int64_t ms = number_of(image, topic, "segment.ms");
+    int64_t lag = number_of(image, topic, "max.compaction.lag.ms");
+    bool is_compacted = conf_list_has(in_force(image, topic, "cleanup.policy", NULL), "compact");
+
+    return is_compacted && lag < ms ? lag : ms;
+}
+
 struct topic_settings topic_settings_of(const struct image *image, const struct image_topic *topic)
 {
     return (struct topic_settings){
             .log = {.segment_bytes = number_of(image, topic, "segment.bytes"),
                     .index_interval_bytes = number_of(image, topic, "index.interval.bytes"),
                     .index_bytes = number_of(image, topic, "segment.index.bytes"),
-                    .segment_ms = number_of(image, topic, "segment.ms"),
+                    .segment_ms = segment_ms_of(image, topic),
                     .segment_jitter_ms = number_of(image, topic, "segment.jitter.ms")},
             .retention = {.may_delete = conf_list_has(
                                   in_force(image, topic, "cleanup.policy", NULL), "delete"),
