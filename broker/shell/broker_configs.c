@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/shell/broker.h"
+#include "broker/shell/cleaner.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/scrubber.h"
 #include "common/base/mem.h"
@@ -30,7 +31,7 @@ static const char *const source_words[] = {"default", "file", "cluster", "broker
 struct setting {
     enum source source;
     char *text;
-    int64_t i64; /* of an I64 */
+    int64_t i64; /* of an I64; of a RATIO its millionths */
 };
 
 struct broker_configs {
@@ -62,11 +63,18 @@ static char *file_text(const struct conf *conf, const struct conf_key *key)
     return mem_strdup(conf_str(conf, key->name));
 }
 
+static int64_t file_number(const struct conf *conf, const struct conf_key *key)
+{
+    return key->type == CONF_I64     ? conf_i64(conf, key->name)
+           : key->type == CONF_RATIO ? conf_ratio(conf, key->name)
+                                     : 0;
+}
+
 static struct setting file_setting(const struct conf *conf, const struct conf_key *key)
 {
     return (struct setting){.source = conf_is_set(conf, key->name) ? SOURCE_FILE : SOURCE_DEFAULT,
             .text = file_text(conf, key),
-            .i64 = key->type == CONF_I64 ? conf_i64(conf, key->name) : 0};
+            .i64 = file_number(conf, key)};
 }
 
 static bool take(
@@ -100,7 +108,7 @@ int64_t broker_configs_i64(const struct broker_configs *c, const char *name)
 {
     size_t i = row_of(name);
 
-    must(conf_broker_keys[i].type == CONF_I64);
+    must(conf_broker_keys[i].type == CONF_I64 || conf_broker_keys[i].type == CONF_RATIO);
     must(conf_broker_keys[i].is_dynamic);
     return c->items[i].i64;
 }
@@ -126,6 +134,7 @@ static void apply(struct broker_configs *c)
     keeper_intervals_changed(c->b->keeper);
     scrubbers_set_rate(
             c->b->scrubbers, broker_configs_i64(c, "weir.scrub.bytes.per.second"));
+    cleaner_limits_changed(c->b->cleaner);
 }
 
 void broker_configs_refresh(struct broker_configs *c)

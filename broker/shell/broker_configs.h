@@ -27,7 +27,7 @@ void broker_configs_refresh(struct broker_configs *c);
 /* Tells once of every value in these records that this version cannot read [CFG-11]. */
 void broker_configs_look_at(const struct broker_configs *c, const struct msg_record_list *records);
 
-/* The number in force of a dynamic key. */
+/* The number in force of a dynamic key; of a RATIO its millionths. */
 int64_t broker_configs_i64(const struct broker_configs *c, const char *key);
 
 /* Every key of the table; mem_free() `configs`, whose texts live until the next refresh. */

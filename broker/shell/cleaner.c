@@ -2,11 +2,13 @@
 #include "broker/shell/cleaner.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker/clean/clean_pass.h"
 #include "broker/shell/broker.h"
+#include "broker/shell/broker_configs.h"
+#include "broker/shell/clean_pace.h"
 #include "broker/shell/partition_clean.h"
 #include "common/auth/key_hash.h"
 #include "common/base/mem.h"
@@ -16,7 +18,6 @@
 #include "common/obs/metrics.h"
 
 enum {
-    PACE_AHEAD_MS = 20, /* shorter waits are saved up */
     COMMIT_RETRY_MS = 5,
     COMMIT_WAIT_MS = 10000
 };
@@ -40,23 +41,27 @@ struct cleaned_log {
     ARRAY(struct segment_times) times;
 };
 
+enum {
+    THREADS_MAX = 64 /* as log.cleaner.threads */
+};
+
+/* One of the threads. It goes when it has an index that is not wanted any more, after the log that it is at. */
+struct worker {
+    struct cleaner *c;
+    size_t index;
+    pthread_t thread;
+    bool is_started; /* the control loop's: it is to be joined */
+    atomic_bool has_ended; /* whoever wants it again joins it and starts another */
+};
+
 struct cleaner {
     struct broker *b;
-    pthread_t *threads;
-    size_t n_threads;
-    int64_t map_size; /* of one thread */
-    uint32_t map_load_ppm;
-    wtime backoff;
-    int64_t rate; /* bytes a second */
+    struct clean_pace pace;
+    struct worker workers[THREADS_MAX];
 
     pthread_mutex_t lock; /* below; taken before a partition's lock, never within one */
     struct cleaned_log *logs;
     bool is_written; /* cleaner.ckpt is what `logs` says */
-
-    pthread_mutex_t pace_lock;
-    pthread_cond_t stopping;
-    bool is_told_to_stop; /* from here on under pace_lock */
-    wtime next; /* the disk's share is used up until then */
 };
 
 /* A log that is to be compacted now. */
@@ -74,45 +79,13 @@ struct work {
     struct auth_hasher *hasher;
 };
 
-/* --- Waiting ------------------------------------------------------------------------------------------------------ */
-
-/* Until then, or until the broker stops; false: it stops. */
-static bool wait_until(struct cleaner *c, wtime until)
-{
-    struct timespec at = {.tv_sec = until / 1000000, .tv_nsec = (until % 1000000) * 1000};
-    int r = 0;
-    bool goes_on;
-
-    (void)pthread_mutex_lock(&c->pace_lock);
-    while (!c->is_told_to_stop && r == 0) {
-        r = pthread_cond_timedwait(&c->stopping, &c->pace_lock, &at);
-    }
-    goes_on = !c->is_told_to_stop;
-    (void)pthread_mutex_unlock(&c->pace_lock);
-    return goes_on;
-}
-
-/* Books `bytes` of the disk's time; when that is so long ahead, waits for it. */
+/* Gives up the work at a log that is gone, or when the broker stops. */
 static bool pace(void *ctx, int64_t bytes)
 {
     struct work *w = ctx;
-    struct cleaner *c = w->c;
-    wtime now = clock_now();
-    wtime next;
 
-    if (atomic_load(&w->p->is_removed) || log_dir_failed(w->p->dir)) {
-        return false;
-    }
-    (void)pthread_mutex_lock(&c->pace_lock);
-    next = c->next > now ? c->next : now;
-    next += (wtime)((__int128)bytes * 1000000 / c->rate);
-    c->next = next;
-    bool is_told = c->is_told_to_stop;
-    (void)pthread_mutex_unlock(&c->pace_lock);
-    if (is_told || next - now <= WTIME_MS(PACE_AHEAD_MS)) {
-        return !is_told;
-    }
-    return wait_until(c, next);
+    return !atomic_load(&w->p->is_removed) && !log_dir_failed(w->p->dir) &&
+           clean_pace_book(&w->c->pace, bytes);
 }
 
 /* --- What is known ------------------------------------------------------------------------------------------------ */
@@ -362,7 +335,7 @@ static int commit(void *ctx, struct plog_swap *s)
     int r = partition_clean_commit(w->p, s, &us);
 
     while (r == PLOG_E_BUSY && clock_now() < give_up && /* a segment is being sealed */
-            wait_until(w->c, wtime_add(clock_now(), WTIME_MS(COMMIT_RETRY_MS)))) {
+            clean_pace_rest(&w->c->pace, wtime_add(clock_now(), WTIME_MS(COMMIT_RETRY_MS)))) {
         r = partition_clean_commit(w->p, s, &us);
     }
     metric_observe_us(METRIC_CLEANER_SWAP_US, us);
@@ -421,7 +394,7 @@ static void conclude(struct cleaner *c, const struct pick *k, int r, const struc
         }
         metric_set(METRIC_CLEANER_UNCLEANABLE, n);
     }
-    log->not_before = has_moved ? 0 : wtime_add(clock_now(), c->backoff);
+    log->not_before = has_moved ? 0 : wtime_add(clock_now(), clean_pace_limits(&c->pace).backoff);
     log->is_busy = false;
     (void)pthread_mutex_unlock(&c->lock);
 }
@@ -429,14 +402,15 @@ static void conclude(struct cleaner *c, const struct pick *k, int r, const struc
 static void compact(struct work *w, struct pick *k)
 {
     struct cleaner *c = w->c;
+    struct clean_limits limits = clean_pace_limits(&c->pace);
     struct clean_env env = {.dir = k->p->dir,
             .hash = hash,
             .pace = pace,
             .commit = commit,
             .ctx = w,
             .now = clock_wall(),
-            .map_size = c->map_size,
-            .map_load_ppm = c->map_load_ppm,
+            .map_size = limits.map_size / (int64_t)limits.n_threads,
+            .map_load_ppm = limits.map_load_ppm,
             .producer_expiry_ms = conf_i64(c->b->conf, "producer.id.expiration.ms")};
     struct clean_task task = {.policy = k->look.policy,
             .list = k->look.list,
@@ -457,48 +431,88 @@ static void compact(struct work *w, struct pick *k)
 
 static void *run(void *arg)
 {
-    struct cleaner *c = arg;
+    struct worker *v = arg;
+    struct cleaner *c = v->c;
     struct work w = {.c = c, .hasher = auth_hasher_new()};
     struct pick k;
 
-    while (wait_until(c, 0)) {
+    while (clean_pace_wants(&c->pace, v->index, &v->has_ended)) {
         if (choose(c, &k)) {
             compact(&w, &k);
             write_points(c);
         } else {
-            (void)wait_until(c, wtime_add(clock_now(), c->backoff));
+            (void)clean_pace_rest(&c->pace, wtime_add(clock_now(), clean_pace_limits(&c->pace).backoff));
         }
     }
     w.hasher = auth_hasher_free(w.hasher);
     return NULL;
 }
 
+static void join(struct worker *v)
+{
+    if (v->is_started) {
+        (void)pthread_join(v->thread, NULL);
+        v->is_started = false;
+        atomic_store(&v->has_ended, false);
+    }
+}
+
+/* --- Life; Thread: control ---------------------------------------------------------------------------------------- */
+
+/* Those that are wanted and not there. One that cannot be made is tried for at the next change; its log waits for the
+ * others. */
+static void start_threads(struct cleaner *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct worker *v = &c->workers[i];
+
+        if (atomic_load(&v->has_ended)) {
+            join(v);
+        }
+        if (!v->is_started) {
+            int r = pthread_create(&v->thread, NULL, run, v);
+            v->is_started = r == 0;
+            if (r != 0) {
+                log_error("cleaner", "thread_missing", KV_U64("index", i), KV_ERR(-r));
+            }
+        }
+    }
+}
+
+void cleaner_limits_changed(struct cleaner *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    const struct broker_configs *configs = c->b->configs;
+    struct clean_limits now = {
+            .n_threads = (size_t)broker_configs_i64(configs, "log.cleaner.threads"),
+            .map_size = broker_configs_i64(configs, "log.cleaner.dedupe.buffer.size"),
+            .map_load_ppm =
+                    (uint32_t)broker_configs_i64(configs, "log.cleaner.io.buffer.load.factor"),
+            .rate = broker_configs_i64(configs, "log.cleaner.io.max.bytes.per.second"),
+            .backoff = WTIME_MS(broker_configs_i64(configs, "log.cleaner.backoff.ms"))};
+
+    clean_pace_set(&c->pace, &now);
+    start_threads(c, now.n_threads);
+}
+
 struct cleaner *cleaner_new(struct broker *b)
 {
     struct cleaner *c;
-    pthread_condattr_t attr;
 
     if (!conf_bool(b->conf, "log.cleaner.enable")) {
         return NULL;
     }
     c = mem_new(struct cleaner);
     c->b = b;
-    c->n_threads = (size_t)conf_i64(b->conf, "log.cleaner.threads");
-    c->threads = mem_new_n(pthread_t, c->n_threads);
-    c->map_size = conf_i64(b->conf, "log.cleaner.dedupe.buffer.size") / (int64_t)c->n_threads;
-    c->map_load_ppm = (uint32_t)conf_ratio(b->conf, "log.cleaner.io.buffer.load.factor");
-    c->rate = conf_i64(b->conf, "log.cleaner.io.max.bytes.per.second");
-    c->backoff = WTIME_MS(conf_i64(b->conf, "log.cleaner.backoff.ms"));
-    (void)pthread_mutex_init(&c->lock, NULL);
-    (void)pthread_mutex_init(&c->pace_lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&c->stopping, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    read_points(c);
-    for (size_t i = 0; i < c->n_threads; i++) {
-        must(pthread_create(&c->threads[i], NULL, run, c) == 0);
+    for (size_t i = 0; i < THREADS_MAX; i++) {
+        c->workers[i] = (struct worker){.c = c, .index = i};
     }
+    (void)pthread_mutex_init(&c->lock, NULL);
+    clean_pace_init(&c->pace);
+    read_points(c);
+    cleaner_limits_changed(c);
     return c;
 }
 
@@ -507,19 +521,14 @@ struct cleaner *cleaner_free(struct cleaner *c)
     if (c == NULL) {
         return NULL;
     }
-    (void)pthread_mutex_lock(&c->pace_lock);
-    c->is_told_to_stop = true;
-    (void)pthread_cond_broadcast(&c->stopping);
-    (void)pthread_mutex_unlock(&c->pace_lock);
-    for (size_t i = 0; i < c->n_threads; i++) {
-        (void)pthread_join(c->threads[i], NULL);
+    clean_pace_stop(&c->pace);
+    for (size_t i = 0; i < THREADS_MAX; i++) {
+        join(&c->workers[i]);
     }
     while (c->logs != NULL) {
         log_free(c, c->logs);
     }
-    (void)pthread_cond_destroy(&c->stopping);
-    (void)pthread_mutex_destroy(&c->pace_lock);
+    clean_pace_deinit(&c->pace);
     (void)pthread_mutex_destroy(&c->lock);
-    (void)mem_free(c->threads);
     return mem_free(c);
 }

@@ -28,13 +28,13 @@ struct model {
     int n_latencies;
 };
 
-static void set(struct world *w, const char *key, const char *value)
+static void set_for(struct world *w, enum config_scope scope, const char *key, const char *value)
 {
     struct meta_config_pair pair = {key, value};
     struct meta_record r = {.kind = META_CONFIG_SET};
 
-    r.config_set.scope = CONFIG_TOPIC;
-    r.config_set.topic_id = topic_id(1);
+    r.config_set.scope = scope;
+    r.config_set.topic_id = scope == CONFIG_TOPIC ? topic_id(1) : (struct uuid){{0}};
     r.config_set.broker = BROKER_NONE;
     r.config_set.configs = &pair;
     r.config_set.n_configs = 1;
@@ -42,18 +42,28 @@ static void set(struct world *w, const char *key, const char *value)
     push(w);
 }
 
-static struct world *world_compacting(struct model *m)
+static void set(struct world *w, const char *key, const char *value)
+{
+    set_for(w, CONFIG_TOPIC, key, value);
+}
+
+static struct world *world_compacting_with(struct model *m, const char *setting)
 {
     struct world *w = world_new(true);
 
     *m = (struct model){0};
     prng_init(&m->prng, check_seed());
-    w->more = "log.cleaner.backoff.ms=20";
+    w->more = setting;
     world_serve(w);
     set(w, "segment.bytes", "1048576");
     set(w, "cleanup.policy", "compact");
     set(w, "min.cleanable.dirty.ratio", "0.2");
     return w;
+}
+
+static struct world *world_compacting(struct model *m)
+{
+    return world_compacting_with(m, "log.cleaner.backoff.ms=20");
 }
 
 /* One batch of random keys; remembered when it was acknowledged. */
@@ -277,10 +287,65 @@ static void a_record_without_key_is_refused(void) /* [LOG-103] */
     world_free(w);
 }
 
+static void the_active_segment_ends_for_max_compaction_lag(void) /* [LOG-43] */
+{
+    struct model m;
+    struct world *w = world_compacting(&m);
+
+    set(w, "max.compaction.lag.ms", "500");
+    while (m.n < 4) { /* a quarter of segment.bytes, and segment.ms is a week */
+        write_batch(w, &m);
+    }
+    CHECK_WITHIN(30000, count_lines(w->log, "event=log_compacted") > 0);
+    (void)consume_all(w, &m);
+    world_free(w);
+}
+
+static int count_threads(const struct world *w)
+{
+    char path[64];
+    DIR *d;
+    int n = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)w->pid);
+    d = opendir(path);
+    CHECK(d != NULL);
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        n += e->d_name[0] != '.' ? 1 : 0;
+    }
+    (void)closedir(d);
+    return n;
+}
+
+static void its_limits_change_while_it_runs(void) /* [CFG-12] */
+{
+    struct model m;
+    struct world *w = world_compacting_with(&m, "log.cleaner.backoff.ms=3600000");
+    int n_threads = count_threads(w);
+
+    while (m.n < 60) {
+        write_batch(w, &m);
+    }
+    CHECK_EQ(count_lines(w->log, "event=log_compacted"), 0);
+    set_for(w, CONFIG_CLUSTER, "log.cleaner.backoff.ms", "20");
+    CHECK_WITHIN(30000, count_lines(w->log, "event=log_compacted") > 0);
+    set_for(w, CONFIG_CLUSTER, "log.cleaner.threads", "3");
+    CHECK_WITHIN(5000, count_threads(w) == n_threads + 2);
+    set_for(w, CONFIG_CLUSTER, "log.cleaner.threads", "1");
+    CHECK_WITHIN(5000, count_threads(w) == n_threads);
+    set_for(w, CONFIG_CLUSTER, "log.cleaner.threads", "2");
+    CHECK_WITHIN(5000, count_threads(w) == n_threads + 1);
+    (void)consume_all(w, &m);
+    CHECK_EQ(stop_broker(w, SIGTERM), 0);
+    world_free(w);
+}
+
 static const struct check_case cases[] = {
         CASE(last_values_stay_under_load),
         CASE(a_kill_in_the_middle_loses_nothing),
         CASE(a_record_without_key_is_refused),
+        CASE(the_active_segment_ends_for_max_compaction_lag),
+        CASE(its_limits_change_while_it_runs),
         CASE(stop_zookeeper),
 };
 
