@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/inspect.h"
 
+#include "broker/log/log_dir_impl.h"
 #include "broker/log/segment.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -144,4 +145,22 @@ enum inspect_kind inspect_kind_of(const char *path)
         }
     }
     return INSPECT_OTHER;
+}
+
+/* --- Checkpoints ------------------------------------------------------------------------------ */
+
+int inspect_checkpoints(
+        const struct file_io *io, const char *path, struct checkpoint_entry **ret, size_t *ret_n)
+{
+    struct log_dir d = {.io = io, .path = mem_strdup(path), .lock_fd = -1};
+    int r = checkpoints_read(&d);
+
+    mem_free(d.path);
+    if (r < 0) {
+        mem_free(d.checkpoints);
+        return err_forward(r);
+    }
+    *ret = d.checkpoints;
+    *ret_n = d.n_checkpoints;
+    return 0;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker/log/batch_head.h"
+#include "broker/log/log_dir.h"
 #include "broker/log/offset_index.h"
 
 /* Looks at files of a log without a log around them: nothing is opened for writing, locked or repaired. For people
@@ -51,3 +52,8 @@ enum inspect_kind {
 enum inspect_kind inspect_kind_of(const char *path);
 /* The base offset in the name; false when there is none. */
 bool inspect_base_of(const char *path, offset64 *ret);
+
+/* The checkpoints of a log directory that is neither locked nor opened: a broker may be using it. Sorted; none when there
+ * are none, or they are damaged. mem_free. Negative: they cannot be read. */
+MUST_CHECK int inspect_checkpoints(
+        const struct file_io *io, const char *path, struct checkpoint_entry **ret, size_t *ret_n);
