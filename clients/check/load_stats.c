@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/lib/load_stats.h"
+#include "clients/check/load_stats.h"
 
 #include <string.h>
 

@@ -269,7 +269,11 @@ static void the_load_finds_what_is_missing(void)
     CHECK_EQ(verify(history), 0);
     FILE *f = fopen(history, "ae");
     CHECK(f != NULL);
-    CHECK(fputs("a-1000000 0 7\n", f) >= 0);
+    CHECK(fputs("{\"i\":1000000,\"process\":0,\"t\":1,\"type\":\"invoke\",\"f\":\"send\","
+                "\"value\":[\"judged\",0,\"a-1000000\",null]}\n"
+                "{\"i\":1000001,\"process\":0,\"t\":2,\"type\":\"ok\",\"f\":\"send\","
+                "\"value\":[\"judged\",0,\"a-1000000\",7]}\n",
+                  f) >= 0);
     CHECK_EQ(fclose(f), 0);
     CHECK_EQ(verify(history), 1);
     CHECK_EQ(verify("/nowhere"), 3);

@@ -2,7 +2,7 @@
 /* Loads a compacted topic and judges it: writes records with random keys at a steady rate, measures how long
  * acknowledgements stay away, then reads the topic from its begin and says whether the last value of each key is the
  * last one that was acknowledged. tests/bench/compaction shows its use. */
-#include "tests/lib/load_stats.h"
+#include "clients/check/load_stats.h"
 
 #include <weir/consumer.h>
 #include <weir/producer.h>

@@ -36,16 +36,19 @@ LAYERS = {
     "clients/include/weir": {"clients/include/weir"},
     "clients/core": DOMAIN | {"clients/core"},
     "clients/lib": COMMON - {"common/zk"} | {"clients/core", "clients/lib", "clients/include/weir"},
+    # Judges what clients were told, and replicas on disks by the decoders that brokers read them with; its load uses
+    # libweir's public headers alone.
+    "clients/check": DOMAIN | {"broker/log", "clients/include/weir", "clients/check"},
     # `weir meta rebuild` writes /weir when no controller is there to do it: the one user of ZooKeeper among the clients.
     # `weir log` reads what brokers wrote, by the decoders that brokers read it with.
-    "clients/cli": COMMON | {"broker/log", "clients/include/weir", "clients/cli"},
+    "clients/cli": COMMON | {"broker/log", "clients/check", "clients/include/weir", "clients/cli"},
 }
 # System headers that end at the folders named.
 WALLS = {
     r"event2/.*": {"common/net", "common/zk", "controller/shell", "broker/shell"},
     r"zookeeper/.*": {"common/zk"},
     r"protobuf-c/.*|.*\.pb-c\.h": {"common/wire", "proto"},
-    r"jansson\.h": {"controller/shell", "broker/shell", "clients/cli"},
+    r"jansson\.h": {"controller/shell", "broker/shell", "clients/check", "clients/cli"},
     r"curl/.*": {"clients/cli"},
     r"openssl/.*": {"common/auth"},
 }
@@ -55,6 +58,7 @@ PURE = {
     "controller/core": ["common/base", "common/domain"],
     "broker/core": ["common/base", "common/domain"],
     "clients/core": ["common/base", "common/domain"],
+    "clients/check/libweir_judge.a": ["common/base"],
 }
 PURE_LIBC = re.compile(
     r"^(mem(cpy|move|set|cmp|chr)|__mem(cpy|move|set)_chk|str(len|cmp|ncmp|nlen|chr|rchr|pbrk|spn|cspn|str|casecmp)|"

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines of histories: what is written is JSON and is read again; what is no history is refused. */
+#include "clients/check/history_file.h"
+#include "clients/check/json_scan.h"
+#include "clients/check/judge.h"
+#include "common/base/array.h"
+#include "tests/lib/check.h"
+#include "tests/unit/check/histories.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LINE(i, process, type, f, value)                                                           \
+    "{\"i\":" #i ",\"process\":" #process ",\"t\":5,\"type\":\"" type "\",\"f\":\"" f              \
+    "\",\"value\":" value "}"
+
+static int add(struct history *h, const char *line, char *why, size_t size)
+{
+    return history_add_line(h, line, strlen(line), why, size);
+}
+
+/* Lines before the last one are right. */
+static void refuse(const char *const *lines, size_t n, const char *words)
+{
+    struct history h;
+    char why[256] = "";
+
+    history_init(&h);
+    history_begin_file(&h, "x");
+    for (size_t i = 0; i + 1 < n; i++) {
+        CHECK_EQ(add(&h, lines[i], why, sizeof(why)), 0);
+    }
+    CHECK_EQ(add(&h, lines[n - 1], why, sizeof(why)), HISTORY_E_REFUSED);
+    if (strstr(why, words) == NULL) {
+        check_fail(__FILE__, __LINE__, "%s: %s, not %s", lines[n - 1], why, words);
+    }
+    history_deinit(&h);
+}
+
+#define REFUSE(words, ...)                                                                         \
+    refuse((const char *const[]){__VA_ARGS__}, COUNT_OF(((const char *const[]){__VA_ARGS__})), words)
+
+static void what_is_no_line_is_refused(void)
+{
+    REFUSE("an object", "");
+    REFUSE("an object", "[1]");
+    REFUSE("is missing", "{}");
+    REFUSE("is missing", "{\"i\":1,\"process\":0,\"t\":1,\"type\":\"ok\",\"f\":\"poll\"}");
+    REFUSE("each member once", "{\"i\":1,\"i\":2}");
+    REFUSE("behind its object", LINE(1, 0, "ok", "poll", "[]") " x");
+    REFUSE("invoke, ok, fail or info", LINE(1, 0, "done", "poll", "[]"));
+    REFUSE("whole number", "{\"i\":1.5}");
+    REFUSE("whole number", "{\"i\":1234567890123456789}");
+    REFUSE("nested", "{\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[");
+    REFUSE("a comma", "{\"i\":1 \"t\":2}");
+    REFUSE("no operation", LINE(1, 0, "ok", "write", "[]"));
+    REFUSE("missing, doubled", LINE(5, 0, "ok", "poll", "[]"), LINE(5, 0, "ok", "poll", "[]"));
+}
+
+static void operations_that_cannot_be_judged_are_refused(void)
+{
+    REFUSE("C9 and C10", LINE(1, 0, "ok", "txn", "[]"));
+    REFUSE("C7, C8 and C12", LINE(1, 0, "ok", "subscribe", "[]"));
+    REFUSE("C7, C8 and C12", LINE(1, 0, "ok", "commit", "[]"));
+}
+
+static void operations_of_another_form_are_refused(void)
+{
+    static const char sent[] = LINE(1, 0, "invoke", "send", "[\"a\",0,\"v-1\",null]");
+
+    REFUSE("another item", LINE(1, 0, "invoke", "send", "[\"a\",0,\"v-1\"]"));
+    REFUSE("the end of a list", LINE(1, 0, "invoke", "send", "[\"a\",0,\"v-1\",null,1]"));
+    REFUSE("<word>-<number>", LINE(1, 0, "invoke", "send", "[\"a\",0,\"v1\",null]"));
+    REFUSE("sixteen", LINE(1, 0, "invoke", "send", "[\"a\",0,\"v-1\",\"12\"]"));
+    REFUSE("a partition", LINE(1, 0, "invoke", "send", "[\"a\",-1,\"v-1\",null]"));
+    REFUSE("a topic", LINE(1, 0, "invoke", "send", "[\"\",0,\"v-1\",null]"));
+    REFUSE("without a value", LINE(1, 0, "invoke", "send", "[\"a\",0,null,null]"));
+    REFUSE("sent before, in x:1", sent, LINE(2, 0, "invoke", "send", "[\"a\",1,\"v-1\",null]"));
+    REFUSE("never began", LINE(1, 0, "ok", "send", "[\"a\",0,\"v-1\",5]"));
+    REFUSE("never began", sent, LINE(2, 1, "ok", "send", "[\"a\",0,\"v-1\",5]"));
+    REFUSE("never began", sent, LINE(2, 0, "ok", "send", "[\"a\",1,\"v-1\",5]"));
+    REFUSE("ended before", sent, LINE(2, 0, "ok", "send", "[\"a\",0,\"v-1\",5]"),
+            LINE(3, 0, "info", "send", "[\"a\",0,\"v-1\"]"));
+    REFUSE("the offset of a record", LINE(1, 0, "ok", "poll", "[[\"a\",0,[[null,\"v-1\",null]]]]"));
+    REFUSE("0 or more", LINE(1, 0, "ok", "assign", "[[\"a\",0,-3]]"));
+    REFUSE("while it is asking", LINE(1, 0, "invoke", "list_offsets", "null"),
+            LINE(2, 0, "invoke", "list_offsets", "null"));
+    REFUSE("never began", LINE(1, 0, "ok", "list_offsets", "[]"));
+    REFUSE("never began", LINE(1, 0, "ok", "final", "[]"));
+    REFUSE("not before it", LINE(1, 0, "invoke", "final", "null"),
+            LINE(2, 0, "ok", "final", "[[\"a\",0,5,4]]"));
+    REFUSE("true or false", LINE(1, 0, "ok", "producer", "{\"idempotent\":1}"));
+}
+
+/* A crash ends what the process was doing: it may ask again, and what it read before is no promise. */
+static void after_a_crash_it_is_another_client(void)
+{
+    static const char *const lines[] = {LINE(1, 0, "invoke", "send", "[\"a\",0,\"v-1\",null]"),
+            LINE(2, 0, "ok", "send", "[\"a\",0,\"v-1\",9]"),
+            LINE(3, 0, "invoke", "list_offsets", "null"), LINE(4, 0, "info", "crash", "null"),
+            LINE(5, 0, "invoke", "list_offsets", "null"),
+            LINE(6, 0, "ok", "list_offsets", "[[\"a\",0,3]]")};
+    struct history h;
+    struct judge_verdict v;
+    char why[256] = "";
+
+    history_init(&h);
+    history_begin_file(&h, "x");
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        CHECK_EQ(add(&h, lines[i], why, sizeof(why)), 0);
+    }
+    judge_history(&h, &v);
+    CHECK_EQ(judge_n_violated(&v), 0);
+    CHECK(v.results[JUDGE_C14_END_BACK].is_judged);
+    history_deinit(&h);
+}
+
+/* A producer that may write twice may. */
+static void without_idempotence_a_duplicate_is_told_and_no_violation(void)
+{
+    static const char *const lines[] = {LINE(1, 0, "ok", "producer", "{\"idempotent\":false}"),
+            LINE(2, 0, "invoke", "send", "[\"a\",0,\"v-1\",null]"),
+            LINE(3, 0, "ok", "send", "[\"a\",0,\"v-1\",0]"),
+            LINE(4, 1, "ok", "poll", "[[\"a\",0,[[0,\"v-1\",null],[1,\"v-1\",null]]]]")};
+    struct history h;
+    struct judge_verdict v;
+    char why[256] = "";
+
+    history_init(&h);
+    history_begin_file(&h, "x");
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        CHECK_EQ(add(&h, lines[i], why, sizeof(why)), 0);
+    }
+    judge_history(&h, &v);
+    CHECK_EQ(judge_n_violated(&v), 0);
+    CHECK_EQ(v.n_doubled, 1);
+    CHECK(!v.results[JUDGE_C13_CHANGED].is_judged);
+    history_deinit(&h);
+}
+
+static void every_line_that_is_written_is_json(void)
+{
+    struct made m;
+    struct buf lines = {0};
+    size_t n = 0;
+
+    made_init(&m, 11, 100);
+    made_write(&m, -1, &lines);
+    for (const char *at = buf_str(&lines), *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
+        json_t *o = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
+        CHECK(o != NULL);
+        CHECK_EQ(json_integer_value(json_object_get(o, "i")), n);
+        n++;
+        json_decref(o);
+    }
+    CHECK(n > 300);
+    buf_deinit(&lines);
+    made_deinit(&m);
+}
+
+/* A file with that text. */
+static int read_text(struct history *h, const char *text, char *why, size_t size)
+{
+    char path[] = "/tmp/weir-history-XXXXXX";
+    int fd = mkstemp(path);
+
+    CHECK(fd >= 0);
+    CHECK_EQ(write(fd, text, strlen(text)), (long long)strlen(text));
+    CHECK_EQ(close(fd), 0);
+    int r = history_read_file(h, path, why, size);
+    CHECK_EQ(unlink(path), 0);
+    return r;
+}
+
+static void a_history_survives_its_writer(void)
+{
+    struct history h;
+    char why[512] = "";
+
+    history_init(&h);
+    CHECK_EQ(read_text(&h, LINE(1, 0, "ok", "poll", "[]") "\n" LINE(2, 0, "ok", "poll", "[]") "\n{\"i\":",
+                     why, sizeof(why)),
+            0); /* killed in the last line */
+    CHECK_EQ(h.n_lines, 2);
+    CHECK_EQ(read_text(&h, LINE(1, 0, "ok", "poll", "[]") "\nnonsense\n", why, sizeof(why)),
+            HISTORY_E_REFUSED);
+    CHECK(strstr(why, ":2: this is no line of a history") != NULL);
+    CHECK(history_read_file(&h, "/nowhere/at/all", why, sizeof(why)) < 0);
+    CHECK(strstr(why, "/nowhere/at/all") != NULL);
+    history_deinit(&h);
+}
+
+static const struct check_case cases[] = {
+        CASE(what_is_no_line_is_refused),
+        CASE(operations_that_cannot_be_judged_are_refused),
+        CASE(operations_of_another_form_are_refused),
+        CASE(after_a_crash_it_is_another_client),
+        CASE(without_idempotence_a_duplicate_is_told_and_no_violation),
+        CASE(every_line_that_is_written_is_json),
+        CASE(a_history_survives_its_writer),
+};
+
+CHECK_MAIN("history", cases)
