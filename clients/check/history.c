@@ -344,6 +344,10 @@ const char *history_line_text(const struct history *h, uint32_t line, char *text
     }
     must(i > 0);
     const struct history_file *f = &h->files.items[i - 1];
-    (void)snprintf(text, size, "%s:%u", f->name, line - f->first_line + 1);
+    if (h->files.n == 1) {
+        (void)snprintf(text, size, "line %u", line + 1);
+    } else {
+        (void)snprintf(text, size, "%s:%u", f->name, line - f->first_line + 1);
+    }
     return text;
 }

@@ -131,7 +131,7 @@ MUST_CHECK int history_add_line(
 /* Splits "<word>-<number>"; false = not of this form. The word is letters, digits, '.', '_', '-'. */
 bool history_value_parse(
         const void *text, size_t size, char ret_word[static HISTORY_WORD_SIZE], uint64_t *ret_number);
-/* "load-3", "a-17", "history.jsonl:12". Returns `text`. */
+/* "load-3", "a-17", "history.jsonl:12", or "line 12" of an only file. Returns `text`. */
 const char *history_key_text(const struct history *h, uint32_t key, char *text, size_t size);
 const char *history_value_text(const struct history *h, uint32_t value, char *text, size_t size);
 const char *history_line_text(const struct history *h, uint32_t line, char *text, size_t size);

@@ -61,7 +61,7 @@ extern const struct cli_command cli_status, cli_cluster_config_list, cli_cluster
         cli_broker_config_set, cli_broker_config_unset, cli_topic_create, cli_topic_list,
         cli_topic_describe, cli_topic_set, cli_topic_unset, cli_topic_trim, cli_topic_delete, cli_explain,
         cli_produce, cli_consume, cli_dev_up, cli_dev_status, cli_dev_down, cli_dev_start, cli_dev_stop,
-        cli_dev_kill, cli_version;
+        cli_dev_kill, cli_dev_torture, cli_version;
 extern const struct cli_command cli_controller_list, cli_controller_transfer;
 extern const struct cli_command cli_meta_export, cli_meta_rebuild;
 extern const struct cli_command cli_broker_describe, cli_topic_undelete, cli_trash_list, cli_trash_purge;

@@ -14,11 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEV_DIR_OPT(into)                                                                          \
-    {                                                                                              \
-        0, "dir", OPT_STR, into, "DIR", "the cluster's folder (default: a state folder)", 0, 0     \
-    }
-
 /* An absolute path, so that every command line names the node's folder whole. mem_free. */
 static char *absolute(const char *dir)
 {
@@ -33,8 +28,7 @@ static char *absolute(const char *dir)
     return mem_format("%s/%s", cwd, dir);
 }
 
-/* The cluster of --dir, or the sentence that there is none. Returns -1 or the exit code. */
-static int load(struct dev_cluster *d, const char *dir_option)
+int dev_load(struct dev_cluster *d, const char *dir_option)
 {
     char *dir = absolute(dir_option);
     int stop = -1;
@@ -49,7 +43,7 @@ static int load(struct dev_cluster *d, const char *dir_option)
 
 /* --- up ----------------------------------------------------------------------------------------------------------- */
 
-static bool is_ready(const struct dev_node *n)
+bool dev_is_ready(const struct dev_node *n)
 {
     struct http_answer a = {0};
     bool ready = false;
@@ -79,7 +73,7 @@ static int wait_ready(const struct dev_cluster *d, int64_t timeout_ms)
             return cli_fail(EXIT_FAILED, "Mend what its log says, then run `weir dev up` again.",
                     "%s stopped while starting", n->name);
         }
-        if (is_ready(n)) {
+        if (dev_is_ready(n)) {
             ready++;
             continue;
         }
@@ -202,7 +196,7 @@ static int dev_status(struct cli *cli, int argc, char **argv)
     size_t n_running = 0;
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, NULL, 0, 0);
 
-    r = r < 0 ? load(&d, dir_option) : r;
+    r = r < 0 ? dev_load(&d, dir_option) : r;
     if (r >= 0) {
         return r;
     }
@@ -219,7 +213,7 @@ static int dev_status(struct cli *cli, int argc, char **argv)
             (void)cli_size_text(dev_resident(pid), resident, sizeof(resident));
         }
         (void)snprintf(port, sizeof(port), "%d", n->port);
-        const char *state = pid == 0 ? "stopped" : is_ready(n) ? "ready" : "starting";
+        const char *state = pid == 0 ? "stopped" : dev_is_ready(n) ? "ready" : "starting";
         cli_table_add(
                 t, (const char *const[]){n->name, state, pid_text, port, resident, n->folder});
     }
@@ -269,7 +263,7 @@ static int dev_down(struct cli *cli, int argc, char **argv)
     struct dev_cluster d = {0};
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, NULL, 0, 0);
 
-    r = r < 0 ? load(&d, dir_option) : r;
+    r = r < 0 ? dev_load(&d, dir_option) : r;
     if (r >= 0) {
         return r;
     }
@@ -316,7 +310,7 @@ static int node_command(struct cli *cli, int argc, char **argv, enum node_action
     struct dev_cluster d = {0};
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, names, 1, COUNT_OF(names));
 
-    r = r < 0 ? load(&d, dir_option) : r;
+    r = r < 0 ? dev_load(&d, dir_option) : r;
     if (r >= 0) {
         return r;
     }

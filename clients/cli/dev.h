@@ -41,6 +41,13 @@ struct dev_cluster {
     size_t n_nodes;
 };
 
+#define DEV_DIR_OPT(into)                                                                          \
+    {                                                                                              \
+        0, "dir", OPT_STR, into, "DIR", "the cluster's folder (default: a state folder)", 0, 0     \
+    }
+
+/* The cluster of --dir, or the sentence that there is none. Returns -1 or the exit code. */
+int dev_load(struct dev_cluster *d, const char *dir_option);
 /* The folder of --dir, or the default state folder. mem_free. */
 char *dev_default_dir(void);
 /* Fills in nodes and ports from dir and shape. */
@@ -70,6 +77,8 @@ int dev_start(const struct dev_node *n);
 bool dev_signal(const struct dev_node *n, int signal_number);
 /* Waits until it is gone; false after timeout_ms. */
 bool dev_wait_gone(const struct dev_node *n, int64_t timeout_ms);
+/* Whether it says that it serves. */
+bool dev_is_ready(const struct dev_node *n);
 /* Resident bytes, 0 = unknown. */
 uint64_t dev_resident(int pid);
 /* The last `n` lines of its log to stderr. */

@@ -45,6 +45,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_dev_start,
         &cli_dev_stop,
         &cli_dev_kill,
+        &cli_dev_torture,
         &cli_version,
 };
 const size_t cli_n_commands = COUNT_OF(cli_commands);

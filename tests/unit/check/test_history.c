@@ -76,7 +76,7 @@ static void operations_of_another_form_are_refused(void)
     REFUSE("a partition", LINE(1, 0, "invoke", "send", "[\"a\",-1,\"v-1\",null]"));
     REFUSE("a topic", LINE(1, 0, "invoke", "send", "[\"\",0,\"v-1\",null]"));
     REFUSE("without a value", LINE(1, 0, "invoke", "send", "[\"a\",0,null,null]"));
-    REFUSE("sent before, in x:1", sent, LINE(2, 0, "invoke", "send", "[\"a\",1,\"v-1\",null]"));
+    REFUSE("sent before, in line 1", sent, LINE(2, 0, "invoke", "send", "[\"a\",1,\"v-1\",null]"));
     REFUSE("never began", LINE(1, 0, "ok", "send", "[\"a\",0,\"v-1\",5]"));
     REFUSE("never began", sent, LINE(2, 1, "ok", "send", "[\"a\",0,\"v-1\",5]"));
     REFUSE("never began", sent, LINE(2, 0, "ok", "send", "[\"a\",1,\"v-1\",5]"));

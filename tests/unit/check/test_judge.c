@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-    SEEDS = 20,
+    SEEDS = 12,
     RECORDS = 400
 };
 
