@@ -99,12 +99,13 @@ static void see_again(struct judging *j, const struct history_polled *p, struct 
     const struct history *h = j->h;
     const struct history_value *v = &h->values.items[p->value];
 
-    if (same || s->is_doubled) {
+    /* Whether a sender without a history may write twice is not known. */
+    if (same || s->is_doubled || !was_sent(v)) {
         return;
     }
     s->is_doubled = true;
     j->v->n_doubled++;
-    if (!was_sent(v) || is_idempotent(h, v)) {
+    if (is_idempotent(h, v)) {
         violate(j, JUDGE_C4_DUPLICATE,
                 &(struct judge_witness){.key = history_key_of_lane(h, p->lane),
                         .value = p->value,

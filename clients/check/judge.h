@@ -46,7 +46,7 @@ struct judge_verdict {
     uint64_t n_acked_absent;            /* acknowledged values that nobody read, whatever the reason */
     uint64_t n_polled;                  /* records, each time one was read */
     uint64_t n_foreign;                 /* values read that no history sends */
-    uint64_t n_doubled;                 /* values at two offsets, those of producers that may included */
+    uint64_t n_doubled;                 /* values at two offsets, also of producers that may write twice */
     size_t n_keys, n_finals;            /* partitions; those that were read whole in the end */
 };
 

@@ -335,10 +335,13 @@ static void without_the_senders_history_nothing_is_said_of_it(void)
     struct judge_verdict v;
 
     made_init(&m, 7, RECORDS);
+    int64_t n = m.ends[0] + m.ends[1] + m.ends[2];
+    write_twice(&m, &(struct prng){.s = {1, 2, 3, 4}}); /* it may be a sender that does so */
     made_write(&m, MADE_PRODUCERS + MADE_CONSUMERS, &lines);
     judge_lines(&lines, &h, &v);
     CHECK_EQ(judge_n_violated(&v), 0);
-    CHECK_EQ(v.n_foreign, m.ends[0] + m.ends[1] + m.ends[2]);
+    CHECK_EQ(v.n_doubled, 0);
+    CHECK_EQ(v.n_foreign, n);
     CHECK(!v.results[JUDGE_C6_REORDERED].is_judged);
     CHECK(!v.results[JUDGE_C14_END_BACK].is_judged);
     history_deinit(&h);
