@@ -5,6 +5,7 @@
 #include "broker/core/replica_impl.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
+#include "common/base/mutant.h"
 
 const char *replica_role_text(enum replica_role role)
 {
@@ -34,18 +35,29 @@ void replica_init(struct replica *r,
             .flushed = log_end, /* recovery has synced or verified all of it */
             .high_watermark = high_watermark < 0 ? 0 : high_watermark,
             .epoch_start = log_end,
-            .record = {.partition_epoch = EPOCH_NONE, .leader_epoch = EPOCH_NONE},
+            .record = {.partition_epoch = EPOCH_NONE,
+                    .leader_epoch = EPOCH_NONE,
+                    .leader = BROKER_NONE,
+                    .unclean_epoch = EPOCH_NONE},
+            .role_epoch = EPOCH_NONE,
+            .failed_epoch = EPOCH_NONE,
+            .lag_max = WTIME_NEVER,
+            .failure = "",
     };
     if (r->high_watermark > log_end) {
         r->high_watermark = log_end;
     }
     TAILQ_INIT(&r->interests);
+    TAILQ_INIT(&r->replica_waits);
 }
 
 void replica_deinit(struct replica *r)
 {
     while (!TAILQ_EMPTY(&r->interests)) {
         replica_unpark(r, TAILQ_FIRST(&r->interests));
+    }
+    while (!TAILQ_EMPTY(&r->replica_waits)) {
+        replica_unpark(r, TAILQ_FIRST(&r->replica_waits));
     }
 }
 
@@ -63,8 +75,11 @@ struct replica_fx_item *replica_fx_push(struct replica_fx *fx, enum replica_fx_k
         fx->items = mem_resize(fx->items, cap, sizeof(*fx->items));
         fx->cap = cap;
     }
-    fx->items[fx->n] = (struct replica_fx_item){
-            .kind = kind, .detail = "", .base = OFFSET_NONE, .leader_epoch = EPOCH_NONE};
+    fx->items[fx->n] = (struct replica_fx_item){.kind = kind,
+            .detail = "",
+            .base = OFFSET_NONE,
+            .leader_epoch = EPOCH_NONE,
+            .leader = BROKER_NONE};
     return &fx->items[fx->n++];
 }
 
@@ -78,22 +93,47 @@ void replica_fx_reply(
     it->detail = detail;
 }
 
+static struct replica_interests *list_of(struct replica *r, const struct replica_interest *w)
+{
+    return w->is_replica ? &r->replica_waits : &r->interests;
+}
+
 void replica_park(struct replica *r, const struct replica_interest *w)
 {
     struct replica_interest *kept = mem_new(struct replica_interest);
 
     *kept = *w;
     r->n_disk_waits += w->needs_disk;
-    TAILQ_INSERT_TAIL(&r->interests, kept, entry);
+    TAILQ_INSERT_TAIL(list_of(r, w), kept, entry);
     HASH_ADD(hh, r->interests_by_ask, ask, sizeof(kept->ask), kept);
 }
 
 void replica_unpark(struct replica *r, struct replica_interest *w)
 {
-    TAILQ_REMOVE(&r->interests, w, entry);
+    TAILQ_REMOVE(list_of(r, w), w, entry);
     HASH_DEL(r->interests_by_ask, w);
     r->n_disk_waits -= w->needs_disk;
     (void)mem_free(w);
+}
+
+static void wake_fetches_of(
+        struct replica *r, struct replica_interests *list, struct replica_fx *fx)
+{
+    struct replica_interest *next;
+
+    for (struct replica_interest *w = TAILQ_FIRST(list); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, entry);
+        if (!w->is_produce) {
+            replica_fx_push(fx, REPLICA_FX_WAKE)->ask = w->ask;
+            replica_unpark(r, w);
+        }
+    }
+}
+
+static void wake_fetches(struct replica *r, struct replica_fx *fx)
+{
+    wake_fetches_of(r, &r->interests, fx);
+    wake_fetches_of(r, &r->replica_waits, fx);
 }
 
 void replica_release_all(struct replica *r, int error, const char *detail, struct replica_fx *fx)
@@ -108,50 +148,86 @@ void replica_release_all(struct replica *r, int error, const char *detail, struc
         }
         replica_unpark(r, w);
     }
+    wake_fetches(r, fx);
 }
 
-static void set_role(
-        struct replica *r, enum replica_role role, bool is_refused, struct replica_fx *fx)
+void replica_set_hw(struct replica *r, offset64 hw, struct replica_fx *fx)
+{
+    must(hw <= r->log_end);
+    r->high_watermark = hw;
+    replica_fx_push(fx, REPLICA_FX_SAVE_HW)->limit = hw;
+}
+
+bool replica_is_in_isr_or_elr(const struct replica *r)
+{
+    return broker_set_has(&r->record.isr, r->self) || broker_set_has(&r->record.elr, r->self);
+}
+
+void replica_report(struct replica *r, const char *why, struct replica_fx *fx)
+{
+    if (r->now < r->report_after) {
+        return;
+    }
+    r->report_after = wtime_add(r->now, REPLICA_REPORT_PAUSE);
+    replica_fx_push(fx, REPLICA_FX_REPORT)->detail = why;
+}
+
+/* --- Roles -------------------------------------------------------------------------------------------------------- */
+
+static void stop_leading(struct replica *r, enum replica_role role, struct replica_fx *fx)
+{
+    /* [REP-21] What was appended may still count: the outcome is unknown, never "not written". */
+    if (role == REPLICA_FAILED) {
+        replica_release_all(r, ERRCODE_KAFKA_STORAGE_ERROR,
+                "the disk failed before the batch was committed; whether it counts is unknown", fx);
+    } else {
+        replica_release_all(r, ERRCODE_REQUEST_TIMED_OUT,
+                "leadership was lost before the batch was committed; whether it counts is unknown",
+                fx);
+    }
+    r->pending = (struct replica_pending){0};
+}
+
+static void set_role(struct replica *r, enum replica_role role, struct replica_fx *fx)
 {
     enum replica_role was = r->role;
+    bool is_other_epoch = r->role_epoch != r->record.leader_epoch;
     struct replica_fx_item *it;
 
-    if (role != REPLICA_LEADER && was == REPLICA_LEADER) {
-        /* [REP-21] What was appended may still count: the outcome is unknown, never "not written". */
-        if (role == REPLICA_FAILED) {
-            replica_release_all(r, ERRCODE_KAFKA_STORAGE_ERROR,
-                    "the disk failed before the batch was committed; whether it counts is unknown",
-                    fx);
-        } else {
-            replica_release_all(r, ERRCODE_REQUEST_TIMED_OUT,
-                    "leadership was lost before the batch was committed; whether it counts is "
-                    "unknown",
-                    fx);
-        }
+    r->role_epoch = r->record.leader_epoch;
+    if (was == REPLICA_LEADER && role != REPLICA_LEADER) {
+        stop_leading(r, role, fx);
+    } else if (was == REPLICA_LEADER) {
+        wake_fetches(r,
+                fx); /* [REP-21] Who reads looks again under the new epoch; what is appended stays appended. */
     }
-    if (role == was && role != REPLICA_LEADER && !is_refused) {
+    if (role == was && (role == REPLICA_NONE || role == REPLICA_FAILED || !is_other_epoch)) {
         return;
     }
     r->role = role;
     it = replica_fx_push(fx, REPLICA_FX_BECAME);
     it->role = role;
     it->was = was;
-    it->is_refused = is_refused;
     it->leader_epoch = r->record.leader_epoch;
+    it->leader = role == REPLICA_FOLLOWER ? r->record.leader : BROKER_NONE;
     trace_emit(r->trace, "%s %s -> %s, leader epoch %d, log end %lld", r->name,
             replica_role_text(was), replica_role_text(role), r->record.leader_epoch,
             (long long)r->log_end);
 }
 
-/* What the record makes of this replica. */
-static enum replica_role role_by_record(const struct replica *r, bool *ret_is_refused)
+void replica_fail(struct replica *r, const char *why, struct replica_fx *fx)
 {
-    *ret_is_refused = false;
+    r->failure = why;
+    r->failed_epoch = r->record.leader_epoch;
+    r->work = REPLICA_WORK_NONE;
+    set_role(r, REPLICA_FAILED, fx);
+    replica_mend(r, fx);
+}
+
+/* What the record makes of this replica. */
+static enum replica_role role_by_record(const struct replica *r)
+{
     if (!broker_set_has(&r->record.replicas, r->self)) {
-        return REPLICA_NONE;
-    }
-    if (r->record.replicas.n > 1) { /* [REP-26] Replication is served by a later version. */
-        *ret_is_refused = true;
         return REPLICA_NONE;
     }
     if (r->record.leader != r->self) {
@@ -160,40 +236,74 @@ static enum replica_role role_by_record(const struct replica *r, bool *ret_is_re
     return r->may_lead ? REPLICA_LEADER : REPLICA_NONE; /* [REP-20] */
 }
 
-static void on_become(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+bool replica_install(struct replica *r, const struct partition_state *p)
 {
-    const struct partition_state *p = ev->become.record;
-    epoch32 old_epoch = r->record.leader_epoch;
-    enum replica_role role;
-    bool is_new, is_refused;
-
-    is_new = !r->has_record || p->partition_epoch > r->record.partition_epoch; /* [REP-19] */
-    if (is_new) {
-        r->record = *p;
-        r->has_record = true;
+    if (r->has_record && p->partition_epoch <= r->record.partition_epoch) { /* [REP-19] */
+        return false;
     }
-    r->may_lead = ev->become.may_lead;
-    r->fsync_acks = ev->become.fsync_acks;
-    if (r->role == REPLICA_FAILED) {
+    r->record = *p;
+    r->has_record = true;
+    if (r->pending.is_taken_back) {
+        r->propose_after = wtime_add(r->now, REPLICA_PROPOSE_PAUSE); /* [REP-41] */
+    }
+    r->pending = (struct replica_pending){
+            0}; /* [REP-39] Whatever was proposed: this is what became of it. */
+    replica_peers_match(r);
+    return true;
+}
+
+static void lead_on(struct replica *r, struct replica_fx *fx)
+{
+    if (r->record.leader_epoch != r->role_epoch || r->role != REPLICA_LEADER) {
+        set_role(r, REPLICA_LEADER, fx);
+        replica_begin_leading(r, fx);
         return;
     }
-    role = role_by_record(r, &is_refused);
-    if (role != r->role || (role == REPLICA_LEADER && r->record.leader_epoch != old_epoch) ||
-            (is_refused && is_new)) {
-        if (role == REPLICA_LEADER && r->role == REPLICA_LEADER) {
-            /* A new epoch of my own: parked readers look again under it. */
-            replica_release_all(r, ERRCODE_REQUEST_TIMED_OUT,
-                    "the leader epoch changed before the batch was committed; whether it counts is "
-                    "unknown",
-                    fx);
-        }
-        set_role(r, role, is_refused, fx);
-        if (role == REPLICA_LEADER) {
-            replica_begin_leading(r, fx);
-        }
-    } else if (role == REPLICA_LEADER) {
-        replica_advance(r, fx); /* the committed ISR may have changed */
+    replica_consider_isr(r, fx);
+    replica_advance(r, fx); /* the committed ISR may have changed */
+}
+
+void replica_settle(struct replica *r, struct replica_fx *fx)
+{
+    enum replica_role role;
+
+    if (r->role == REPLICA_FAILED) {
+        replica_mend(r, fx);
+        return;
     }
+    /* [REP-35] The log's end is not known while it is worked on: leading has to wait. */
+    if (r->is_stopped || !r->has_record ||
+            (r->work != REPLICA_WORK_NONE && !MUTANT_IS(LEAD_DURING_CUT))) {
+        return;
+    }
+    role = role_by_record(r);
+    if (role == REPLICA_LEADER) {
+        lead_on(r, fx);
+    } else if (role != r->role || r->record.leader_epoch != r->role_epoch) {
+        set_role(r, role, fx);
+    }
+    if (MUTANT_IS(CUT_TO_HW) && r->role == REPLICA_FOLLOWER && r->record.leader != BROKER_NONE &&
+            r->log_end > r->high_watermark) {
+        r->work = REPLICA_WORK_CUT;
+        replica_fx_push(fx, REPLICA_FX_TRUNCATE)->base = r->high_watermark;
+    }
+}
+
+/* --- Events ------------------------------------------------------------------------------------------------------- */
+
+static void on_become(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    (void)replica_install(
+            r, ev->become.record); /* An older one tells of the brokers nevertheless. */
+    r->may_lead = ev->become.may_lead;
+    r->fsync_acks = ev->become.fsync_acks;
+    r->lag_max = ev->become.lag_max > 0 ? ev->become.lag_max : WTIME_NEVER;
+    r->lease = ev->become.lease;
+    if (ev->become.peers != NULL && replica_peers_see(r, ev->become.peers, ev->become.n_peers)) {
+        r->propose_after = 0; /* [REP-41] The reason of the refusal may be gone. */
+    }
+    r->is_stopped = false;
+    replica_settle(r, fx);
 }
 
 static void on_forget(struct replica *r, const struct replica_ask *ask)
@@ -206,13 +316,45 @@ static void on_forget(struct replica *r, const struct replica_ask *ask)
     }
 }
 
-void replica_step(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+static void on_log_failed(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
 {
-    offset64 was_hw = r->high_watermark;
+    r->is_disk_failed = r->is_disk_failed || ev->failed.is_disk;
+    replica_fail(r,
+            r->is_disk_failed ? "the disk below its log failed"
+                              : "its log is lost or damaged; the broker's log says how",
+            fx);
+}
 
-    must(!r->is_stepping);
-    r->is_stepping = true;
-    fx->n = 0;
+static void on_stop(struct replica *r, struct replica_fx *fx)
+{
+    r->is_stopped = true;
+    if (r->role != REPLICA_FAILED) {
+        set_role(r, REPLICA_NONE, fx);
+    }
+}
+
+static void on_tick(struct replica *r, struct replica_fx *fx)
+{
+    if (r->role == REPLICA_LEADER) {
+        replica_isr_tick(r, fx);
+    } else if (r->role == REPLICA_FAILED) {
+        replica_mend(r, fx);
+    }
+}
+
+wtime replica_deadline(const struct replica *r)
+{
+    switch (r->role) {
+    case REPLICA_LEADER: return replica_isr_deadline(r);
+    case REPLICA_FAILED: return replica_mend_deadline(r);
+    case REPLICA_NONE:
+    case REPLICA_FOLLOWER: return WTIME_NEVER;
+    }
+    must_not_reach("an unknown role");
+}
+
+static void dispatch(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
     switch (ev->kind) {
     case REPLICA_EV_BECOME: on_become(r, ev, fx); break;
     case REPLICA_EV_PRODUCE: replica_on_produce(r, ev, fx); break;
@@ -223,14 +365,27 @@ void replica_step(struct replica *r, const struct replica_event *ev, struct repl
     case REPLICA_EV_WAIT: replica_on_wait(r, ev, fx); break;
     case REPLICA_EV_LIST: replica_on_list(r, ev, fx); break;
     case REPLICA_EV_FORGET: on_forget(r, &ev->ask); break;
-    case REPLICA_EV_LOG_FAILED: set_role(r, REPLICA_FAILED, false, fx); break;
-    case REPLICA_EV_STOP:
-        if (r->role != REPLICA_FAILED) {
-            set_role(r, REPLICA_NONE, false, fx);
-        }
-        break;
+    case REPLICA_EV_LOG_FAILED: on_log_failed(r, ev, fx); break;
+    case REPLICA_EV_STOP: on_stop(r, fx); break;
+    case REPLICA_EV_PROPOSED: replica_on_proposed(r, ev, fx); break;
+    case REPLICA_EV_TICK: on_tick(r, fx); break;
+    case REPLICA_EV_FETCHED: replica_on_fetched(r, ev, fx); break;
+    case REPLICA_EV_COPIED: replica_on_copied(r, ev, fx); break;
+    case REPLICA_EV_CUT: replica_on_cut(r, ev, fx); break;
     }
-    must(r->high_watermark >= was_hw); /* [REP-23] Forward only. */
+}
+
+void replica_step(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    offset64 was_hw = r->high_watermark;
+
+    must(!r->is_stepping);
+    r->is_stepping = true;
+    r->now = wtime_max(r->now, ev->now);
+    fx->n = 0;
+    dispatch(r, ev, fx);
+    must(r->high_watermark >= was_hw || ev->kind == REPLICA_EV_CUT); /* [REP-23] Forward only. */
     check_slow(replica_check(r));
+    check_slow(replica_check_moved(r, was_hw));
     r->is_stepping = false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/replica_impl.h"
-#include "common/base/mem.h"
 #include "common/base/must.h"
+#include "common/base/mutant.h"
 
 /* The rules when leading. */
 
@@ -9,6 +9,9 @@ void replica_begin_leading(struct replica *r, struct replica_fx *fx)
 {
     must(r->role == REPLICA_LEADER);
     r->epoch_start = r->log_end; /* [REP-22] What lies below was written under former epochs. */
+    r->propose_after = 0;
+    replica_peers_begin(r);
+    replica_consider_isr(r, fx);
     replica_advance(r, fx);
 }
 
@@ -36,20 +39,10 @@ bool replica_admit(struct replica *r,
     return true;
 }
 
-/* How far `id` has everything; OFFSET_NONE = not known. Other replicas' fetches are refused ([REP-26]), so nobody else
- * has confirmed anything in this epoch. */
-static offset64 ack_of(const struct replica *r, broker_id id)
-{
-    if (id != r->self) {
-        return OFFSET_NONE;
-    }
-    return r->fsync_acks ? r->flushed : r->log_end;
-}
-
 bool replica_interest_is_over(const struct replica *r, const struct replica_interest *w)
 {
     if (!w->is_produce) {
-        return w->offset < r->high_watermark;
+        return w->offset < (w->is_replica ? r->log_end : r->high_watermark);
     }
     return (!w->needs_commit || w->offset < r->high_watermark) &&
            (!w->needs_disk || w->offset < r->flushed);
@@ -70,11 +63,11 @@ static void acknowledge(struct replica *r,
     it->is_on_disk = (r->fsync_acks || needs_disk) && last < r->flushed; /* [LOG-70] */
 }
 
-static void wake_passed(struct replica *r, struct replica_fx *fx)
+static void wake_passed_of(struct replica *r, struct replica_interests *list, struct replica_fx *fx)
 {
     struct replica_interest *next;
 
-    for (struct replica_interest *w = TAILQ_FIRST(&r->interests); w != NULL; w = next) {
+    for (struct replica_interest *w = TAILQ_FIRST(list); w != NULL; w = next) {
         next = TAILQ_NEXT(w, entry);
         if (!replica_interest_is_over(r, w)) {
             continue;
@@ -88,27 +81,48 @@ static void wake_passed(struct replica *r, struct replica_fx *fx)
     }
 }
 
-void replica_advance(struct replica *r, struct replica_fx *fx)
+/* [REP-23] What everybody has confirmed who may be elected without the others: those of the committed ISR, and those of the
+ * proposal that may have become one. OFFSET_NONE = too few to commit anything. */
+static offset64 confirmed_end(const struct replica *r)
 {
+    struct broker_set all = r->record.isr;
     offset64 least = r->log_end;
 
-    must(r->role == REPLICA_LEADER);
-    if (r->record.isr.n < r->record.min_isr) { /* [REP-23] Strict: too few to commit anything. */
-        return;
+    if (r->record.isr.n < r->record.min_isr && !MUTANT_IS(MIN_ISR_NOT_STRICT)) {
+        return OFFSET_NONE;
     }
-    for (uint8_t i = 0; i < r->record.isr.n; i++) {
-        offset64 ack = ack_of(r, r->record.isr.at[i]);
-
-        if (ack < least) {
-            least = ack;
+    if (r->pending.is_set && MUTANT_IS(HW_WITHOUT_PENDING)) {
+        all = r->pending.brake;
+    } else if (r->pending.is_set) {
+        for (uint8_t i = 0; i < r->pending.brake.n; i++) {
+            (void)broker_set_add(&all, r->pending.brake.at[i]); /* Full: never, all are replicas. */
         }
     }
-    if (least <= r->high_watermark) {
-        return;
+    for (uint8_t i = 0; i < all.n; i++) {
+        offset64 ack = replica_ack_of(r, all.at[i]);
+
+        least = ack < least ? ack : least;
     }
-    r->high_watermark = least;
-    replica_fx_push(fx, REPLICA_FX_SAVE_HW)->limit = least;
-    wake_passed(r, fx);
+    return least;
+}
+
+void replica_advance(struct replica *r, struct replica_fx *fx)
+{
+    must(r->role == REPLICA_LEADER);
+    offset64 end = confirmed_end(r);
+
+    if (end > r->high_watermark) {
+        replica_set_hw(r, end, fx);
+        wake_passed_of(r, &r->interests, fx);
+    }
+}
+
+/* [REP-29] acks 0 and 1 need nobody else, so they would go on on a leader that was replaced long ago. */
+static bool may_vouch_alone(const struct replica *r, bool has_lease)
+{
+    bool is_alone = r->record.isr.n == 1 && r->record.isr.at[0] == r->self;
+
+    return has_lease || r->record.replicas.n == 1 || is_alone || replica_is_followed(r);
 }
 
 void replica_on_produce(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
@@ -121,6 +135,13 @@ void replica_on_produce(struct replica *r, const struct replica_event *ev, struc
     }
     if (ev->produce.acks == -1 && r->record.isr.n < r->record.min_isr) { /* [REP-25] */
         replica_fx_reply(fx, &ev->ask, ERRCODE_NOT_ENOUGH_REPLICAS, "");
+        return;
+    }
+    if (ev->produce.acks != -1 && !may_vouch_alone(r, ev->produce.has_lease)) {
+        replica_fx_reply(fx, &ev->ask, ERRCODE_NOT_LEADER_OR_FOLLOWER,
+                "neither the controllers nor another replica were heard for weir.lease.ms: "
+                "somebody else "
+                "may lead by now, and only acks=all is safe");
         return;
     }
     it = replica_fx_push(fx, REPLICA_FX_APPEND);
@@ -151,6 +172,7 @@ void replica_on_appended(struct replica *r, const struct replica_event *ev, stru
     if (r->fsync_acks || ev->appended.needs_disk) {
         (void)replica_fx_push(fx, REPLICA_FX_FLUSH); /* [LOG-71] */
     }
+    wake_passed_of(r, &r->replica_waits, fx);
     replica_advance(r, fx);
 }
 
@@ -176,14 +198,17 @@ void replica_on_repeated(struct replica *r, const struct replica_event *ev, stru
 void replica_on_flushed(struct replica *r, offset64 flushed, struct replica_fx *fx)
 {
     must(flushed <= r->log_end);
-    if (flushed > r->flushed) {
-        r->flushed = flushed;
+    if (flushed <= r->flushed) {
+        return;
     }
+    r->flushed = flushed;
     if (r->role == REPLICA_LEADER) {
         replica_advance(r, fx);
         if (r->n_disk_waits > 0) { /* also of those for whom the high watermark need not move */
-            wake_passed(r, fx);
+            wake_passed_of(r, &r->interests, fx);
         }
+    } else if (r->role == REPLICA_FOLLOWER && r->fsync_acks) {
+        (void)replica_fx_push(fx, REPLICA_FX_PROGRESS); /* [REP-32] */
     }
 }
 
@@ -196,24 +221,109 @@ static bool diverges(const struct replica_event *ev)
                    ev->fetch.known_end < ev->fetch.offset);
 }
 
+static void answer_divergence(
+        const struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    struct replica_fx_item *it = replica_fx_push(fx, REPLICA_FX_DIVERGES);
+
+    it->ask = ev->ask;
+    it->leader_epoch = ev->fetch.known_epoch;
+    it->base = ev->fetch.known_end;
+    it->limit = it->high_watermark = r->high_watermark;
+}
+
+static void answer_read(const struct replica *r,
+        const struct replica_event *ev,
+        offset64 limit,
+        struct replica_fx *fx)
+{
+    struct replica_fx_item *it = replica_fx_push(fx, REPLICA_FX_READ);
+
+    it->ask = ev->ask;
+    it->base = ev->fetch.offset;
+    it->limit = limit;
+    it->high_watermark = r->high_watermark;
+    it->leader_epoch = r->record.leader_epoch;
+}
+
+/* [REP-31] The incarnation that the image has of that replica; NULL: somebody else. */
+static struct replica_peer *asking_peer(struct replica *r, const struct replica_event *ev)
+{
+    struct replica_peer *p = replica_peer_of(r, ev->fetch.replica);
+
+    if (p == NULL || p->id == r->self) {
+        return NULL;
+    }
+    if (MUTANT_IS(ANY_INCARNATION)) {
+        return p;
+    }
+    return p->epoch != BROKER_EPOCH_NONE && p->epoch == ev->fetch.broker_epoch ? p : NULL;
+}
+
+/* [REP-30] An empty log confirms nothing but that it begins where this one does. */
+static bool is_out_of_range(const struct replica *r, const struct replica_event *ev)
+{
+    offset64 offset = ev->fetch.offset;
+
+    if (offset < ev->fetch.log_start || offset > r->log_end) {
+        return true;
+    }
+    return ev->fetch.last_epoch == EPOCH_NONE && offset != ev->fetch.log_start &&
+           !MUTANT_IS(EMPTY_LOG_ANYWHERE);
+}
+
+static void on_replica_fetch(
+        struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
+{
+    epoch32 epoch = MUTANT_IS(FETCH_OF_ANY_EPOCH) ? EPOCH_NONE : ev->fetch.leader_epoch;
+    struct replica_peer *p;
+
+    if (!replica_admit(
+                r, &ev->ask, epoch, fx)) { /* [REP-30] The same leader epoch on both sides. */
+        return;
+    }
+    if (ev->fetch.leader_epoch == EPOCH_NONE) {
+        replica_fx_reply(
+                fx, &ev->ask, ERRCODE_FENCED_LEADER_EPOCH, "a replica names its leader epoch");
+        return;
+    }
+    p = asking_peer(r, ev);
+    if (p == NULL) {
+        replica_fx_reply(fx, &ev->ask, ERRCODE_STALE_BROKER_EPOCH, "");
+        return;
+    }
+    if (MUTANT_IS(ACK_BEFORE_DIVERGENCE) && ev->fetch.offset <= r->log_end) {
+        replica_peer_fetched(r, p, ev->fetch.offset, ev->fetch.flushed);
+        replica_advance(r, fx);
+    }
+    if (diverges(ev)) {
+        answer_divergence(r, ev, fx);
+        return;
+    }
+    if (is_out_of_range(r, ev)) {
+        replica_fx_reply(fx, &ev->ask, ERRCODE_OFFSET_OUT_OF_RANGE, "");
+        return;
+    }
+    if (!ev->fetch.is_look) {
+        /* [REP-30] Only now is it known that everything below the offset is as here. */
+        replica_peer_fetched(r, p, ev->fetch.offset, ev->fetch.flushed);
+        replica_consider_isr(r, fx);
+        replica_advance(r, fx);
+    }
+    answer_read(r, ev, r->log_end, fx);
+}
+
 void replica_on_fetch(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
 {
-    struct replica_fx_item *it;
-
-    if (ev->fetch.replica != BROKER_NONE) { /* [REP-26] */
-        replica_fx_reply(fx, &ev->ask, ERRCODE_UNSUPPORTED_VERSION,
-                "this version serves consumers only: fetching as a replica is not offered");
+    if (ev->fetch.replica != BROKER_NONE) {
+        on_replica_fetch(r, ev, fx);
         return;
     }
     if (!replica_admit(r, &ev->ask, ev->fetch.leader_epoch, fx)) {
         return;
     }
     if (diverges(ev)) {
-        it = replica_fx_push(fx, REPLICA_FX_DIVERGES);
-        it->ask = ev->ask;
-        it->leader_epoch = ev->fetch.known_epoch;
-        it->base = ev->fetch.known_end;
-        it->limit = r->high_watermark;
+        answer_divergence(r, ev, fx);
         return;
     }
     if (ev->fetch.offset < 0 || ev->fetch.offset > r->log_end) {
@@ -221,23 +331,23 @@ void replica_on_fetch(struct replica *r, const struct replica_event *ev, struct 
         return;
     }
     /* [REP-27] Between the high watermark and the log end there is nothing to read yet, which is no error. */
-    it = replica_fx_push(fx, REPLICA_FX_READ);
-    it->ask = ev->ask;
-    it->base = ev->fetch.offset;
-    it->limit = r->high_watermark;
-    it->leader_epoch = r->record.leader_epoch;
+    answer_read(r, ev, r->high_watermark, fx);
 }
 
 void replica_on_wait(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
 {
+    struct replica_interest w = {.ask = ev->ask,
+            .is_replica = ev->wait.is_replica,
+            .offset = ev->wait.seen,
+            .base = OFFSET_NONE};
+
     if (r->role != REPLICA_LEADER || ev->wait.leader_epoch != r->record.leader_epoch ||
-            r->high_watermark > ev->wait.seen) {
+            replica_interest_is_over(r, &w)) {
         replica_fx_push(fx, REPLICA_FX_WAKE)->ask =
                 ev->ask; /* it changed since the reader looked */
         return;
     }
-    replica_park(r, &(struct replica_interest){
-                            .ask = ev->ask, .offset = ev->wait.seen, .base = OFFSET_NONE});
+    replica_park(r, &w);
 }
 
 void replica_on_list(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)

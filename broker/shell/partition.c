@@ -31,11 +31,6 @@ static void note_became(struct partition *p, const struct replica_fx_item *it)
                 KV_STR("reason", log_dir_failed(p->dir)
                                 ? log_dir_failure(p->dir)
                                 : "its log is lost or damaged; an earlier line says how"));
-    } else if (it->is_refused) { /* [REP-26] */
-        log_error("partition", "record_refused", KV_STR("partition", p->name),
-                KV_STR("reason", "a replication factor above 1 is not served by this version; it "
-                                 "is answered "
-                                 "NOT_LEADER_OR_FOLLOWER"));
     } else {
         log_debug("partition", "role_changed", KV_STR("partition", p->name),
                 KV_STR("role", replica_role_text(it->role)),
@@ -49,8 +44,10 @@ void partition_step(struct hold *h,
         struct replica_fx_item *ret_own)
 {
     struct partition *p = h->p;
+    struct replica_event stamped = *ev;
 
-    replica_step(&p->core, ev, &p->fx);
+    stamped.now = clock_now();
+    replica_step(&p->core, &stamped, &p->fx);
     FX_FOREACH (it, &p->fx) {
         switch (it->kind) {
         case REPLICA_FX_APPEND:
@@ -79,6 +76,15 @@ void partition_step(struct hold *h,
             break;
         case REPLICA_FX_SAVE_HW: atomic_store(&p->env->is_checkpoint_stale, true); break;
         case REPLICA_FX_BECAME: note_became(p, it); break;
+        case REPLICA_FX_PROPOSE:
+        case REPLICA_FX_REPORT:
+        case REPLICA_FX_COPY:
+        case REPLICA_FX_TRUNCATE:
+        case REPLICA_FX_RESTART:
+        case REPLICA_FX_START:
+        case REPLICA_FX_PROGRESS:
+        case REPLICA_FX_FETCH_LATER:
+            break; /* This broker fetches from no other one, and proposes nothing: what has one replica needs neither. */
         }
     }
 }
@@ -364,7 +370,7 @@ static void produce_locked(struct hold *h,
 
     partition_step(h,
             &(struct replica_event){
-                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks}},
+                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks, .has_lease = true}},
             ask, &own);
     if (own.kind == REPLICA_FX_REPLY) {
         ret->error = own.error;
@@ -437,7 +443,7 @@ void partition_may_produce(struct partition *p,
     hold_begin(&h, p);
     partition_step(&h,
             &(struct replica_event){
-                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks}},
+                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks, .has_lease = true}},
             ask, &own);
     hold_end(&h);
     if (own.kind == REPLICA_FX_REPLY) {

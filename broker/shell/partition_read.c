@@ -65,14 +65,16 @@ static void fetch_locked(
     struct replica_event ev = {.kind = REPLICA_EV_FETCH,
             .ask = none,
             .fetch = {.replica = ask->replica,
+                    .broker_epoch = BROKER_EPOCH_NONE,
                     .leader_epoch = ask->leader_epoch,
                     .offset = ask->offset,
                     .last_epoch = ask->last_epoch,
                     .known_epoch = EPOCH_NONE,
-                    .known_end = OFFSET_NONE}};
+                    .known_end = OFFSET_NONE,
+                    .flushed = OFFSET_NONE}};
 
     if (p->log != NULL) {
-        ret->log_start = plog_start(p->log);
+        ret->log_start = ev.fetch.log_start = plog_start(p->log);
     }
     if (!look_up_epoch(h, &ev, ret)) {
         return;

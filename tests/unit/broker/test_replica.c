@@ -1,170 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/core/replica.h"
+#include "tests/unit/broker/replica_story.h"
 
-#include "broker/core/replica_check.h"
 #include "common/base/array.h"
-#include "common/base/bytes.h"
-#include "common/base/mem.h"
 #include "tests/lib/check.h"
-
-/* A replica of broker 1 with its story: trace lines, and one line for each effect. */
-struct fixture {
-    struct replica r;
-    struct replica_fx fx;
-    struct buf story;
-    struct trace trace;
-};
-
-static void on_line(void *ctx, const char *text)
-{
-    struct fixture *f = ctx;
-
-    buf_append_format(&f->story, "%s\n", text);
-}
-
-static struct fixture *fixture_new(offset64 log_end, offset64 high_watermark)
-{
-    struct fixture *f = mem_new(struct fixture);
-
-    f->trace = (struct trace){.line = on_line, .ctx = f};
-    replica_init(&f->r, 1, "orders-0", log_end, high_watermark, &f->trace);
-    return f;
-}
-
-static void fixture_free(struct fixture *f)
-{
-    replica_deinit(&f->r);
-    replica_fx_deinit(&f->fx);
-    buf_deinit(&f->story);
-    (void)mem_free(f);
-}
-
-static void tell(struct fixture *f, const struct replica_fx_item *it)
-{
-    unsigned long long request = it->ask.request;
-
-    switch (it->kind) {
-    case REPLICA_FX_APPEND:
-        buf_append_format(&f->story, "append %llu under epoch %d\n", request, it->leader_epoch);
-        break;
-    case REPLICA_FX_REPLY:
-        buf_append_format(&f->story, "reply %llu %s base %lld%s\n", request,
-                errcode_name(it->error), (long long)it->base, it->is_on_disk ? " on disk" : "");
-        break;
-    case REPLICA_FX_FLUSH: buf_append_str(&f->story, "flush\n"); break;
-    case REPLICA_FX_DIVERGES:
-        buf_append_format(&f->story, "diverges %llu epoch %d ended at %lld\n", request,
-                it->leader_epoch, (long long)it->base);
-        break;
-    case REPLICA_FX_READ:
-        buf_append_format(&f->story, "read %llu [%lld, %lld)\n", request, (long long)it->base,
-                (long long)it->limit);
-        break;
-    case REPLICA_FX_OFFSETS:
-        buf_append_format(&f->story, "offsets %llu to %lld\n", request, (long long)it->limit);
-        break;
-    case REPLICA_FX_WAKE: buf_append_format(&f->story, "wake %llu\n", request); break;
-    case REPLICA_FX_SAVE_HW:
-        buf_append_format(&f->story, "high watermark %lld\n", (long long)it->limit);
-        break;
-    case REPLICA_FX_BECAME: break; /* the trace tells it */
-    }
-}
-
-static void step(struct fixture *f, const struct replica_event *ev)
-{
-    replica_step(&f->r, ev, &f->fx);
-    CHECK(replica_check(&f->r));
-    FX_FOREACH (it, &f->fx) {
-        tell(f, it);
-    }
-}
-
-static const char *story(struct fixture *f)
-{
-    return buf_str(&f->story);
-}
-
-static void forget_story(struct fixture *f)
-{
-    buf_clear(&f->story);
-}
-
-static struct partition_state record(
-        broker_id leader, epoch32 leader_epoch, epoch32 partition_epoch)
-{
-    return (struct partition_state){.replicas = {.n = 1, .at = {1}},
-            .isr = {.n = 1, .at = {1}},
-            .leader = leader,
-            .leader_epoch = leader_epoch,
-            .partition_epoch = partition_epoch,
-            .min_isr = 1,
-            .unclean_epoch = EPOCH_NONE};
-}
-
-static void become_as(struct fixture *f, const struct partition_state *p, bool may_lead, bool fsync)
-{
-    step(f, &(struct replica_event){.kind = REPLICA_EV_BECOME,
-                    .become = {.record = p, .may_lead = may_lead, .fsync_acks = fsync}});
-}
-
-static void become(struct fixture *f, struct partition_state p)
-{
-    become_as(f, &p, true, false);
-}
-
-static struct replica_ask ask(uint64_t request)
-{
-    return (struct replica_ask){.loop = 0, .part = 0, .request = request};
-}
-
-static void produce(struct fixture *f, uint64_t request, int32_t acks)
-{
-    step(f, &(struct replica_event){
-                    .kind = REPLICA_EV_PRODUCE, .ask = ask(request), .produce = {.acks = acks}});
-}
-
-static void appended(struct fixture *f, uint64_t request, int32_t acks, int n)
-{
-    offset64 base = f->r.log_end;
-
-    step(f, &(struct replica_event){.kind = REPLICA_EV_APPENDED,
-                    .ask = ask(request),
-                    .appended = {.acks = acks,
-                            .leader_epoch = f->r.record.leader_epoch,
-                            .base = base,
-                            .log_end = base + n}});
-}
-
-static void repeated(
-        struct fixture *f, uint64_t request, int32_t acks, offset64 base, offset64 last)
-{
-    step(f, &(struct replica_event){.kind = REPLICA_EV_REPEATED,
-                    .ask = ask(request),
-                    .repeated = {.acks = acks, .base = base, .last = last}});
-}
-
-static void flushed(struct fixture *f, offset64 offset)
-{
-    step(f, &(struct replica_event){.kind = REPLICA_EV_FLUSHED, .flushed = offset});
-}
-
-static void fetch(struct fixture *f, uint64_t request, epoch32 epoch, offset64 offset)
-{
-    step(f, &(struct replica_event){.kind = REPLICA_EV_FETCH,
-                    .ask = ask(request),
-                    .fetch = {.replica = BROKER_NONE,
-                            .leader_epoch = epoch,
-                            .offset = offset,
-                            .last_epoch = EPOCH_NONE}});
-}
-
-static void wait_for(struct fixture *f, uint64_t request, epoch32 epoch, offset64 seen)
-{
-    step(f, &(struct replica_event){.kind = REPLICA_EV_WAIT,
-                    .ask = ask(request),
-                    .wait = {.leader_epoch = epoch, .seen = seen}});
-}
 
 /* --- Stories ------------------------------------------------------------------------------------------------------ */
 
@@ -302,7 +140,8 @@ static void a_failed_sync_acknowledges_nobody(void) /* [LOG-72] */
     step(f, &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED});
     CHECK_STR(story(f), "orders-0 leader -> failed, leader epoch 0, log end 6\n"
                         "reply 1 KAFKA_STORAGE_ERROR base -1\n"
-                        "reply 2 KAFKA_STORAGE_ERROR base -1\n");
+                        "reply 2 KAFKA_STORAGE_ERROR base -1\n"
+                        "report\n");
     fixture_free(f);
 }
 
@@ -435,7 +274,7 @@ static void losing_leadership_releases_everybody(void) /* [REP-21] */
     fixture_free(f);
 }
 
-static void a_failed_log_ends_everything_for_good(void)
+static void a_failed_log_ends_everything(void) /* [REP-33] */
 {
     struct fixture *f = fixture_new(0, 0);
 
@@ -449,6 +288,7 @@ static void a_failed_log_ends_everything_for_good(void)
     produce(f, 3, -1);
     CHECK_STR(story(f), "orders-0 leader -> failed, leader epoch 0, log end 0\n"
                         "wake 9\n"
+                        "report\n"
                         "reply 1 KAFKA_STORAGE_ERROR base -1\n"
                         "reply 2 KAFKA_STORAGE_ERROR base -1\n"
                         "reply 3 KAFKA_STORAGE_ERROR base -1\n");
@@ -481,22 +321,6 @@ static void an_older_record_changes_nothing(void) /* [REP-19] */
     CHECK_EQ(f->r.role, REPLICA_LEADER);
     CHECK_EQ(f->r.record.leader_epoch, 3);
     CHECK_EQ(f->r.record.partition_epoch, 5);
-    fixture_free(f);
-}
-
-static void several_replicas_are_refused(void) /* [REP-26] */
-{
-    struct fixture *f = fixture_new(0, 0);
-    struct partition_state p = record(1, 0, 0);
-
-    p.replicas = (struct broker_set){.n = 2, .at = {1, 2}};
-    become(f, p);
-    CHECK_EQ(f->fx.n, 1);
-    CHECK(f->fx.items[0].is_refused);
-    become(f, p);
-    CHECK_EQ(f->fx.n, 0); /* said once a record */
-    produce(f, 1, -1);
-    CHECK_EQ(f->fx.items[0].error, ERRCODE_NOT_LEADER_OR_FOLLOWER);
     fixture_free(f);
 }
 
@@ -551,18 +375,6 @@ static void a_fetch_beyond_the_log_end_is_out_of_range_and_beyond_the_high_water
     CHECK_EQ(f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
     fetch(f, 4, 0, -1);
     CHECK_EQ(f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
-    fixture_free(f);
-}
-
-static void a_fetch_of_a_replica_is_refused(void) /* [REP-26] */
-{
-    struct fixture *f = fixture_new(0, 0);
-
-    become(f, record(1, 0, 0));
-    step(f, &(struct replica_event){.kind = REPLICA_EV_FETCH,
-                    .ask = ask(1),
-                    .fetch = {.replica = 2, .leader_epoch = 0, .offset = 0}});
-    CHECK_EQ(f->fx.items[0].error, ERRCODE_UNSUPPORTED_VERSION);
     fixture_free(f);
 }
 
@@ -633,14 +445,12 @@ static const struct check_case cases[] = {
         CASE(a_forgotten_request_is_not_woken),
         CASE(those_around_a_forgotten_request_are_woken_in_order),
         CASE(losing_leadership_releases_everybody),
-        CASE(a_failed_log_ends_everything_for_good),
+        CASE(a_failed_log_ends_everything),
         CASE(a_broker_that_is_fenced_or_has_another_epoch_does_not_lead),
         CASE(an_older_record_changes_nothing),
-        CASE(several_replicas_are_refused),
         CASE(stopping_leaves_no_role),
         CASE(a_fetch_is_fenced_by_its_leader_epoch),
         CASE(a_fetch_beyond_the_log_end_is_out_of_range_and_beyond_the_high_watermark_is_not),
-        CASE(a_fetch_of_a_replica_is_refused),
         CASE(acks_all_needs_min_isr_members_before_the_append),
         CASE(the_latest_offset_waits_for_the_high_watermark),
         CASE(a_checkpoint_beyond_the_log_is_cut_to_it),
