@@ -116,6 +116,9 @@ void plog_begin_epoch(struct plog *l, epoch32 epoch);
 MUST_CHECK int plog_epoch_end(
         struct plog *l, epoch32 asked, epoch32 *ret_epoch, offset64 *ret_end);
 
+/* The leader epoch of what stands at `offset`, as far as is known; EPOCH_NONE: nothing does. */
+epoch32 plog_epoch_at(const struct plog *l, offset64 offset);
+
 /* A run of whole batches in one file. The file is held: release it with cached_file_release(file).
  * */
 struct plog_slice {

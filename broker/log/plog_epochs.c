@@ -71,6 +71,11 @@ void plog_begin_epoch(struct plog *l, epoch32 epoch)
     }
 }
 
+epoch32 plog_epoch_at(const struct plog *l, offset64 offset)
+{
+    return offset >= l->start && offset < l->end ? epoch_cache_at(&l->epochs, offset) : EPOCH_NONE;
+}
+
 /* --- From the batches ---------------------------------------------------------------------------------------------- */
 
 static int damaged(const struct segment *s, int64_t at)

@@ -146,6 +146,25 @@ static bool is_proven(struct greeting *g,
     return false;
 }
 
+/* The limits of clients do not count it. */
+static void greet_replica(struct greeting *g,
+        struct rpc_conn *c,
+        const struct rpc_request *r,
+        const struct msg_hello_request *m)
+{
+    struct broker *b = g->a->b;
+
+    if (m->replica < 0 || m->replica == b->id || m->replica_epoch < 0) {
+        refuse(g, c, r, ERRCODE_INVALID_REQUEST,
+                "a replica says which other broker it is, and of which incarnation");
+        return;
+    }
+    answer_hello(g, c, r, m, (struct bytes){0});
+    lift_limits(b, c);
+    data_loops_adopt(&b->data, c, NULL, g->listener, m);
+    greeting_free(g, true);
+}
+
 /* The Hello is well-formed: who is it? */
 static void greet(struct greeting *g,
         struct rpc_conn *c,
@@ -164,10 +183,7 @@ static void greet(struct greeting *g,
         return;
     }
     switch (m->role) {
-    case ROLE_REPLICA:
-        refuse(g, c, r, ERRCODE_UNSUPPORTED_VERSION,
-                "this version does not replicate between brokers");
-        return;
+    case ROLE_REPLICA: greet_replica(g, c, r, m); return;
     case ROLE_CONTROLLER:
         error = ctl_link_judge(b->ctl, m, text, sizeof(text));
         if (error != ERRCODE_NONE) {
@@ -186,7 +202,7 @@ static void greet(struct greeting *g,
         }
         answer_hello(g, c, r, m, (struct bytes){0});
         lift_limits(b, c);
-        data_loops_adopt(&b->data, c, &g->slot, g->listener, m->client_id);
+        data_loops_adopt(&b->data, c, &g->slot, g->listener, m);
         greeting_free(g, false);
         return;
     }

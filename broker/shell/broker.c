@@ -14,13 +14,17 @@
 #include "broker/shell/cleaner.h"
 #include "broker/shell/cold_reads.h"
 #include "broker/shell/ctl_link.h"
+#include "broker/shell/fetcher.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/keeper_image.h"
+#include "broker/shell/peers.h"
 #include "broker/shell/producer_ids.h"
+#include "broker/shell/proposals.h"
 #include "broker/shell/reach.h"
 #include "broker/shell/registration.h"
 #include "broker/shell/scrubber.h"
 #include "broker/shell/startup.h"
+#include "broker/shell/ticker.h"
 #include "broker/shell/trash_keeper.h"
 #include "common/auth/auth.h"
 #include "common/base/mem.h"
@@ -74,6 +78,41 @@ static void wants_flush(void *ctx, struct partition *p)
     struct broker *b = ctx;
 
     keeper_flush_soon(b->keeper, p);
+}
+
+static void follows(void *ctx, struct partition *p, broker_id was, broker_id now)
+{
+    struct broker *b = ctx;
+
+    fetchers_look(b->fetchers, p, was, now);
+}
+
+static void propose(void *ctx, struct partition *p, const struct replica_proposal *x)
+{
+    struct broker *b = ctx;
+
+    proposals_add(b->proposals, p, x);
+}
+
+static void report(void *ctx, struct partition *p, const char *reason)
+{
+    struct broker *b = ctx;
+
+    proposals_report(b->proposals, p, reason);
+}
+
+static void submit(void *ctx, struct io_job *job)
+{
+    struct broker *b = ctx;
+
+    io_pool_submit(b->pool, job);
+}
+
+static void after_checkpoint(void *ctx, struct io_job *job)
+{
+    struct broker *b = ctx;
+
+    keeper_after_checkpoint(b->keeper, job);
 }
 
 static void left(void *ctx)
@@ -157,6 +196,7 @@ static void on_registration_changed(void *ctx, int64_t epoch)
     look_whose(b);
 
     keeper_registered(b->keeper, epoch);
+    fetchers_restart(b->fetchers);
     ctl_link_registration_changed(b->ctl);
 }
 
@@ -346,6 +386,7 @@ static int serve(struct run *run)
     b->cleaner = cleaner_new(b);
     b->ctl = ctl_link_new(b);
     b->producer_ids = producer_ids_new(b);
+    b->ticker = ticker_new(b);
     make_registration(b, &run->self);
     b->reach = reach_new(b);
     if (start_zookeeper(b, run->error) != 0) {
@@ -381,6 +422,8 @@ static int start(struct run *run)
         return 1;
     }
     b->control = loop_new("control");
+    b->peers = peers_new(conf_str(b->conf, "inter.broker.listener.name"));
+    b->proposals = proposals_new(b);
     b->resolver = resolver_new();
     b->image = image_new();
     b->configs = broker_configs_new(b);
@@ -389,8 +432,16 @@ static int start(struct run *run)
             .files = b->files,
             .wake = wake,
             .wants_flush = wants_flush,
+            .follows = follows,
+            .propose = propose,
+            .report = report,
+            .submit = submit,
+            .after_checkpoint = after_checkpoint,
             .left = left,
             .ctx = b,
+            .lag_max = WTIME_MS(conf_i64(b->conf, "replica.lag.time.max.ms")),
+            .lease = WTIME_MS(conf_i64(b->conf, "weir.lease.ms")),
+            .next_deadline = WTIME_NEVER,
             .producer_expiration_ms = conf_i64(b->conf, "producer.id.expiration.ms")};
     partitions_init(&b->partitions, &b->env, &b->dirs);
     conn_limits_init(&b->conn_limits, conf_i64(b->conf, "max.connections"),
@@ -402,6 +453,7 @@ static int start(struct run *run)
         return 1;
     }
     data_loops_init(&b->data, b, broker_setup_n_loops(b->conf));
+    b->fetchers = fetchers_new(b);
     timer_init(&b->stop_timer, b->control, on_shutdown_late, b);
     timer_init(&b->id_timer, b->control, look_whose, b);
     loop_on_signal(b->control, SIGTERM, on_stop_signal, b);
@@ -422,6 +474,7 @@ static void end(struct broker *b, bool is_running)
         data_loops_stop(&b->data);
     }
     b->is_over = true;
+    b->ticker = ticker_free(b->ticker);
     b->canaries = canaries_free(b->canaries);
     b->scrubbers = scrubbers_free(b->scrubbers);
     b->cold_reads = cold_reads_free(b->cold_reads);
@@ -453,6 +506,9 @@ static void end(struct broker *b, bool is_running)
     if (b->data.items != NULL) {
         data_loops_deinit(&b->data);
     }
+    b->fetchers = fetchers_free(b->fetchers);
+    b->proposals = proposals_free(b->proposals);
+    b->peers = peers_free(b->peers);
     if (b->files != NULL) {
         partitions_deinit(&b->partitions);
         conn_limits_deinit(&b->conn_limits);

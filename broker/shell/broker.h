@@ -26,6 +26,10 @@ struct broker_configs;
 struct cold_reads;
 struct startup;
 struct scrubbers;
+struct peers;
+struct fetchers;
+struct proposals;
+struct ticker;
 
 enum {
     BROKER_LISTENERS_MAX = 8,
@@ -60,6 +64,10 @@ struct broker {
     struct partition_env env;     /* any thread */
     struct partitions partitions; /* any thread */
     struct data_loops data;
+    struct peers *peers;         /* any thread */
+    struct fetchers *fetchers;   /* any thread */
+    struct proposals *proposals; /* any thread */
+    struct ticker *ticker;
     struct conn_limits conn_limits; /* any thread */
     struct image *image;
 

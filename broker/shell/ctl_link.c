@@ -248,6 +248,7 @@ static void renew_lease(struct ctl_link *l, uint32_t lease_ms)
         lease = wtime_min(lease, WTIME_MS((wtime)lease_ms));
     }
     l->lease_until = wtime_add(now, lease);
+    atomic_store(&l->b->env.lease_until, l->lease_until);
     timer_set(&l->lease_timer, l->lease_until);
     metric_set(METRIC_BROKER_ISOLATED, 0);
 }

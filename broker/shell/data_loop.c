@@ -6,6 +6,8 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/conn_log.h"
+#include "broker/shell/feed.h"
+#include "broker/shell/fetcher.h"
 #include "broker/shell/produce_line.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -24,7 +26,8 @@ static void deliver(struct data_loop *dl, const struct partition_wake *w)
 
     HASH_FIND(hh, dl->parked, &w->ask.request, sizeof(w->ask.request), k);
     if (k == NULL) {
-        return; /* answered meanwhile */
+        feed_wake(dl, w); /* or it was answered meanwhile */
+        return;
     }
     if (k->pending.kind == PENDING_PRODUCE) {
         produce_on_wake(k, w);
@@ -206,8 +209,11 @@ static void conn_free(struct client_conn *conn)
     }
     metadata_forget(conn);
     produce_line_leave(conn);
+    conn->feed = feed_free(conn->feed);
     HASH_DEL(conn->dl->conns, conn);
-    conn_limits_leave(&conn->dl->broker->conn_limits, &conn->slot);
+    if (conn->is_counted) {
+        conn_limits_leave(&conn->dl->broker->conn_limits, &conn->slot);
+    }
     OBJ_CLEAR(conn);
     (void)mem_free(conn);
 }
@@ -236,7 +242,13 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
 
     switch (r->header.api) {
     case API_PRODUCE: handle_produce(conn, r); break;
-    case API_FETCH: handle_fetch(conn, r); break;
+    case API_FETCH:
+        if (conn->replica != BROKER_NONE) {
+            feed_request(conn, r);
+        } else {
+            handle_fetch(conn, r);
+        }
+        break;
     case API_LIST_OFFSETS: handle_list_offsets(conn, r); break;
     case API_DELETE_RECORDS: handle_delete_records(conn, r); break;
     case API_OFFSET_FOR_LEADER_EPOCH: handle_offset_for_leader_epoch(conn, r); break;
@@ -278,18 +290,24 @@ void data_loops_adopt(struct data_loops *d,
         struct rpc_conn *c,
         const struct conn_slot *slot,
         const char *listener,
-        const char *client_id)
+        const struct msg_hello_request *hello)
 {
     struct client_conn *conn = mem_new(struct client_conn);
+    bool is_replica = hello->role == ROLE_REPLICA;
 
     OBJ_INIT(conn, CLIENT_CONN_MAGIC);
     conn->id = rpc_conn_id(c);
     conn->dl = &d->items[d->next];
     d->next = (d->next + 1) % d->n;
     conn->c = c;
-    conn->slot = *slot;
+    conn->is_counted = slot != NULL;
+    if (slot != NULL) {
+        conn->slot = *slot;
+    }
+    conn->replica = is_replica ? hello->replica : BROKER_NONE;
+    conn->replica_epoch = is_replica ? hello->replica_epoch : BROKER_EPOCH_NONE;
     (void)snprintf(conn->listener, sizeof(conn->listener), "%s", listener);
-    (void)snprintf(conn->client_id, sizeof(conn->client_id), "%s", client_id);
+    (void)snprintf(conn->client_id, sizeof(conn->client_id), "%s", hello->client_id);
     LIST_INIT(&conn->parked);
     STAILQ_INIT(&conn->questions);
     rpc_conn_move(c, conn->dl->loop, &client_callbacks, conn, on_arrived);
@@ -389,8 +407,12 @@ static void on_ending(struct loop_task *t)
         k->pending.deadline = 0; /* answered with what there is */
         on_deadline(k);
     }
+    fetchers_end_loop(dl->broker->fetchers, dl);
     HASH_ITER(hh, dl->conns, conn, next)
     {
+        if (conn->feed != NULL) {
+            feed_end(conn->feed);
+        }
         rpc_conn_close_after_flush(conn->c);
     }
     if (dl->conns == NULL) {

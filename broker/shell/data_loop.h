@@ -11,6 +11,7 @@
 struct broker;
 struct produce_line;
 struct question;
+struct feed;
 
 enum {
     /* [BRK-30] Polls that a connection may have parked; further ones are answered in the next turn. */
@@ -25,6 +26,7 @@ struct data_loop {
     struct loop *loop;
     struct client_conn *conns; /* by id */
     struct parked *parked;     /* by request */
+    struct feed *feeds;        /* by request: replicas' sessions */
     uint64_t next_request;     /* from 1: 0 is nobody */
     bool is_ending;
 
@@ -73,6 +75,10 @@ struct client_conn {
     struct data_loop *dl;
     struct rpc_conn *c;
     struct conn_slot slot;
+    bool is_counted;       /* in `slot` */
+    broker_id replica;     /* whose it is; BROKER_NONE = a client's */
+    int64_t replica_epoch; /* its incarnation */
+    struct feed *feed;     /* its session; NULL = none yet */
     char listener[32]; /* the name it came in on */
     char client_id[256];
     LIST_HEAD(, parked) parked;
@@ -82,12 +88,12 @@ struct client_conn {
     TAILQ_ENTRY(client_conn) asking_entry; /* in the loop's `asking` while there are questions */
 };
 
-/* Moves a greeted connection to a data loop; takes the slot. Thread: control. */
+/* Moves a greeted connection to a data loop; takes the slot (NULL = it is not counted). Thread: control. */
 void data_loops_adopt(struct data_loops *d,
         struct rpc_conn *c,
         const struct conn_slot *slot,
         const char *listener,
-        const char *client_id);
+        const struct msg_hello_request *hello);
 
 /* A request that outlives its call. */
 struct parked {

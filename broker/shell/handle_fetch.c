@@ -66,7 +66,7 @@ static void wait_at(struct parked *k, size_t i, const struct partition_fetched *
     struct replica_ask ask = {
             .loop = k->conn->dl->index, .request = k->request, .part = (uint32_t)i};
 
-    partition_wait(k->partitions[i], &ask, f->leader_epoch, f->limit);
+    partition_wait(k->partitions[i], &ask, f->leader_epoch, f->limit, false);
 }
 
 static void answer_anew(struct parked *k)
@@ -137,8 +137,8 @@ void handle_fetch(struct client_conn *conn, struct rpc_request *r)
         return;
     }
     if (m.replica != BROKER_NONE || m.session_epoch != 0) {
-        answer_error(conn, r, ERRCODE_UNSUPPORTED_VERSION,
-                "this version serves consumers only: fetching as a replica is not offered");
+        answer_error(conn, r, ERRCODE_INVALID_REQUEST,
+                "this connection is a client's: a replica says so in its Hello");
         arena_deinit(&arena);
         return;
     }

@@ -26,7 +26,7 @@ static void each_dir(struct keeper *k,
 
 /* --- Checkpoints ------------------------------------------------------------------------ */
 
-/* Log starts that had to be on the disk before segments may go. */
+/* Log starts that had to be on the disk before segments may go, and recovery points before an end may be cut off. */
 static void tell_saved(struct keeper *k,
         const struct log_dir *dir,
         const struct checkpoint_entry *entries,
@@ -39,10 +39,12 @@ static void tell_saved(struct keeper *k,
                 .topic_id = all[i]->key.topic_id, .partition = all[i]->key.number};
         const struct checkpoint_entry *e = NULL;
 
-        if (all[i]->dir == dir && atomic_load(&all[i]->is_start_unsaved) && n_entries > 0) {
+        if (all[i]->dir == dir && n_entries > 0 &&
+                (atomic_load(&all[i]->is_start_unsaved) || atomic_load(&all[i]->is_cut_unsaved))) {
             e = bsearch(&key, entries, n_entries, sizeof(*entries), log_dir_compare_entries);
         }
         if (e != NULL) {
+            partition_cut_saved(all[i], e->recovery_point);
             partition_start_saved(all[i], e->log_start);
             keeper_ask(k, KEEPER_REMOVE);
         }

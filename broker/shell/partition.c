@@ -9,10 +9,6 @@
 
 #include <errno.h>
 
-enum {
-    UNSYNCED_MAX = 64 * 1024 * 1024
-};
-
 static void note_became(struct partition *p, const struct replica_fx_item *it)
 {
     atomic_int *leaders = &p->env->n_leaders;
@@ -36,6 +32,26 @@ static void note_became(struct partition *p, const struct replica_fx_item *it)
                 KV_STR("role", replica_role_text(it->role)),
                 KV_I64("leader_epoch", it->leader_epoch));
     }
+}
+
+/* Whom it follows has changed, or under which leader epoch. */
+static void note_leader(struct hold *h, const struct replica_fx_item *it)
+{
+    struct partition *p = h->p;
+
+    h->has_moved = h->has_moved || it->leader != BROKER_NONE || p->following != BROKER_NONE;
+    p->following = it->leader;
+    if (it->role == REPLICA_LEADER && p->log != NULL) {
+        plog_begin_epoch(p->log, it->leader_epoch);
+    }
+}
+
+/* The log stays for the work, also when its topic is removed. */
+static void begin_work(struct hold *h, enum partition_work work, offset64 at)
+{
+    h->p->n_users++;
+    h->work = work;
+    h->work_at = at;
 }
 
 void partition_step(struct hold *h,
@@ -75,16 +91,20 @@ void partition_step(struct hold *h,
             *array_push(&h->wakes) = (struct partition_wake){.ask = it->ask, .detail = ""};
             break;
         case REPLICA_FX_SAVE_HW: atomic_store(&p->env->is_checkpoint_stale, true); break;
-        case REPLICA_FX_BECAME: note_became(p, it); break;
+        case REPLICA_FX_BECAME:
+            note_became(p, it);
+            note_leader(h, it);
+            break;
         case REPLICA_FX_PROPOSE:
-        case REPLICA_FX_REPORT:
+            *array_push(&h->proposals) = it->proposal;
+            break;
+        case REPLICA_FX_REPORT: h->report = it->detail; break;
+        case REPLICA_FX_TRUNCATE: begin_work(h, PARTITION_WORK_CUT, it->base); break;
+        case REPLICA_FX_RESTART: begin_work(h, PARTITION_WORK_RESTART, it->base); break;
+        case REPLICA_FX_START: partition_start_locked(p, it->base); break;
+        case REPLICA_FX_PROGRESS: h->has_moved = true; break;
         case REPLICA_FX_COPY:
-        case REPLICA_FX_TRUNCATE:
-        case REPLICA_FX_RESTART:
-        case REPLICA_FX_START:
-        case REPLICA_FX_PROGRESS:
-        case REPLICA_FX_FETCH_LATER:
-            break; /* This broker fetches from no other one, and proposes nothing: what has one replica needs neither. */
+        case REPLICA_FX_FETCH_LATER: break; /* partition_follow() looks for these */
         }
     }
 }
@@ -126,11 +146,12 @@ void partition_carry_out(struct hold *h, const struct partition_order *o)
                 &(struct replica_event){.kind = REPLICA_EV_BECOME,
                         .become = {.record = &o->record,
                                 .may_lead = o->may_lead,
-                                .fsync_acks = o->settings.is_fsync}},
+                                .fsync_acks = o->settings.is_fsync,
+                                .peers = o->peers,
+                                .n_peers = o->n_peers,
+                                .lag_max = p->env->lag_max,
+                                .lease = p->env->lease}},
                 NULL, NULL);
-        if (p->core.role == REPLICA_LEADER) {
-            plog_begin_epoch(p->log, p->core.record.leader_epoch);
-        }
         break;
     case PARTITION_STOP:
         p->has_held = false;
@@ -152,17 +173,25 @@ static void drain_inbox(struct hold *h)
 
     for (;;) {
         struct partition_order o;
-        bool has_order;
+        struct partition_answer a;
+        bool has_order, has_answer;
 
         (void)pthread_mutex_lock(&p->inbox_lock);
         has_order = p->has_order;
         o = p->order;
-        p->has_order = false;
+        has_answer = p->has_answer;
+        a = p->answer;
+        p->has_order = p->has_answer = false;
         (void)pthread_mutex_unlock(&p->inbox_lock);
-        if (!has_order) {
+        if (!has_order && !has_answer) {
             break;
         }
-        partition_carry_out(h, &o);
+        if (has_answer) {
+            partition_take_answer(h, &a);
+        }
+        if (has_order) {
+            partition_carry_out(h, &o);
+        }
     }
     if (p->core.role == REPLICA_LEADER && log_dir_failed(p->dir)) {
         partition_fail_locked(h); /* Another partition of the same folder met the failure. */
@@ -171,9 +200,38 @@ static void drain_inbox(struct hold *h)
 
 void hold_begin(struct hold *h, struct partition *p)
 {
-    *h = (struct hold){.p = p};
+    *h = (struct hold){.p = p, .was_following = BROKER_NONE};
     (void)pthread_mutex_lock(&p->lock);
+    h->was_following = p->following;
     drain_inbox(h);
+}
+
+/* What the steps under the hold want of others. */
+static void send_out(struct hold *h, broker_id following)
+{
+    struct partition *p = h->p;
+    struct partition_env *env = p->env;
+
+    if (h->wakes.n > 0) {
+        env->wake(env->ctx, h->wakes.items, h->wakes.n);
+    }
+    if (h->wants_flush && !atomic_exchange(&p->is_flush_asked, true)) {
+        env->wants_flush(env->ctx, p);
+    }
+    ARRAY_FOREACH (x, &h->proposals) {
+        env->propose(env->ctx, p, x);
+    }
+    array_deinit(&h->proposals);
+    if (h->report != NULL) {
+        env->report(env->ctx, p, h->report);
+    }
+    if (h->has_moved) {
+        env->follows(env->ctx, p, h->was_following, following);
+    }
+    if (h->work != PARTITION_WORK_NONE) {
+        partition_cut_begin(p, h->work, h->work_at);
+    }
+    array_deinit(&h->wakes);
 }
 
 void hold_end(struct hold *h)
@@ -181,14 +239,10 @@ void hold_end(struct hold *h)
     struct partition *p = h->p;
 
     drain_inbox(h);
+    partition_note_core(p);
+    broker_id following = p->following;
     (void)pthread_mutex_unlock(&p->lock);
-    if (h->wakes.n > 0) {
-        p->env->wake(p->env->ctx, h->wakes.items, h->wakes.n);
-    }
-    if (h->wants_flush && !atomic_exchange(&p->is_flush_asked, true)) {
-        p->env->wants_flush(p->env->ctx, p);
-    }
-    array_deinit(&h->wakes);
+    send_out(h, following);
     if (h->is_leaving) {
         partition_leave(p, h->removed);
     }
@@ -201,7 +255,10 @@ static void on_drain_task(struct loop_task *t)
     (void)pthread_mutex_lock(&p->inbox_lock);
     p->is_posted = false;
     (void)pthread_mutex_unlock(&p->inbox_lock);
-    partition_drain(p);
+    struct hold h;
+    hold_begin(&h, p);
+    partition_tick_locked(&h);
+    hold_end(&h);
     partition_unref(p);
 }
 
@@ -225,6 +282,8 @@ struct partition *partition_new(struct partition_env *env,
     p->settings = topic_settings_default();
     p->append_rules = p->settings.append;
     p->producers.snapshot = OFFSET_NONE;
+    p->following = BROKER_NONE;
+    atomic_init(&p->deadline, WTIME_NEVER);
     atomic_init(&p->flush_ms, p->settings.flush_ms);
     replica_init(&p->core, env->self, p->name, 0, 0, env->trace);
     if (is_lost) {
@@ -355,6 +414,11 @@ void partition_drain(struct partition *p)
     hold_end(&h);
 }
 
+static bool has_lease(const struct partition *p)
+{
+    return clock_now() < atomic_load(&p->env->lease_until);
+}
+
 static void produce_locked(struct hold *h,
         const struct replica_ask *ask,
         int32_t acks,
@@ -370,7 +434,7 @@ static void produce_locked(struct hold *h,
 
     partition_step(h,
             &(struct replica_event){
-                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks, .has_lease = true}},
+                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks, .has_lease = has_lease(p)}},
             ask, &own);
     if (own.kind == REPLICA_FX_REPLY) {
         ret->error = own.error;
@@ -443,7 +507,7 @@ void partition_may_produce(struct partition *p,
     hold_begin(&h, p);
     partition_step(&h,
             &(struct replica_event){
-                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks, .has_lease = true}},
+                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks, .has_lease = has_lease(p)}},
             ask, &own);
     hold_end(&h);
     if (own.kind == REPLICA_FX_REPLY) {
@@ -478,8 +542,11 @@ void partition_produce(struct partition *p,
     }
 }
 
-void partition_wait(
-        struct partition *p, const struct replica_ask *ask, epoch32 leader_epoch, offset64 seen)
+void partition_wait(struct partition *p,
+        const struct replica_ask *ask,
+        epoch32 leader_epoch,
+        offset64 seen,
+        bool is_replica)
 {
     struct hold h;
 
@@ -487,7 +554,7 @@ void partition_wait(
     partition_step(&h,
             &(struct replica_event){.kind = REPLICA_EV_WAIT,
                     .ask = *ask,
-                    .wait = {.leader_epoch = leader_epoch, .seen = seen}},
+                    .wait = {.leader_epoch = leader_epoch, .seen = seen, .is_replica = is_replica}},
             NULL, NULL);
     hold_end(&h);
 }

@@ -7,6 +7,7 @@
 #include "broker/shell/topic_settings.h"
 #include "common/base/map.h"
 #include "common/net/loop.h"
+#include "common/wire/messages.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -32,6 +33,7 @@ struct partition_wake {
 };
 
 struct partition;
+struct io_job;
 
 /* What all partitions of a broker share. */
 struct partition_env {
@@ -41,9 +43,20 @@ struct partition_env {
     void (*wake)(void *ctx, const struct partition_wake *wakes, size_t n); /* Thread: any */
     /* Much is unsynced, or somebody waits for the disk. Thread: data, pool */
     void (*wants_flush)(void *ctx, struct partition *p);
+    /* Whom it follows is another one now, or where it stands has moved without an answer. Thread: any */
+    void (*follows)(void *ctx, struct partition *p, broker_id was, broker_id now);
+    /* Of the core, for the controller. Thread: any */
+    void (*propose)(void *ctx, struct partition *p, const struct replica_proposal *x);
+    void (*report)(void *ctx, struct partition *p, const char *reason);
+    /* Work for the pool; the second after the next checkpoint. Thread: any */
+    void (*submit)(void *ctx, struct io_job *job);
+    void (*after_checkpoint)(void *ctx, struct io_job *job);
     void (*left)(void *ctx); /* a removed log is in the trash: its folder's name is free. Thread: pool */
     void *ctx;
     int64_t producer_expiration_ms;
+    wtime lag_max, lease; /* replica.lag.time.max.ms, weir.lease.ms */
+    _Atomic(wtime) lease_until; /* a controller was heard within the lease */
+    _Atomic(wtime) next_deadline; /* the earliest of all partitions, or earlier */
     atomic_int n_leaders;
     atomic_bool is_checkpoint_stale; /* something moved since the last checkpoint */
 };
@@ -59,6 +72,8 @@ struct partition_order {
     struct partition_state record;
     bool may_lead;
     struct topic_settings settings;
+    uint8_t n_peers; /* one for each of record.replicas */
+    struct replica_peer_view peers[REPLICAS_MAX];
 };
 
 /* What is known of the producers; partition_producers.c. */
@@ -72,6 +87,14 @@ struct partition_producers {
     bool was_refused;    /* the last snapshot could not be written, and that was logged */
     /* Hints for those who look without the lock. */
     atomic_bool is_snapshot_due, is_any_known;
+};
+
+/* What the controller said to a proposal of this partition. */
+struct partition_answer {
+    epoch32 leader_epoch, partition_epoch; /* the proposal's */
+    int error;
+    bool has_record;
+    struct partition_state record;
 };
 
 struct partition {
@@ -88,6 +111,8 @@ struct partition {
     bool has_order, is_posted; /* under inbox_lock */
     struct partition_order order;
     struct append_rules append_rules; /* of the newest order; under inbox_lock */
+    bool has_answer; /* under inbox_lock; at most one proposal is unanswered */
+    struct partition_answer answer;
     struct loop_task drain_task;
 
     /* Hints for those who look without the lock. */
@@ -98,6 +123,9 @@ struct partition {
     atomic_bool is_removed; /* its topic was; set under `lock` */
     atomic_bool is_start_unsaved; /* the log start is not in the checkpoint yet */
     atomic_bool has_removals;     /* segments or their files may go */
+    atomic_bool is_cut_unsaved;   /* a lowered recovery point is not in the checkpoint yet */
+    _Atomic(wtime) deadline;      /* when the core wants a look */
+    atomic_int_least64_t high_watermark, log_start; /* as told to replicas */
 
     pthread_mutex_t lock;
     struct replica core;
@@ -106,6 +134,7 @@ struct partition {
     bool is_flushing;
     bool is_flush_wanted; /* while is_flushing: somebody waits for what the present flush does not have */
     uint32_t n_users; /* of the log, outside the lock: it stays for them */
+    broker_id following; /* whose loop knows of it; BROKER_NONE = nobody's */
     bool is_opening;  /* a job on the pool opens the log; the newest order waits for it */
     bool is_hollow;   /* that job never came so far: nothing of it is in a folder */
     bool has_held;
@@ -140,6 +169,14 @@ bool partition_try_open(struct partition *p);
  * the caller posts them on the partition's loop. Thread: control. */
 void partition_order(
         struct partition *p, const struct partition_order *order, struct loop_tasks *tasks);
+/* The controller's answer to what was proposed; its record is as good as one of the image. `loop`: the partition's.
+ * Thread: control. */
+void partition_answered(
+        struct partition *p, const struct partition_answer *answer, struct loop *loop);
+/* A partition wants a look at `deadline`. Thread: any. */
+void partition_env_want(struct partition_env *env, wtime deadline);
+/* The core's deadline has come: looked at on `loop`. Thread: control. */
+void partition_tick(struct partition *p, struct loop *loop);
 /* Carries out what is in the inbox now. For an orderly end without loops. Thread: any but control. */
 void partition_drain(struct partition *p);
 
@@ -216,8 +253,11 @@ struct partition_cold {
  * waits for the disk, not under the lock. Damage fails the replica. 0: look again; > 0: PLOG_E_BUSY. Thread: pool. */
 MUST_CHECK int partition_warm(struct partition *p, const struct partition_cold *cold);
 /* Registers a parked fetch that saw `seen` as its limit under `leader_epoch`. Thread: data. */
-void partition_wait(
-        struct partition *p, const struct replica_ask *ask, epoch32 leader_epoch, offset64 seen);
+void partition_wait(struct partition *p,
+        const struct replica_ask *ask,
+        epoch32 leader_epoch,
+        offset64 seen,
+        bool is_replica);
 void partition_forget(struct partition *p, const struct replica_ask *ask); /* Thread: data */
 
 struct partition_ends {
@@ -244,6 +284,44 @@ void partition_epoch_end(
  * a fetch. > 0: PLOG_E_NOT_FOUND. Thread: pool. */
 MUST_CHECK int partition_find(
         struct partition *p, wall_ms t, bool largest, offset64 limit, struct plog_slice *ret);
+
+/* --- Following ---------------------------------------------------------------------------------------------------- */
+
+/* What it asks its leader with. */
+struct partition_position {
+    broker_id leader; /* BROKER_NONE: it follows nobody now */
+    epoch32 leader_epoch, last_epoch;
+    offset64 end, log_start, flushed;
+};
+
+/* Thread: data. */
+void partition_position(struct partition *p, struct partition_position *ret);
+
+/* An answer of its leader. `records` is what answer->records says, and may be written to. */
+struct partition_follow_ask {
+    epoch32 leader_epoch; /* that it was asked under, */
+    offset64 offset;      /* and with */
+    const struct msg_fetch_result *answer;
+    uint8_t *records;
+};
+
+enum follow_next {
+    FOLLOW_NOTHING, /* the leader has said all that there is: until something happens */
+    FOLLOW_AGAIN,   /* it moved: to be named in the next request */
+    FOLLOW_LATER,   /* the same after a pause; `error` or `detail` says why */
+    FOLLOW_NO_MORE, /* it follows nobody now; env->follows() tells when it does again */
+};
+
+struct partition_followed {
+    enum follow_next next;
+    int error;
+    const char *detail; /* static */
+};
+
+/* Thread: data. */
+void partition_follow(struct partition *p,
+        const struct partition_follow_ask *ask,
+        struct partition_followed *ret);
 
 /* Syncs what is unsynced; `is_unsynced` stays when there was no descriptor for it. Thread: pool. */
 void partition_flush(struct partition *p);
@@ -280,6 +358,8 @@ struct partition_trimmed {
  * data, pool. */
 void partition_trim(
         struct partition *p, offset64 before, bool dry_run, struct partition_trimmed *ret);
+/* The checkpoint has this recovery point. Thread: pool. */
+void partition_cut_saved(struct partition *p, offset64 recovery_point);
 /* Whether the log start is at least `start` and in the checkpoint. Thread: pool. */
 bool partition_is_start_saved(struct partition *p, offset64 start);
 

@@ -14,6 +14,10 @@
  * Long work takes the lock twice, at its begin and at its end, and looks between whether the log still is what it was: segments
  * have ids (struct segment). Thread: data or pool; use_end() on the pool. */
 
+enum {
+    UNSYNCED_MAX = 64 * 1024 * 1024 /* bytes of one partition that may wait for the next regular sync */
+};
+
 /* One hold of the lock. */
 struct hold {
     struct partition *p;
@@ -21,6 +25,17 @@ struct hold {
     bool is_leaving; /* nothing holds the removed log any more: it goes to the trash */
     struct plog *removed; /* taken from the partition; NULL = it has none */
     bool wants_flush;     /* [LOG-71] */
+    /* Of the steps under this hold; they leave with it. */
+    broker_id was_following;
+    bool has_moved; /* whom it follows, or where it stands, is to be looked at */
+    ARRAY(struct replica_proposal) proposals;
+    const char *report; /* NULL = none */
+    enum partition_work {
+        PARTITION_WORK_NONE,
+        PARTITION_WORK_CUT,
+        PARTITION_WORK_RESTART
+    } work; /* on the log, to be done on the pool */
+    offset64 work_at;
 };
 
 void hold_begin(struct hold *h, struct partition *p);
@@ -49,11 +64,26 @@ void partition_install_log(struct partition *p, struct plog *log);
 /* Moves the removed log to the trash. Takes no lock. */
 void partition_leave(struct partition *p, struct plog *removed);
 
+/* [LOG-20] The log start moves forward to `start`. */
+void partition_start_locked(struct partition *p, offset64 start);
+
+/* --- partition_isr.c --- */
+/* What others may know of the core without the lock. */
+void partition_note_core(struct partition *p);
+void partition_take_answer(struct hold *h, const struct partition_answer *a);
+void partition_tick_locked(struct hold *h);
+
+/* --- partition_cut.c --- */
+/* The log is kept (partition_use_begin) for the job, which gives it back. */
+void partition_cut_begin(struct partition *p, enum partition_work work, offset64 at);
+
 /* --- partition_producers.c --- */
 /* The log was opened, and nobody else knows it yet: rebuilds what it tells of producers. Results as plog_open. */
 MUST_CHECK int partition_producers_open(
         struct partition *p, struct plog *log, offset64 no_producers);
 void partition_producers_close(struct partition *p);
+/* The log was cut: so is what is known. Results as plog_open. */
+MUST_CHECK int partition_producers_cut(struct partition *p);
 /* A leader asks before it appends. False: *ret has the outcome, or the request is parked. */
 bool partition_producers_admit(struct hold *h,
         const struct replica_ask *ask,

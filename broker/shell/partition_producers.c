@@ -57,6 +57,22 @@ void partition_producers_close(struct partition *p)
     tell_known(p);
 }
 
+int partition_producers_cut(struct partition *p)
+{
+    struct partition_producers *m = &p->producers;
+    offset64 end = plog_end(p->log), none_below = partition_producers_none_below(p);
+
+    none_below = none_below < end ? none_below : end;
+    if (producers_truncate(&m->state, end)) { /* what was cut was nobody's */
+        m->snapshot = m->snapshot > end ? OFFSET_NONE : m->snapshot;
+        m->none_below = none_below;
+        m->n_segments = plog_n_segments_made(p->log);
+        return 0;
+    }
+    int r = partition_producers_open(p, p->log, none_below);
+    return r < 0 ? err_forward(r) : r;
+}
+
 /* --- A produce request ------------------------------------------------------------------------ */
 
 static void answer_repeat(struct hold *h,

@@ -65,13 +65,14 @@ static void fetch_locked(
     struct replica_event ev = {.kind = REPLICA_EV_FETCH,
             .ask = none,
             .fetch = {.replica = ask->replica,
-                    .broker_epoch = BROKER_EPOCH_NONE,
+                    .broker_epoch = ask->broker_epoch,
                     .leader_epoch = ask->leader_epoch,
                     .offset = ask->offset,
                     .last_epoch = ask->last_epoch,
                     .known_epoch = EPOCH_NONE,
                     .known_end = OFFSET_NONE,
-                    .flushed = OFFSET_NONE}};
+                    .flushed = ask->flushed,
+                    .is_look = ask->is_look}};
 
     if (p->log != NULL) {
         ret->log_start = ev.fetch.log_start = plog_start(p->log);
@@ -86,7 +87,7 @@ static void fetch_locked(
         return;
     }
     ret->limit = own.limit;
-    ret->high_watermark = p->core.high_watermark;
+    ret->high_watermark = own.high_watermark;
     ret->leader_epoch = p->core.record.leader_epoch;
     if (own.kind == REPLICA_FX_DIVERGES) {
         ret->diverging_epoch = own.leader_epoch;

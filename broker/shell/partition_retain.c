@@ -93,7 +93,7 @@ static bool look_up(struct partition *p, struct facts *f, size_t i)
     return r == 0;
 }
 
-static void move_start(struct partition *p, offset64 start)
+void partition_start_locked(struct partition *p, offset64 start)
 {
     if (start > plog_start(p->log)) {
         plog_set_start(p->log, start);
@@ -116,7 +116,7 @@ static bool carry_out_plan(struct hold *h, const struct facts *f, const struct r
         log_info("partition", "segments_expired", KV_STR("partition", p->name),
                 KV_U64("segments", plan->n_remove), KV_U64("by_age", plan->n_by_age),
                 KV_U64("by_size", plan->n_by_size), KV_I64("log_start", plan->start));
-        move_start(p, plan->start);
+        partition_start_locked(p, plan->start);
     }
     if (!plan->must_roll || !is_same(p->log, f, active) || active + 1 != plog_n_segments(p->log)) {
         return false;
@@ -294,7 +294,7 @@ void partition_trim(
         ret->old_start = plog_start(p->log);
         ret->start = before > ret->old_start ? before : ret->old_start;
         if (!dry_run) {
-            move_start(p, before);
+            partition_start_locked(p, before);
         }
     }
     hold_end(&h);

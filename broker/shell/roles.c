@@ -5,7 +5,9 @@
 
 #include "broker/log/log_trash.h"
 #include "broker/shell/broker.h"
+#include "broker/shell/fetcher.h"
 #include "broker/shell/keeper.h"
+#include "broker/shell/peers.h"
 #include "broker/shell/registration.h"
 #include "broker/shell/trash_keeper.h"
 #include "common/base/array.h"
@@ -97,6 +99,7 @@ static void follow(struct round *r,
     bool is_later = false;
     struct partition *p;
 
+    o.n_peers = peers_of(b->image, &state->replicas, o.peers);
     free_former_name(r, topic, state);
     p = partitions_ensure(
             &b->partitions, &state->topic_id, state->partition, topic->name, &is_later);
@@ -191,6 +194,38 @@ static void discard_deleted(struct round *r)
     (void)mem_free(all);
 }
 
+/* Brokers have come, gone, or moved. */
+static void look_at_peers(struct broker *b)
+{
+    if (peers_update(b->peers, b->image)) {
+        fetchers_restart(b->fetchers);
+    }
+}
+
+/* [REP-29] A leader judges its followers by what the image says of their brokers: the partitions led here that have a replica on
+ * one of them are told. */
+static void tell_leaders(struct round *r, const broker_id *touched, size_t n_touched)
+{
+    const struct image *image = r->b->image;
+
+    for (size_t i = 0; i < image_n_topics(image); i++) {
+        const struct image_topic *t = image_topic_at(image, i);
+        struct topic_settings settings = topic_settings_of(image, t);
+
+        for (int32_t n = 0; n < t->n_partitions; n++) {
+            const struct partition_state *s = &t->partitions[n];
+            bool is_touched = false;
+
+            for (size_t k = 0; k < n_touched && s->leader == r->b->id; k++) {
+                is_touched = is_touched || broker_set_has(&s->replicas, touched[k]);
+            }
+            if (is_touched) {
+                follow(r, t, &settings, s);
+            }
+        }
+    }
+}
+
 /* What the image says of the trash is another thing now. */
 static void look_at_trash(struct broker *b)
 {
@@ -228,6 +263,7 @@ void roles_all(struct broker *b)
     if (image_position(b->image).index > 0) {
         look_at_trash(b);
     }
+    look_at_peers(b);
 }
 
 /* A default of topics is among what the cluster got. */
@@ -298,6 +334,28 @@ static void after_record(struct round *round, const struct meta_record *r)
     }
 }
 
+/* The broker that a record is about; BROKER_NONE = none. */
+static broker_id broker_of(const struct meta_record *r)
+{
+    switch (r->kind) {
+    case META_REGISTER_BROKER: return r->register_broker.id;
+    case META_BROKER_PURGED:
+    case META_FENCE_BROKER:
+    case META_UNFENCE_BROKER:
+    case META_BROKER_SHUTDOWN: return r->broker.id;
+    case META_NEW_CONTROLLER:
+    case META_CREATE_TOPIC:
+    case META_REMOVE_TOPIC:
+    case META_PARTITION_STATE:
+    case META_CONFIG_SET:
+    case META_PRODUCER_ID_BLOCK:
+    case META_FEATURE_SET:
+    case META_PURGE_TOPIC:
+    case META_RESTORE_TOPIC: return BROKER_NONE;
+    }
+    return BROKER_NONE;
+}
+
 static bool touches_trash(const struct meta_record *r)
 {
     return r->kind == META_REMOVE_TOPIC || r->kind == META_PURGE_TOPIC ||
@@ -317,13 +375,23 @@ void roles_after_records(struct broker *b, const struct msg_record_list *records
         keeper_retain_soon(b->keeper);
         return;
     }
+    ARRAY(broker_id) touched = {0};
     bool is_trash_touched = false;
 
     round_begin(&round, b);
     for (size_t i = 0; i < records->n_records; i++) {
+        broker_id about = broker_of(&records->records[i]);
+        if (about != BROKER_NONE) {
+            *array_push(&touched) = about;
+        }
         after_record(&round, &records->records[i]);
         is_trash_touched = is_trash_touched || touches_trash(&records->records[i]);
     }
+    if (touched.n > 0) {
+        tell_leaders(&round, touched.items, touched.n);
+        look_at_peers(b);
+    }
+    array_deinit(&touched);
     round_end(&round);
     if (is_trash_touched) {
         look_at_trash(b);

@@ -24,7 +24,8 @@ void check_proven_hello_is_refused(struct msg_hello_request m, int error)
     struct auth_claim claim = {.cluster_id = m.cluster_id,
             .asker_role = (uint32_t)m.role,
             .asker_id = m.role == ROLE_CONTROLLER ? m.controller_id : -1,
-            .asker_epoch = m.role == ROLE_CONTROLLER ? m.ctl_epoch : 0};
+            .asker_epoch =
+                    m.role == ROLE_CONTROLLER ? m.ctl_epoch : (uint64_t)BROKER_EPOCH_NONE};
     uint8_t proof[AUTH_PROOF_SIZE];
     char *path = node_path("broker-1", "../secret");
     struct auth_secret *secret = NULL;

@@ -687,6 +687,9 @@ static void a_batch_that_nobody_copies_is_not_acknowledged(void) /* [REP-23] */
     commit(w, r, 2);
     push(w);
     CHECK_EQ(produce(w, -1, "x", 1, 0).error, ERRCODE_REQUEST_TIMED_OUT);
+    /* [REP-29] Nobody was heard for the lease of 500 ms: somebody else may lead. */
+    CHECK_WITHIN(5000, produce(w, 1, "x", 1, 0).error == ERRCODE_NOT_LEADER_OR_FOLLOWER);
+    beat(w, w->batches.n);
     CHECK_EQ(produce(w, 1, "x", 1, 0).error, ERRCODE_NONE);
     world_free(w);
 }

@@ -81,7 +81,7 @@ static struct auth_claim challenged(struct world *w,
     struct auth_claim claim = {.cluster_id = w->cluster_id,
             .asker_role = (uint32_t)role,
             .asker_id = role == ROLE_CONTROLLER ? 1 : -1,
-            .asker_epoch = role == ROLE_CONTROLLER ? ctl_epoch : 0};
+            .asker_epoch = role == ROLE_CONTROLLER ? ctl_epoch : (uint64_t)BROKER_EPOCH_NONE};
     struct msg_hello_response m;
     struct buf auth = {0};
 
@@ -218,7 +218,8 @@ static void replica_proves_itself_before_it_is_answered(void)
     struct auth_claim claim = challenged(w, c, ROLE_REPLICA, 0, &r, &theirs);
     reply_free(&r);
     auth_prove(w->secret, AUTH_ASKER, &claim, proof);
-    CHECK_EQ(second_hello(w, c, ROLE_REPLICA, 0, &claim, proof), ERRCODE_UNSUPPORTED_VERSION);
+    /* Believed, and then it has to say which broker it is. */
+    CHECK_EQ(second_hello(w, c, ROLE_REPLICA, 0, &claim, proof), ERRCODE_INVALID_REQUEST);
     check_nothing_changed(w);
     world_with_secret_free(w);
 }
