@@ -144,6 +144,25 @@ static void append_changes(struct ctl *c,
     ctl_append(c, &r);
 }
 
+/* [CTL-51] The records of partitions hold the value in force, so they follow it at once. */
+static void follow(struct ctl *c,
+        const struct config_target *t,
+        const struct meta_config_pair *pairs,
+        size_t n)
+{
+    bool has_min_isr = false;
+
+    for (size_t i = 0; i < n; i++) {
+        has_min_isr = has_min_isr || strcmp(pairs[i].key, "min.insync.replicas") == 0;
+    }
+    for (int32_t p = 0; has_min_isr && t->topic != NULL && p < t->topic->n_partitions; p++) {
+        ctl_settle_one(c, &t->topic->partitions[p], BROKER_NONE, "min.insync.replicas");
+    }
+    if (has_min_isr && t->asked->scope == CONFIG_CLUSTER) {
+        ctl_settle(c, BROKER_NONE, false, "min.insync.replicas");
+    }
+}
+
 void ctl_on_set_configs(struct ctl *c, const struct ctl_set_configs *s)
 {
     struct config_target t = {.asked = s};
@@ -167,6 +186,7 @@ void ctl_on_set_configs(struct ctl *c, const struct ctl_set_configs *s)
     size_t n = gather_changes(c, &t, pairs, &old);
     if (n > 0 && !s->dry_run) {
         append_changes(c, &t, pairs, n, old);
+        follow(c, &t, pairs, n);
     }
     struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
 

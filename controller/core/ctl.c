@@ -103,6 +103,8 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_BROKER_DIRS_FAILED: ctl_on_broker_suspected(c); break;
     case CTL_EV_BROKER_READY: ctl_on_broker_ready(c); break;
     case CTL_EV_BROKER_SHUTDOWN: ctl_on_broker_shutdown(c); break;
+    case CTL_EV_ALTER_PARTITION: ctl_on_alter_partition(c); break;
+    case CTL_EV_REPLICA_FAILED: ctl_on_replica_failed(c); break;
     case CTL_EV_PRODUCER_IDS: ctl_on_producer_ids(c); break;
     case CTL_EV_CREATE_TOPIC: ctl_on_create_topic(c, &c->ev->create); break;
     case CTL_EV_DELETE_TOPIC: ctl_on_delete_topic(c); break;

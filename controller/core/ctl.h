@@ -35,6 +35,8 @@ enum ctl_event_kind {
     CTL_EV_BROKER_DIRS_FAILED, /* its heartbeat says that every log directory has failed */
     CTL_EV_BROKER_READY,     /* it applied its registration and stands as the image says, but for `failed` */
     CTL_EV_BROKER_SHUTDOWN,  /* it asks for a controlled shutdown; answered by a reply */
+    CTL_EV_ALTER_PARTITION,  /* it proposes ISRs of what it leads; answered by a reply, one result each */
+    CTL_EV_REPLICA_FAILED,   /* it gives up replicas while it runs; answered by a reply */
     CTL_EV_PRODUCER_IDS,     /* it has no producer ids left for its clients; answered by a reply */
     CTL_EV_CREATE_TOPIC,
     CTL_EV_DELETE_TOPIC,
@@ -65,6 +67,30 @@ struct ctl_set_configs {
     bool dry_run;
 };
 
+struct ctl_partition_ref {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+struct ctl_isr_member {
+    broker_id id;
+    int64_t epoch; /* whose fetches the leader counted */
+};
+
+/* A leader's proposal, upon the record with these epochs. */
+struct ctl_alter_partition {
+    struct ctl_partition_ref ref;
+    epoch32 leader_epoch, partition_epoch;
+    const struct ctl_isr_member *isr;
+    size_t n_isr;
+    bool is_recovered; /* after an unclean election: its log is open */
+};
+
+struct ctl_failed_replica {
+    struct ctl_partition_ref ref;
+    const char *reason;
+};
+
 struct ctl_event {
     enum ctl_event_kind kind;
     wtime now;
@@ -87,12 +113,21 @@ struct ctl_event {
         struct {
             broker_id id;
             int64_t epoch;
-            const struct ctl_partition_ref {
-                struct uuid topic_id;
-                int32_t partition;
-            } *failed;
+            const struct ctl_partition_ref *failed;
             size_t n_failed;
         } ready;
+        struct {
+            broker_id id;
+            int64_t epoch;
+            const struct ctl_alter_partition *partitions;
+            size_t n;
+        } alter;
+        struct {
+            broker_id id;
+            int64_t epoch;
+            const struct ctl_failed_replica *replicas;
+            size_t n;
+        } failed;
         struct ctl_create_topic create;
         struct {
             const char *name;
@@ -124,6 +159,13 @@ struct ctl_placement {
     const char *why; /* a sentence: why these brokers */
 };
 
+struct ctl_altered {
+    struct ctl_partition_ref ref;
+    int error;
+    const char *detail;
+    struct partition_state state; /* the record in force; with error 0 */
+};
+
 struct ctl_reply {
     uint64_t request;
     uint64_t after_seq;
@@ -138,6 +180,8 @@ struct ctl_reply {
     bool is_unchanged;        /* SET_CONFIGS: all of it holds already, nothing was recorded */
     bool shutdown_done;       /* BROKER_SHUTDOWN */
     uint32_t shutdown_remaining;
+    const struct ctl_altered *altered; /* ALTER_PARTITION: in the order asked; with error 0 */
+    size_t n_altered;
     int64_t ids_first; /* PRODUCER_IDS: the block first … first + count - 1 */
     int32_t ids_count;
 };

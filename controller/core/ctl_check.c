@@ -13,7 +13,7 @@ static bool seen_are_registered(const struct ctl *c)
             return false;
         }
         for (size_t f = 1; f < s->failed.n; f++) {
-            if (ctl_compare_refs(&s->failed.items[f - 1], &s->failed.items[f]) > 0) {
+            if (ctl_compare_refs(&s->failed.items[f - 1].ref, &s->failed.items[f].ref) >= 0) {
                 return false;
             }
         }

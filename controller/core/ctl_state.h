@@ -16,6 +16,14 @@ enum {
     CTL_TRASH_PARTITIONS = 50000,
     CTL_JOURNAL_REPLICAS = 3,   /* of the decision journal, where so many brokers are up */
     CTL_TRACED_PARTITIONS = 20, /* partition lines of one step; the rest is counted */
+    CTL_SET_TEXT_SIZE = REPLICAS_MAX * 12,
+};
+
+/* A replica that its broker gave up, until the broker or the partition's leader says otherwise. */
+struct ctl_failed {
+    struct ctl_partition_ref ref;
+    /* [CTL-47] Who asks for it upon an older record did not know that it failed. */
+    epoch32 known_since;
 };
 
 /* A broker whose ephemeral node stands. What a registration needs is in the image; here is what
@@ -25,7 +33,7 @@ struct ctl_seen {
     int64_t epoch;
     bool is_ready;                          /* BROKER_READY came, and it was not fenced since */
     bool is_diskless;                       /* BROKER_DIRS_FAILED came */
-    ARRAY(struct ctl_partition_ref) failed; /* sorted; what it said then */
+    ARRAY(struct ctl_failed) failed;        /* sorted; of its replicas, as it said */
 };
 
 struct ctl {
@@ -72,6 +80,10 @@ struct ctl_reply *ctl_answer(struct ctl *c, int error, const char *detail);
 /* --- settle.c --------------------------------------------------------------------------------- */
 /* The replicas of `p` that may lead. */
 struct broker_set ctl_active_replicas(const struct ctl *c, const struct partition_state *p);
+/* The record that follows `p` with the ISR wished, as far as the states of the brokers allow;
+ * `active` and `min_isr` of the wish are not looked at. `p` is of a topic that is there. */
+struct partition_state ctl_changed(
+        const struct ctl *c, const struct partition_state *p, const struct partition_want *wish);
 /* What the states of the brokers demand of `p`; `disqualified` BROKER_NONE = nobody. Equal to
  * `p` (partition_differs) when `p` is settled. */
 struct partition_state ctl_settled(
@@ -81,13 +93,19 @@ struct partition_state ctl_settled(
 void ctl_settle(struct ctl *c, broker_id id, bool is_disqualified, const char *what);
 void ctl_settle_one(
         struct ctl *c, const struct partition_state *p, broker_id disqualified, const char *what);
+/* The record itself, told; `what` as above. */
+void ctl_append_partition(struct ctl *c,
+        const struct partition_state *p,
+        const struct partition_state *next,
+        const char *what);
+/* "1,2,3" into `text`. */
+const char *ctl_set_text(const struct broker_set *s, char *text, size_t size);
 /* One line about the partitions that were too many to tell. */
 void ctl_settle_summary(struct ctl *c);
 
 /* --- liveness.c ------------------------------------------------------------------------------- */
 struct ctl_seen *ctl_find_seen(const struct ctl *c, broker_id id);
 void ctl_forget_seen(struct ctl *c); /* all of them */
-int ctl_compare_refs(const struct ctl_partition_ref *a, const struct ctl_partition_ref *b);
 void ctl_on_broker_seen(struct ctl *c, const struct meta_register_broker *r);
 void ctl_on_brokers_listed(struct ctl *c);
 void ctl_on_broker_gone(struct ctl *c);
@@ -95,12 +113,31 @@ void ctl_on_broker_suspected(struct ctl *c); /* REFUSED, SILENT, DIRS_FAILED */
 void ctl_on_broker_ready(struct ctl *c);
 void ctl_on_broker_shutdown(struct ctl *c);
 
+/* --- failures.c ------------------------------------------------------------------------------- */
+int ctl_compare_refs(const struct ctl_partition_ref *a, const struct ctl_partition_ref *b);
+/* Whether the broker has given up its replica of `p`. */
+bool ctl_has_failed(const struct ctl *c, broker_id id, const struct partition_state *p);
+/* The same, with what is known of it; NULL = it has not. */
+const struct ctl_failed *ctl_find_failed(
+        const struct ctl *c, broker_id id, const struct partition_state *p);
+/* Its replica of `p` may be in sync again. */
+void ctl_forgive(struct ctl *c, broker_id id, const struct partition_state *p);
+/* READY came: what it says that has failed replaces what it said before. */
+void ctl_keep_failed(struct ctl *c, struct ctl_seen *s);
+void ctl_on_replica_failed(struct ctl *c);
+
+/* --- proposals.c ------------------------------------------------------------------------------ */
+void ctl_on_alter_partition(struct ctl *c);
+
 /* --- topics.c --------------------------------------------------------------------------------- */
 void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);
 /* Places the partitions that an earlier controller announced and did not get to. */
 void ctl_finish_topics(struct ctl *c);
 /* Makes the topic of the decision journal when it is not there and a broker can hold it. */
 void ctl_make_journal(struct ctl *c);
+/* The effective min.insync.replicas: `own` of the topic (NULL = none), else of the cluster, else 2
+ * from replication factor 3 on; never above it. */
+int32_t ctl_min_isr(const struct ctl *c, const char *own, int32_t replication_factor);
 /* A number of at least 1; `fallback` for NULL and for what is none. */
 int32_t ctl_number_of(const char *text, int32_t fallback);
 

@@ -25,6 +25,8 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_BROKER_DIRS_FAILED: return CAUSE_BROKER_DIRS_FAILED;
     case CTL_EV_BROKER_READY: return CAUSE_BROKER_READY;
     case CTL_EV_BROKER_SHUTDOWN: return CAUSE_BROKER_SHUTDOWN;
+    case CTL_EV_ALTER_PARTITION: return CAUSE_ISR_PROPOSED;
+    case CTL_EV_REPLICA_FAILED: return CAUSE_REPLICA_FAILED;
     case CTL_EV_PRODUCER_IDS: return CAUSE_PRODUCER_IDS;
     case CTL_EV_CREATE_TOPIC:
     case CTL_EV_DELETE_TOPIC:
@@ -43,13 +45,14 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
 /* Who is behind the event; "" = the controller itself. */
 static const char *actor_of(struct ctl *c, const struct ctl_event *ev)
 {
-    if (ev->kind == CTL_EV_BROKER_READY) {
-        return ctl_format(c, "broker %d", ev->ready.id);
-    }
-    if (ev->kind == CTL_EV_BROKER_SHUTDOWN || ev->kind == CTL_EV_PRODUCER_IDS) {
-        return ctl_format(c, "broker %d", ev->broker.id);
-    }
-    return ctl_strdup(c, ev->actor);
+    broker_id id = ev->kind == CTL_EV_BROKER_READY      ? ev->ready.id
+                   : ev->kind == CTL_EV_ALTER_PARTITION ? ev->alter.id
+                   : ev->kind == CTL_EV_REPLICA_FAILED  ? ev->failed.id
+                   : ev->kind == CTL_EV_BROKER_SHUTDOWN || ev->kind == CTL_EV_PRODUCER_IDS
+                           ? ev->broker.id
+                           : BROKER_NONE;
+
+    return id != BROKER_NONE ? ctl_format(c, "broker %d", id) : ctl_strdup(c, ev->actor);
 }
 
 void ctl_fx_begin(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)

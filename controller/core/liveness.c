@@ -2,8 +2,6 @@
 #include "common/base/arena.h"
 #include "controller/core/ctl_state.h"
 
-#include <stdlib.h>
-
 /* --- Who is there ----------------------------------------------------------------------------- */
 static size_t seen_lower_bound(const struct ctl *c, broker_id id)
 {
@@ -209,45 +207,6 @@ void ctl_on_broker_suspected(struct ctl *c)
 }
 
 /* --- Ready ------------------------------------------------------------------------------------ */
-static int compare_failed(const void *a, const void *b)
-{
-    return ctl_compare_refs(a, b);
-}
-
-static void keep_failed(struct ctl *c, struct ctl_seen *s)
-{
-    array_clear(&s->failed);
-    for (size_t i = 0; i < c->ev->ready.n_failed; i++) {
-        *array_push(&s->failed) = c->ev->ready.failed[i];
-    }
-    if (s->failed.n > 1) {
-        qsort(s->failed.items, s->failed.n, sizeof(*s->failed.items), compare_failed);
-    }
-}
-
-/* [CTL-6] What a broker lost leaves ISR and ELR; a single replica stays, offline. */
-static void settle_failed(struct ctl *c, struct ctl_seen *s)
-{
-    enum meta_cause cause = c->why.cause;
-    const char *what = ctl_format(c, "failed=%d", s->id);
-    unsigned n_offline = 0;
-
-    c->why.cause = CAUSE_REPLICA_FAILED;
-    ARRAY_FOREACH (ref, &s->failed) {
-        const struct partition_state *p = image_partition(c->next, &ref->topic_id, ref->partition);
-        if (p == NULL || !broker_set_has(&p->replicas, s->id)) {
-            continue; /* Deleted meanwhile. */
-        }
-        ctl_settle_one(c, p, s->id, what);
-        n_offline += p->leader == BROKER_NONE;
-    }
-    c->why.cause = cause;
-    if (n_offline > 0) {
-        trace_emit(c->trace, "ctl  broker %d failed replicas of %u partitions that stay offline",
-                s->id, n_offline);
-    }
-}
-
 void ctl_on_broker_ready(struct ctl *c)
 {
     broker_id id = c->ev->ready.id;
@@ -260,12 +219,11 @@ void ctl_on_broker_ready(struct ctl *c)
     if (s->is_diskless) {
         return; /* [CTL-30] */
     }
-    keep_failed(c, s);
     s->is_ready = true;
     if (b->purge_pending) {
         purge(c, b);
     }
-    settle_failed(c, s);
+    ctl_keep_failed(c, s);
     if (b->state == BROKER_FENCED) { /* [CTL-5] Also after a false suspicion. */
         trace_emit(
                 c->trace, "ctl  broker %d epoch %lld ready -> unfenced", id, (long long)b->epoch);

@@ -52,10 +52,15 @@ static void keep_the_only_replica(struct partition_state *next, const struct par
     }
 }
 
-static void elect(struct partition_state *next, const struct broker_set *active)
+static void elect(struct partition_state *next,
+        const struct broker_set *active,
+        bool to_preferred)
 {
     broker_id old = next->leader;
 
+    if (to_preferred) { /* [CTL-48] */
+        next->leader = BROKER_NONE;
+    }
     next->leader = elect_leader(next, active);
     if (next->isr.n == 0 && next->leader != BROKER_NONE) {
         (void)broker_set_add(&next->isr, next->leader);
@@ -81,11 +86,29 @@ struct partition_state partition_change(
     next.isr = want->isr;
     set_remove_all(&next.isr, &want->disqualified);
     set_remove_all(&active, &want->disqualified);
+    next.recovering = next.recovering && !want->is_recovered; /* [CTL-44] */
     keep_the_only_replica(&next, want);
     fill_elr(&next, p, want);
-    elect(&next, &active);
+    elect(&next, &active, want->to_preferred);
     empty_when_full(&next); /* [REP-4] An elected ELR member can complete the ISR. */
     next.partition_epoch++; /* [REP-3] */
+    must(partition_state_is_valid(&next));
+    return next;
+}
+
+struct partition_state partition_elect_unclean(const struct partition_state *p, broker_id winner)
+{
+    struct partition_state next = *p;
+
+    must(p->leader == BROKER_NONE);
+    must(p->replicas.n > 1 && broker_set_has(&p->replicas, winner));
+    next.isr = next.elr = next.lk = (struct broker_set){0};
+    (void)broker_set_add(&next.isr, winner);
+    next.leader = winner;
+    next.leader_epoch++;
+    next.partition_epoch++;
+    next.recovering = true;
+    next.unclean_epoch = next.leader_epoch;
     must(partition_state_is_valid(&next));
     return next;
 }

@@ -11,6 +11,8 @@ struct partition_want {
             disqualified; /* lost or cannot vouch for data: not in the ISR, and leave the ELR too */
     struct broker_set active; /* as for elect_leader() */
     int32_t min_isr;          /* 0 = as it is */
+    bool to_preferred;        /* the present leader is not kept: who comes first leads */
+    bool is_recovered;        /* its leader has opened its log: `recovering` ends */
 };
 
 /* The record that follows `p`.
@@ -24,6 +26,14 @@ struct partition_want {
  * clears the mark. */
 struct partition_state partition_change(
         const struct partition_state *p, const struct partition_want *want);
+
+/* The record in which `winner` leads although it was neither in the ISR nor in the ELR: what others
+ * have beyond its log is lost.
+ *
+ * [REP-9] The winner alone is in sync and nobody else may be elected; the record is marked
+ * `recovering`, and unclean_epoch is the new leader epoch, so that followers and consumers know.
+ * `p` has no leader and several replicas. */
+struct partition_state partition_elect_unclean(const struct partition_state *p, broker_id winner);
 
 /* Whether `b` decides anything else than `a`: all but the partition epoch, sets without order. */
 bool partition_differs(const struct partition_state *a, const struct partition_state *b);

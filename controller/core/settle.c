@@ -4,34 +4,11 @@
 #include <stdio.h>
 
 /* --- What a partition should be --------------------------------------------------------------- */
-int ctl_compare_refs(const struct ctl_partition_ref *a, const struct ctl_partition_ref *b)
-{
-    int topics = uuid_compare(&a->topic_id, &b->topic_id);
-
-    return topics != 0 ? topics : (a->partition > b->partition) - (a->partition < b->partition);
-}
-
-static bool has_failed(const struct ctl_seen *s, const struct partition_state *p)
-{
-    const struct ctl_partition_ref ref = {.topic_id = p->topic_id, .partition = p->partition};
-    size_t from = 0, to = s->failed.n;
-
-    while (from < to) {
-        size_t mid = from + (to - from) / 2;
-        if (ctl_compare_refs(&s->failed.items[mid], &ref) < 0) {
-            from = mid + 1;
-        } else {
-            to = mid;
-        }
-    }
-    return from < s->failed.n && ctl_compare_refs(&s->failed.items[from], &ref) == 0;
-}
-
 static bool may_lead(const struct ctl *c, const struct partition_state *p, broker_id id)
 {
     const struct ctl_seen *s = ctl_find_seen(c, id);
 
-    if (!image_broker_is_active(c->next, id) || (s != NULL && has_failed(s, p))) {
+    if (!image_broker_is_active(c->next, id) || ctl_has_failed(c, id, p)) {
         return false;
     }
     /* [CTL-6] Only its broker can say whether a single replica without a leader has failed: that
@@ -53,53 +30,78 @@ struct broker_set ctl_active_replicas(const struct ctl *c, const struct partitio
 
 /* [REP-6] The ISR without the fenced, and without those that shut down while another member can
  * lead. */
-static struct broker_set isr_of_the_living(
-        const struct ctl *c, const struct partition_state *p, const struct broker_set *active)
+static struct broker_set isr_of_the_living(const struct ctl *c,
+        const struct broker_set *wanted,
+        const struct broker_set *active,
+        broker_id leader)
 {
-    struct broker_set isr = p->isr;
+    struct broker_set isr = *wanted;
     bool is_led = false;
 
-    for (int i = 0; i < p->isr.n; i++) {
-        is_led = is_led || broker_set_has(active, p->isr.at[i]);
+    for (int i = 0; i < wanted->n; i++) {
+        is_led = is_led || broker_set_has(active, wanted->at[i]);
     }
-    for (int i = 0; i < p->isr.n; i++) {
-        const struct image_broker *b = image_broker(c->next, p->isr.at[i]);
+    for (int i = 0; i < wanted->n; i++) {
+        const struct image_broker *b = image_broker(c->next, wanted->at[i]);
         must(b != NULL);
         if (b->state == BROKER_FENCED || (b->state == BROKER_SHUTTING && is_led)) {
             broker_set_remove(&isr, b->id);
         }
     }
     /* Several that shut down together: the leader stays to the end. */
-    for (int i = 0; i < p->isr.n && isr.n > 1; i++) {
-        const struct image_broker *b = image_broker(c->next, p->isr.at[i]);
-        if (b != NULL && b->state == BROKER_SHUTTING && b->id != p->leader) {
+    for (int i = 0; i < wanted->n && isr.n > 1; i++) {
+        const struct image_broker *b = image_broker(c->next, wanted->at[i]);
+        if (b != NULL && b->state == BROKER_SHUTTING && b->id != leader) {
             broker_set_remove(&isr, b->id);
         }
     }
     return isr;
 }
 
-struct partition_state ctl_settled(
-        const struct ctl *c, const struct partition_state *p, broker_id disqualified)
+/* The min_isr in force: what is configured, but never more than there are replicas. */
+static int32_t min_isr_in_force(const struct ctl *c, const struct partition_state *p)
 {
-    struct partition_want want = {.active = ctl_active_replicas(c, p)};
+    const struct image_topic *t = image_topic_by_id(c->next, &p->topic_id);
 
-    if (disqualified != BROKER_NONE) {
-        (void)broker_set_add(&want.disqualified, disqualified);
-        broker_set_remove(&want.active, disqualified);
-    }
-    want.isr = isr_of_the_living(c, p, &want.active);
+    must(t != NULL);
+    return ctl_min_isr(c, image_topic_config(t, "min.insync.replicas"),
+            t->replication_factor < p->replicas.n ? t->replication_factor : p->replicas.n);
+}
+
+struct partition_state ctl_changed(
+        const struct ctl *c, const struct partition_state *p, const struct partition_want *wish)
+{
+    struct partition_want want = *wish;
     const struct image_broker *leader = image_broker(c->next, p->leader);
-    if (leader != NULL && leader->state == BROKER_SHUTTING && leader->id != disqualified &&
+
+    want.active = ctl_active_replicas(c, p);
+    for (int i = 0; i < want.disqualified.n; i++) {
+        broker_set_remove(&want.active, want.disqualified.at[i]);
+    }
+    want.isr = isr_of_the_living(c, &wish->isr, &want.active, p->leader);
+    if (leader != NULL && leader->state == BROKER_SHUTTING &&
+            !broker_set_has(&want.disqualified, leader->id) &&
             broker_set_has(&want.isr, leader->id)) {
         (void)broker_set_add(
                 &want.active, leader->id); /* [CTL-8] It leads on when nobody else can. */
     }
+    want.min_isr = min_isr_in_force(c, p); /* [CTL-51] */
     return partition_change(p, &want);
 }
 
+struct partition_state ctl_settled(
+        const struct ctl *c, const struct partition_state *p, broker_id disqualified)
+{
+    struct partition_want wish = {.isr = p->isr};
+
+    if (disqualified != BROKER_NONE) {
+        (void)broker_set_add(&wish.disqualified, disqualified);
+    }
+    return ctl_changed(c, p, &wish);
+}
+
 /* --- Records ---------------------------------------------------------------------------------- */
-static const char *set_text(const struct broker_set *s, char *text, size_t size)
+const char *ctl_set_text(const struct broker_set *s, char *text, size_t size)
 {
     size_t used = 0;
 
@@ -110,34 +112,38 @@ static const char *set_text(const struct broker_set *s, char *text, size_t size)
     return text;
 }
 
-enum {
-    SET_TEXT_SIZE = REPLICAS_MAX * 12
-};
-
 static const char *inputs_of(struct ctl *c, const struct partition_state *p, const char *what)
 {
-    char isr[SET_TEXT_SIZE], elr[SET_TEXT_SIZE], live[SET_TEXT_SIZE];
+    char isr[CTL_SET_TEXT_SIZE], elr[CTL_SET_TEXT_SIZE], live[CTL_SET_TEXT_SIZE];
     struct broker_set active = ctl_active_replicas(c, p);
 
-    set_text(&p->isr, isr, sizeof(isr));
-    set_text(&active, live, sizeof(live));
+    ctl_set_text(&p->isr, isr, sizeof(isr));
+    ctl_set_text(&active, live, sizeof(live));
     if (p->elr.n == 0) {
         return ctl_format(c, "%s isr=[%s] live=[%s]", what, isr, live);
     }
     return ctl_format(c, "%s isr=[%s] elr=[%s] live=[%s]", what, isr,
-            set_text(&p->elr, elr, sizeof(elr)), live);
+            ctl_set_text(&p->elr, elr, sizeof(elr)), live);
 }
 
 static void trace_change(
         struct ctl *c, const struct partition_state *p, const struct partition_state *next)
 {
     const struct image_topic *t = image_topic_by_id(c->next, &p->topic_id);
-    char old_isr[SET_TEXT_SIZE], new_isr[SET_TEXT_SIZE], leader[32] = "no leader";
+    char old_isr[CTL_SET_TEXT_SIZE], new_isr[CTL_SET_TEXT_SIZE], leader[32] = "no leader";
 
     must(t != NULL);
     bool is_unclean = next->unclean_epoch != p->unclean_epoch;
     unsigned *n_told = is_unclean ? &c->n_unclean : &c->n_traced;
     if ((*n_told)++ >= CTL_TRACED_PARTITIONS) {
+        return;
+    }
+    if (is_unclean && p->replicas.n > 1) { /* [REP-9] Loud. */
+        trace_emit(c->trace,
+                "ctl  %s-%d UNCLEAN: broker %d leads in leader epoch %d, and what only {%s} had is "
+                "lost",
+                t->name, p->partition, next->leader, next->leader_epoch,
+                ctl_set_text(&p->replicas, old_isr, sizeof(old_isr)));
         return;
     }
     if (is_unclean) { /* [REP-5] Loud. */
@@ -152,9 +158,21 @@ static void trace_change(
         (void)snprintf(leader, sizeof(leader), "leader %d", next->leader);
     }
     trace_emit(c->trace, "ctl  %s-%d isr {%s} -> {%s}, %s, leader epoch %d%s", t->name,
-            p->partition, set_text(&p->isr, old_isr, sizeof(old_isr)),
-            set_text(&next->isr, new_isr, sizeof(new_isr)), leader, next->leader_epoch,
+            p->partition, ctl_set_text(&p->isr, old_isr, sizeof(old_isr)),
+            ctl_set_text(&next->isr, new_isr, sizeof(new_isr)), leader, next->leader_epoch,
             next->recovering ? ", recovering" : "");
+}
+
+void ctl_append_partition(struct ctl *c,
+        const struct partition_state *p,
+        const struct partition_state *next,
+        const char *what)
+{
+    struct meta_record r = ctl_record(c, META_PARTITION_STATE, inputs_of(c, p, what));
+
+    trace_change(c, p, next);
+    r.partition = *next;
+    ctl_append(c, &r);
 }
 
 void ctl_settle_one(
@@ -162,14 +180,9 @@ void ctl_settle_one(
 {
     struct partition_state next = ctl_settled(c, p, disqualified);
 
-    if (!partition_differs(p, &next)) {
-        return;
+    if (partition_differs(p, &next)) {
+        ctl_append_partition(c, p, &next, what);
     }
-    struct meta_record r = ctl_record(c, META_PARTITION_STATE, inputs_of(c, p, what));
-
-    trace_change(c, p, &next);
-    r.partition = next;
-    ctl_append(c, &r);
 }
 
 void ctl_settle(struct ctl *c, broker_id id, bool is_disqualified, const char *what)

@@ -27,9 +27,7 @@ int32_t ctl_number_of(const char *text, int32_t fallback)
                                                                                    : fallback;
 }
 
-/* The effective min.insync.replicas: of the topic, else of the cluster, else 2 from replication
- * factor 3 on; never above it. */
-static int32_t min_isr_of(const struct ctl *c, const char *own, int32_t replication_factor)
+int32_t ctl_min_isr(const struct ctl *c, const char *own, int32_t replication_factor)
 {
     int32_t standard = replication_factor >= 3 ? 2 : 1;
     const char *cluster = image_cluster_config(c->next, "min.insync.replicas");
@@ -349,7 +347,7 @@ void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t)
         (void)ctl_answer(c, error, detail);
         return;
     }
-    plan.min_isr = min_isr_of(c, own_config(t, "min.insync.replicas"), plan.replication_factor);
+    plan.min_isr = ctl_min_isr(c, own_config(t, "min.insync.replicas"), plan.replication_factor);
     place_all(c, &plan);
     if (!t->dry_run) {
         id = append_topic(c, &plan);
@@ -385,7 +383,7 @@ void ctl_make_journal(struct ctl *c)
     }
     plan.replication_factor = least(least(CTL_JOURNAL_REPLICAS, c->replication_factor_max),
             plan.n_brokers < INT32_MAX ? (int32_t)plan.n_brokers : INT32_MAX);
-    plan.min_isr = min_isr_of(c, NULL, plan.replication_factor);
+    plan.min_isr = ctl_min_isr(c, NULL, plan.replication_factor);
     place_all(c, &plan);
     c->why = (struct meta_why){
             .cause = CAUSE_INTERNAL_TOPIC, .actor = "", .reason = "", .inputs = ""};
@@ -404,7 +402,7 @@ void ctl_finish_topics(struct ctl *c)
         struct plan plan = {.n_partitions = t->n_declared,
                 .replication_factor = t->replication_factor,
                 .is_internal = t->internal,
-                .min_isr = min_isr_of(
+                .min_isr = ctl_min_isr(
                         c, image_topic_config(t, "min.insync.replicas"), t->replication_factor)};
         gather_brokers(c, &plan);
         if (plan.n_brokers < (size_t)plan.replication_factor) {

@@ -218,11 +218,12 @@ static void lead_again(struct ctl *c, const struct partition_state *p)
 {
     broker_id only = p->replicas.n == 1 ? p->replicas.at[0] : BROKER_NONE;
 
-    if (only == BROKER_NONE || !image_broker_is_active(c->next, only)) {
+    if (only == BROKER_NONE || !image_broker_is_active(c->next, only) ||
+            ctl_has_failed(c, only, p)) {
         ctl_settle_one(c, p, BROKER_NONE, "restored");
         return;
     }
-    struct partition_want want = {.isr = p->isr};
+    struct partition_want want = {.isr = p->isr, .min_isr = 1};
     (void)broker_set_add(&want.active, only);
     struct meta_record r = ctl_record(c, META_PARTITION_STATE, "restored");
 

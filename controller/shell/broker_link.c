@@ -319,8 +319,7 @@ static void on_ready(struct broker_link *l, struct rpc_conn *conn, struct rpc_re
     arena_deinit(&a);
 }
 
-/* One that is answered later. */
-static struct link_request *keep_request(
+struct link_request *link_keep_request(
         struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r)
 {
     struct link_request *request = mem_new(struct link_request);
@@ -342,7 +341,7 @@ static void on_shutdown(struct broker_link *l, struct rpc_conn *conn, struct rpc
         rpc_answer(conn, &r->header, ERRCODE_INVALID_REQUEST, "it does not decode", NULL);
     } else {
         l->set->options.on_shutdown(
-                l->set->options.ctx, l->id, m.broker_epoch, keep_request(l, conn, r));
+                l->set->options.ctx, l->id, m.broker_epoch, link_keep_request(l, conn, r));
     }
     arena_deinit(&a);
 }
@@ -357,7 +356,7 @@ static void on_producer_ids(struct broker_link *l, struct rpc_conn *conn, struct
         rpc_answer(conn, &r->header, ERRCODE_INVALID_REQUEST, "it does not decode", NULL);
     } else {
         l->set->options.on_producer_ids(
-                l->set->options.ctx, l->id, m.broker_epoch, keep_request(l, conn, r));
+                l->set->options.ctx, l->id, m.broker_epoch, link_keep_request(l, conn, r));
     }
     arena_deinit(&a);
 }
@@ -379,6 +378,10 @@ static void on_request(void *owner, struct rpc_conn *conn, struct rpc_request *r
         on_shutdown(l, conn, r);
     } else if (r->header.api == API_ALLOCATE_PRODUCER_IDS) {
         on_producer_ids(l, conn, r);
+    } else if (r->header.api == API_ALTER_PARTITION) {
+        link_on_alter_partition(l, conn, r);
+    } else if (r->header.api == API_REPLICA_FAILED) {
+        link_on_replica_failed(l, conn, r);
     } else {
         rpc_answer(conn, &r->header, ERRCODE_UNSUPPORTED_VERSION,
                 "a controller does not know this request", NULL);

@@ -79,6 +79,10 @@ bool link_is_silent(const struct broker_link *l, wtime now);
 /* Not heard for half the time after which it is silent: several heartbeats are missing. */
 bool link_is_quiet(const struct broker_link *l, wtime now);
 
+/* A request that is answered later. */
+struct link_request *link_keep_request(
+        struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r);
+
 static inline bool link_may_act(const struct broker_link *l)
 {
     return l->set->options.may_act(l->set->options.ctx);
@@ -93,6 +97,10 @@ void link_delete_records(struct broker_link *l,
         void *ctx);
 /* link_logs.c: the same. */
 void link_describe_logs(struct broker_link *l, bool with_topics, broker_logs_fn *fn, void *ctx);
+
+/* link_replicas.c: what a broker says of its replicas. */
+void link_on_alter_partition(struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r);
+void link_on_replica_failed(struct broker_link *l, struct rpc_conn *conn, struct rpc_request *r);
 
 /* broker_push.c */
 void link_push(struct broker_link *l);

@@ -45,6 +45,15 @@ struct broker_links_options {
     /* It asks for producer ids; to be answered likewise. */
     void (*on_producer_ids)(
             void *ctx, broker_id id, int64_t epoch, struct link_request *request);
+    /* It proposes in-sync sets, or gives up replicas; to be answered likewise. */
+    void (*on_alter_partition)(void *ctx,
+            broker_id id,
+            const struct msg_alter_partition_request *m,
+            struct link_request *request);
+    void (*on_replica_failed)(void *ctx,
+            broker_id id,
+            const struct msg_replica_failed_request *m,
+            struct link_request *request);
     /* Some broker applied more. */
     void (*on_acked)(void *ctx);
     void *ctx;

@@ -516,6 +516,8 @@ static void make_parts(struct controller *c, struct resolver *resolver)
             .on_ready = on_broker_ready,
             .on_shutdown = on_broker_shutdown,
             .on_producer_ids = on_producer_ids,
+            .on_alter_partition = controller_on_alter_partition,
+            .on_replica_failed = controller_on_replica_failed,
             .on_acked = on_acked,
             .ctx = c};
 

@@ -112,6 +112,16 @@ void controller_on_acked(struct controller *c);
 /* Goes on with the events that were held. */
 void controller_release(struct controller *c);
 
+/* controller_replicas.c: callbacks of the links; `ctx` is the controller. */
+void controller_on_alter_partition(void *ctx,
+        broker_id id,
+        const struct msg_alter_partition_request *m,
+        struct link_request *request);
+void controller_on_replica_failed(void *ctx,
+        broker_id id,
+        const struct msg_replica_failed_request *m,
+        struct link_request *request);
+
 /* controller_handover.c */
 /* [ZK-26] More than half of the brokers are silent: asks the standbys, not more often than every three broker timeouts. */
 void controller_consider_handover(struct controller *c, size_t n_silent, size_t n_brokers);

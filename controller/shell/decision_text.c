@@ -348,7 +348,8 @@ static void put_because(const struct meta_record *r, struct buf *out)
         buf_append_format(
                 out, "%s asked for it", r->why.actor[0] != '\0' ? r->why.actor : "an operator");
     } else if (r->why.cause == CAUSE_ISR_PROPOSED) {
-        buf_append_str(out, "its leader proposed the ISR");
+        buf_append_format(out, "%s%sits leader%s proposed the ISR", r->why.actor,
+                r->why.actor[0] != '\0' ? ", " : "", r->why.actor[0] != '\0' ? "," : "");
     } else if (r->why.cause == CAUSE_INTERNAL_TOPIC) {
         buf_append_str(out, "the cluster keeps its own state in it");
     } else if (r->why.cause == CAUSE_TRASH_EXPIRED) {

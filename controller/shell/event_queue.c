@@ -69,6 +69,28 @@ static void copy_set(struct ctl_set_configs *s, struct arena *a)
     s->topic = copy_text(a, s->topic);
 }
 
+static const struct ctl_alter_partition *copy_alter(
+        struct arena *a, const struct ctl_alter_partition *partitions, size_t n)
+{
+    struct ctl_alter_partition *copy = copy_array(a, partitions, n, sizeof(*partitions));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i].isr = copy_array(a, copy[i].isr, copy[i].n_isr, sizeof(*copy[i].isr));
+    }
+    return copy;
+}
+
+static const struct ctl_failed_replica *copy_failed(
+        struct arena *a, const struct ctl_failed_replica *replicas, size_t n)
+{
+    struct ctl_failed_replica *copy = copy_array(a, replicas, n, sizeof(*replicas));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i].reason = copy_text(a, copy[i].reason);
+    }
+    return copy;
+}
+
 void event_queue_init(struct event_queue *q)
 {
     STAILQ_INIT(&q->events);
@@ -96,6 +118,12 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
     case CTL_EV_BROKER_READY:
         e->ev.ready.failed = copy_array(
                 &e->arena, ev->ready.failed, ev->ready.n_failed, sizeof(*ev->ready.failed));
+        break;
+    case CTL_EV_ALTER_PARTITION:
+        e->ev.alter.partitions = copy_alter(&e->arena, ev->alter.partitions, ev->alter.n);
+        break;
+    case CTL_EV_REPLICA_FAILED:
+        e->ev.failed.replicas = copy_failed(&e->arena, ev->failed.replicas, ev->failed.n);
         break;
     case CTL_EV_CREATE_TOPIC: copy_create(&e->ev.create, &e->arena); break;
     case CTL_EV_DELETE_TOPIC:
@@ -147,6 +175,13 @@ struct ctl_reply ctl_reply_copy(const struct ctl_reply *reply, struct arena *a)
         placement[i].why = copy_text(a, placement[i].why);
     }
     copy.placement = placement;
+    struct ctl_altered *altered =
+            copy_array(a, reply->altered, reply->n_altered, sizeof(*reply->altered));
+
+    for (size_t i = 0; i < copy.n_altered; i++) {
+        altered[i].detail = copy_text(a, altered[i].detail);
+    }
+    copy.altered = altered;
     copy.detail = copy_text(a, reply->detail);
     copy.topic = reply->topic != NULL ? copy_text(a, reply->topic) : NULL;
     return copy;

@@ -2,6 +2,7 @@
 #include "tests/unit/controller/ctl_world.h"
 
 #include "common/base/mem.h"
+#include "controller/core/partition_change.h"
 #include "tests/lib/check.h"
 #include "tests/lib/image_text.h"
 
@@ -164,6 +165,55 @@ void world_ready_but(
     ev.ready.failed = &failed;
     ev.ready.n_failed = 1;
     world_step(w, ev);
+}
+
+void world_failed(struct world *w, broker_id id, int64_t epoch, const char *topic, int32_t partition)
+{
+    const struct partition_state *p = world_partition(w, topic, partition);
+    struct ctl_failed_replica replica = {
+            .ref = {.topic_id = p->topic_id, .partition = partition}, .reason = "checksum"};
+    struct ctl_event ev = {.kind = CTL_EV_REPLICA_FAILED};
+
+    ev.failed.id = id;
+    ev.failed.epoch = epoch;
+    ev.failed.replicas = &replica;
+    ev.failed.n = 1;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+}
+
+int world_propose(
+        struct world *w, const char *topic, int32_t partition, const struct world_proposal *p)
+{
+    const struct partition_state *now = world_partition(w, topic, partition);
+    struct ctl_alter_partition alter = {
+            .ref = {.topic_id = now->topic_id, .partition = partition},
+            .leader_epoch = now->leader_epoch + p->leader_epoch_off,
+            .partition_epoch = now->partition_epoch + p->partition_epoch_off,
+            .isr = p->isr,
+            .n_isr = p->n,
+            .is_recovered = p->is_recovered,
+    };
+    struct ctl_event ev = {.kind = CTL_EV_ALTER_PARTITION};
+
+    ev.alter.id = p->from;
+    ev.alter.epoch = p->from_epoch;
+    ev.alter.partitions = &alter;
+    ev.alter.n = 1;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+    if (w->reply.error != ERRCODE_NONE) {
+        CHECK_EQ(w->reply.n_altered, 0);
+        return w->reply.error;
+    }
+    CHECK_EQ(w->reply.n_altered, 1);
+    CHECK_EQ(w->reply.altered[0].ref.partition, partition);
+    if (w->reply.altered[0].error == ERRCODE_NONE) {
+        now = image_partition(ctl_next_image(w->ctl), &alter.ref.topic_id, partition);
+        CHECK(!partition_differs(&w->reply.altered[0].state, now));
+        CHECK_EQ(w->reply.altered[0].state.partition_epoch, now->partition_epoch);
+    }
+    return w->reply.altered[0].error;
 }
 
 void world_create(

@@ -47,6 +47,22 @@ void world_ready(struct world *w, broker_id id, int64_t epoch);
 /* The topic's partition `p` has failed. */
 void world_ready_but(
         struct world *w, broker_id id, int64_t epoch, const char *topic, int32_t partition);
+/* It gives up its replica of the topic's partition while it runs. */
+void world_failed(struct world *w, broker_id id, int64_t epoch, const char *topic, int32_t partition);
+/* A proposal for the topic's partition, upon the present record or one so many epochs away. */
+struct world_proposal {
+    broker_id from;
+    int64_t from_epoch;
+    epoch32 leader_epoch_off, partition_epoch_off;
+    struct ctl_isr_member isr[4];
+    size_t n;
+    bool is_recovered;
+};
+#define WORLD_PROPOSAL(id, epoch, ...)                                                             \
+    (&(struct world_proposal){.from = (id), .from_epoch = (epoch), __VA_ARGS__})
+/* ERRCODE_* of the only result, or of the whole request. */
+int world_propose(
+        struct world *w, const char *topic, int32_t partition, const struct world_proposal *p);
 void world_create(
         struct world *w, const char *name, int32_t n_partitions, int32_t replication_factor);
 void world_delete(struct world *w, const char *name);

@@ -218,6 +218,74 @@ static void many_former_values_are_told_in_short(void)
             "old=[a=unset b=unset c=unset d=unset e=unset f=unset and 3 more]");
 }
 
+static void set_topic(struct world *w, const char *topic, const char *key, const char *value)
+{
+    set(w, (struct ctl_set_configs){.scope = CONFIG_TOPIC,
+                   .topic = topic,
+                   .pairs = PAIRS({key, value}),
+                   .n_pairs = 1});
+}
+
+static void partitions_follow_min_insync_replicas(void) /* [CTL-51] */
+{
+    WORLD(w, 3);
+
+    world_start(&w, 3);
+    world_create(&w, "orders", 2, 3);
+    world_create(&w, "solo", 1, 1);
+    CHECK_EQ(world_partition(&w, "orders", 1)->min_isr, 2);
+    set_cluster(&w, "min.insync.replicas", "3");
+    CHECK_EQ(w.n_appended, 3); /* not more than there are replicas */
+    CHECK_EQ(w.fx.items[0].append.records[1].why.cause, CAUSE_ADMIN);
+    CHECK_EQ(world_partition(&w, "orders", 1)->min_isr, 3);
+    CHECK_EQ(world_partition(&w, "solo", 0)->min_isr, 1);
+    set_topic(&w, "orders", "min.insync.replicas", "1");
+    CHECK_EQ(world_partition(&w, "orders", 0)->min_isr, 1);
+    set_topic(&w, "orders", "min.insync.replicas", "8");
+    CHECK_EQ(world_partition(&w, "orders", 0)->min_isr, 3);
+    set_topic(&w, "orders", "min.insync.replicas", NULL);
+    set_cluster(&w, "min.insync.replicas", NULL);
+    CHECK_EQ(world_partition(&w, "orders", 0)->min_isr, 2);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader_epoch, 0);
+}
+
+/* Its member would miss what is committed from now on without it. */
+static void elr_ends_when_min_isr_is_lowered(void) /* [CTL-51], [REP-4] */
+{
+    WORLD(w, 3);
+
+    world_start(&w, 3);
+    world_create(&w, "orders", 1, 3);
+    for (broker_id id = 3; id > 1; id--) {
+        world_broker(&w, CTL_EV_BROKER_SILENT, id, 100 + id);
+    }
+    CHECK_EQ(world_partition(&w, "orders", 0)->elr.n, 1);
+    set_topic(&w, "orders", "min.insync.replicas", "1");
+    CHECK_EQ(world_partition(&w, "orders", 0)->elr.n, 0);
+    world_broker(&w, CTL_EV_BROKER_SILENT, 1, 101);
+    world_ready(&w, 2, 102);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, BROKER_NONE);
+    world_ready(&w, 1, 101);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 1);
+}
+
+static void a_change_that_was_cut_short_is_finished(void) /* [CTL-51], [CTL-2] */
+{
+    WORLD(w, 3);
+
+    world_start(&w, 3);
+    world_create(&w, "orders", 3, 3);
+    w.keep_n = 2;
+    set_topic(&w, "orders", "min.insync.replicas", "1");
+    CHECK_EQ(world_partition(&w, "orders", 2)->min_isr, 2);
+    world_elect(&w);
+    for (broker_id id = 1; id <= 3; id++) {
+        world_seen(&w, id, 100 + id, CRASH_CLEAN);
+    }
+    world_listed(&w);
+    CHECK_EQ(world_partition(&w, "orders", 2)->min_isr, 1);
+}
+
 static const struct check_case cases[] = {
         CASE(standby_refuses),
         CASE(change_is_one_record_that_says_why),
@@ -230,5 +298,8 @@ static const struct check_case cases[] = {
         CASE(replication_that_is_not_served_is_no_default),
         CASE(condition_holds_only_while_nothing_was_decided),
         CASE(many_former_values_are_told_in_short),
+        CASE(partitions_follow_min_insync_replicas),
+        CASE(elr_ends_when_min_isr_is_lowered),
+        CASE(a_change_that_was_cut_short_is_finished),
 };
 CHECK_MAIN("configs", cases)

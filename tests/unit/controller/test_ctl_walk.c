@@ -19,7 +19,7 @@ struct cluster {
     struct prng r;
     int64_t epoch[N_BROKERS]; /* of the ephemeral; -1 = none */
     int64_t last_czxid;
-    unsigned n_led, n_leaderless, n_unclean, n_cut, n_restored;
+    unsigned n_led, n_leaderless, n_unclean, n_cut, n_restored, n_accepted, n_refused, n_failed;
 };
 
 static const char *const topics[N_TOPICS] = {"a", "b", "c"};
@@ -60,6 +60,70 @@ static void be_ready(struct cluster *c, broker_id i)
     }
 }
 
+static const struct partition_state *any_partition(struct cluster *c)
+{
+    const struct image_topic *t =
+            image_topic_by_name(c->w.log, topics[prng_below(&c->r, N_TOPICS)]);
+
+    return t != NULL && t->n_partitions > 0
+                   ? &t->partitions[prng_below(&c->r, (uint64_t)t->n_partitions)]
+                   : NULL;
+}
+
+static const char *name_of(const struct cluster *c, const struct partition_state *p)
+{
+    return image_topic_by_id(c->w.log, &p->topic_id)->name;
+}
+
+/* Of a leader mostly, with members that fetched as who they are mostly. */
+static void propose(struct cluster *c)
+{
+    const struct partition_state *p = any_partition(c);
+
+    for (int i = 0; i < 8 && (p == NULL || p->leader == BROKER_NONE); i++) {
+        p = any_partition(c);
+    }
+    if (p == NULL || p->leader == BROKER_NONE) {
+        return;
+    }
+    broker_id from = chance(c, 20) ? (broker_id)prng_below(&c->r, N_BROKERS) : p->leader;
+    const struct image_broker *b = image_broker(c->w.log, from);
+    struct world_proposal asked = {.from = from,
+            .from_epoch = b != NULL ? b->epoch : 1,
+            .partition_epoch_off = chance(c, 6) ? -1 : 0,
+            .is_recovered = chance(c, 2)};
+
+    for (int i = 0; i < p->replicas.n; i++) {
+        if (p->replicas.at[i] == p->leader || chance(c, 2)) {
+            const struct image_broker *m = image_broker(c->w.log, p->replicas.at[i]);
+            asked.isr[asked.n++] = (struct ctl_isr_member){m->id, m->epoch - chance(c, 10)};
+        }
+    }
+    if (world_propose(&c->w, name_of(c, p), p->partition, &asked) == ERRCODE_NONE) {
+        c->n_accepted++;
+    } else {
+        c->n_refused++;
+    }
+}
+
+static void fail_replica(struct cluster *c)
+{
+    const struct partition_state *p = any_partition(c);
+
+    if (p == NULL) {
+        return;
+    }
+    broker_id id = p->replicas.at[prng_below(&c->r, p->replicas.n)];
+    struct uuid topic = p->topic_id;
+
+    world_failed(&c->w, id, image_broker(c->w.log, id)->epoch, name_of(c, p), p->partition);
+    c->n_failed++;
+    p = image_partition(ctl_next_image(c->w.ctl), &topic, p->partition);
+    CHECK(p->leader != id);
+    CHECK(p->replicas.n == 1 || !broker_set_has(&p->isr, id));
+    CHECK(!broker_set_has(&p->elr, id));
+}
+
 static void change_controller(struct cluster *c)
 {
     c->w.keep_n = -1;
@@ -80,7 +144,7 @@ static void act(struct cluster *c)
     broker_id i = (broker_id)prng_below(&c->r, N_BROKERS);
     const char *topic = topics[prng_below(&c->r, N_TOPICS)];
 
-    switch (prng_below(&c->r, 13)) {
+    switch (prng_below(&c->r, 18)) {
     case 0:
     case 1:
         c->epoch[i] = ++c->last_czxid;
@@ -102,6 +166,11 @@ static void act(struct cluster *c)
                 &c->w, topic, 1 + (int32_t)prng_below(&c->r, 3), 1 + (int32_t)prng_below(&c->r, 3));
         break;
     case 11: world_broker(&c->w, CTL_EV_PRODUCER_IDS, i, c->epoch[i]); break;
+    case 12:
+    case 13:
+    case 14:
+    case 15: propose(c); break;
+    case 16: fail_replica(c); break;
     default:
         if (chance(c, 3)) {
             world_delete(&c->w, topic);
@@ -180,12 +249,15 @@ static void any_history_keeps_the_invariants(void) /* [REP-2], [REP-3], [REP-6] 
 
     prng_init(&c.r, check_seed());
     for (int i = 0; i < 60; i++) {
-        walk(&c, 150, false);
+        walk(&c, 220, false);
     }
     CHECK(c.n_led > 1000);
     CHECK(c.n_leaderless > 500);
     CHECK(c.n_unclean > 100);
-    CHECK(c.n_restored > 20);
+    CHECK(c.n_restored > 10);
+    CHECK(c.n_accepted > 300);
+    CHECK(c.n_refused > 50);
+    CHECK(c.n_failed > 100);
 }
 
 static void controller_may_die_between_any_two_records(void) /* [CTL-2] */
@@ -194,7 +266,7 @@ static void controller_may_die_between_any_two_records(void) /* [CTL-2] */
 
     prng_init(&c.r, check_seed() + 1);
     for (int i = 0; i < 60; i++) {
-        walk(&c, 150, true);
+        walk(&c, 220, true);
     }
     CHECK(c.n_cut > 500);
     CHECK(c.n_led > 1000);

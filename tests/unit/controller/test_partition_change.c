@@ -176,6 +176,46 @@ static void difference_ignores_order_and_partition_epoch(void)
     CHECK(partition_differs(&a, &b));
 }
 
+static void the_first_replica_takes_the_leadership_back(void) /* [CTL-48] */
+{
+    struct partition_state p = state(3, 7, 0, 2);
+    struct partition_want w = {.isr = p.isr, .active = p.replicas, .to_preferred = true};
+
+    p.leader = 3;
+    struct partition_state n = partition_change(&p, &w);
+    CHECK_EQ(n.leader, 1);
+    CHECK_EQ(n.leader_epoch, 6);
+    w.isr = subset(6);
+    n = partition_change(&p, &w);
+    CHECK_EQ(n.leader, 2); /* of those in sync */
+    w.to_preferred = false;
+    CHECK_EQ(partition_change(&p, &w).leader, 3);
+}
+
+static void winner_of_an_unclean_election_is_alone(void) /* [REP-9], [CTL-44] */
+{
+    struct partition_state p = state(3, 0, 0, 2);
+
+    p.lk = subset(6);
+    struct partition_state n = partition_elect_unclean(&p, 2);
+    CHECK_EQ(mask_of(&n.isr), 2);
+    CHECK_EQ(mask_of(&n.elr), 0);
+    CHECK_EQ(mask_of(&n.lk), 0);
+    CHECK_EQ(n.leader, 2);
+    CHECK_EQ(n.leader_epoch, 6);
+    CHECK_EQ(n.partition_epoch, 10);
+    CHECK_EQ(n.unclean_epoch, 6);
+    CHECK(n.recovering);
+
+    struct partition_want w = {.isr = n.isr, .active = n.replicas};
+    CHECK(partition_change(&n, &w).recovering);
+    w.is_recovered = true;
+    struct partition_state open = partition_change(&n, &w);
+    CHECK(!open.recovering);
+    CHECK_EQ(open.leader_epoch, 6);
+    CHECK_EQ(open.unclean_epoch, 6);
+}
+
 static const struct check_case cases[] = {
         CASE(every_change_of_three_replicas_follows_the_rule),
         CASE(leaving_below_min_isr_goes_to_the_elr),
@@ -183,5 +223,7 @@ static const struct check_case cases[] = {
         CASE(only_replica_stays_and_comes_back_marked_when_it_lost_data),
         CASE(only_replica_that_lost_nothing_comes_back_unmarked),
         CASE(difference_ignores_order_and_partition_epoch),
+        CASE(the_first_replica_takes_the_leadership_back),
+        CASE(winner_of_an_unclean_election_is_alone),
 };
 CHECK_MAIN("partition_change", cases)

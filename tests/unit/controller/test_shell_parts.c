@@ -119,18 +119,58 @@ static void events_are_copied_whole_and_come_in_order(void)
     event_queue_deinit(&q);
 }
 
+static void what_brokers_say_of_their_replicas_is_copied_whole(void)
+{
+    struct event_queue q;
+    struct queued_event *e = NULL;
+    char reason[8] = "disk";
+    struct ctl_isr_member isr[2] = {{1, 11}, {2, 12}};
+    struct ctl_alter_partition asked = {.ref = {.partition = 4}, .isr = isr, .n_isr = 2};
+    struct ctl_failed_replica lost = {.ref = {.partition = 5}, .reason = reason};
+    struct ctl_event alter = {.kind = CTL_EV_ALTER_PARTITION};
+    struct ctl_event failed = {.kind = CTL_EV_REPLICA_FAILED};
+
+    alter.alter.partitions = &asked;
+    alter.alter.n = 1;
+    failed.failed.replicas = &lost;
+    failed.failed.n = 1;
+    event_queue_init(&q);
+    event_queue_push(&q, &alter);
+    event_queue_push(&q, &failed);
+    isr[1].id = asked.ref.partition = lost.ref.partition = 99;
+    reason[0] = 'X';
+    e = event_queue_pop(&q);
+    CHECK_EQ(e->ev.alter.partitions[0].ref.partition, 4);
+    CHECK_EQ(e->ev.alter.partitions[0].isr[1].id, 2);
+    CHECK_EQ(e->ev.alter.partitions[0].isr[1].epoch, 12);
+    queued_event_free(e);
+    e = event_queue_pop(&q);
+    CHECK_EQ(e->ev.failed.replicas[0].ref.partition, 5);
+    CHECK_STR(e->ev.failed.replicas[0].reason, "disk");
+    queued_event_free(e);
+    event_queue_deinit(&q);
+}
+
 static void replies_are_copied_whole(void)
 {
     char why[8] = "because";
     struct ctl_placement placement = {.partition = 2, .leader = 1, .why = why};
-    struct ctl_reply reply = {
-            .request = 7, .detail = why, .placement = &placement, .n_placement = 1};
+    struct ctl_altered altered = {.ref = {.partition = 3}, .detail = why};
+    struct ctl_reply reply = {.request = 7,
+            .detail = why,
+            .placement = &placement,
+            .n_placement = 1,
+            .altered = &altered,
+            .n_altered = 1};
     struct ctl_reply copy;
     struct arena a;
 
     arena_init(&a, 0);
     copy = ctl_reply_copy(&reply, &a);
     why[0] = 'X';
+    altered.ref.partition = 99;
+    CHECK_EQ(copy.altered[0].ref.partition, 3);
+    CHECK_STR(copy.altered[0].detail, "because");
     CHECK_EQ(copy.request, 7);
     CHECK_STR(copy.detail, "because");
     CHECK_STR(copy.placement[0].why, "because");
@@ -219,6 +259,7 @@ static const struct check_case cases[] = {
         CASE(ring_keeps_the_newest_within_its_size),
         CASE(ring_tells_who_can_go_on_from_it),
         CASE(events_are_copied_whole_and_come_in_order),
+        CASE(what_brokers_say_of_their_replicas_is_copied_whole),
         CASE(replies_are_copied_whole),
         CASE(a_snapshot_in_chunks_rebuilds_the_image),
         CASE(an_empty_image_is_one_chunk),
