@@ -112,6 +112,10 @@ uint64_t log_dir_space_wanted(uint64_t total, int64_t reserve);
  * be appended. Before the first measurement there is room for everything. Thread: any. */
 bool log_dir_take_room(struct log_dir *d, size_t size);
 bool log_dir_is_full(const struct log_dir *d); /* as last measured. Thread: any */
+/* A small file beside the checkpoints met `error`: true = the disk is full, and .reserve gave up so
+ * much: try once more. Not more than a quarter of it: checkpoints and markers come first.
+ * Thread: pool, main. */
+bool log_dir_use_reserve_for(struct log_dir *d, int error, size_t size);
 
 /* --- Catalog: which partitions belong here ---------------------------------------------------- */
 

@@ -15,11 +15,13 @@
  *   used up by others. */
 
 enum {
-    SHARE_OF_DISK = 20,           /* the default reserve is a twentieth, */
-    FILE_SHARE_OF_DISK = 100,     /* its file a hundredth, */
+    SHARE_OF_DISK = 20,       /* the default reserve is a twentieth, */
+    FILE_SHARE_OF_DISK = 100, /* its file a hundredth, */
     FILE_SIZE_MAX = 16 * 1024 * 1024,
-    ABOVE_SHARE = 2,              /* and full ends when half of the reserve is free above it */
+    ABOVE_SHARE = 2, /* and full ends when half of the reserve is free above it */
     ABOVE_MAX = 64 * 1024 * 1024,
+    PARTS_OF_FILE = 4,    /* a file that may be missing takes no more than one of them, */
+    ROUNDING = 16 * 1024, /* with what a file system adds: its last block, its name */
     CHUNK = 256 * 1024
 };
 
@@ -82,35 +84,51 @@ static int keep_file(struct log_dir *d, uint64_t free_bytes, uint64_t reserve, i
     return r == -ENOSPC || r == -EDQUOT ? 0 : r < 0 ? err_forward(r) : 0;
 }
 
-/* Gives its blocks up. False: it has none. Under reserve_lock. */
-static bool give_up_file(struct log_dir *d)
+/* Gives its blocks up: `part` of them, when that is a small part, 0 = all. False: it has none, or not enough. Under
+ * reserve_lock. */
+static bool give_up_file(struct log_dir *d, int64_t part)
 {
     char *path = log_dir_file(d, ".reserve");
     int fd = d->io->open(d->io->ctx, path, O_RDWR);
     int64_t size = fd < 0 ? 0 : d->io->size(d->io->ctx, fd);
-    bool is_given = size > 0 && d->io->truncate(d->io->ctx, fd, 0) >= 0;
+    int64_t left = part > 0 ? size - part : 0;
+    bool is_given =
+            size > 0 && part <= size / PARTS_OF_FILE && d->io->truncate(d->io->ctx, fd, left) >= 0;
 
     if (fd >= 0) {
         (void)d->io->close(d->io->ctx, fd); /* nothing was written through it */
     }
     mem_free(path);
-    d->reserve_file_size = 0;
+    if (is_given || size <= 0) {
+        d->reserve_file_size = left > 0 ? left : 0;
+    }
     if (is_given) {
-        log_warn("log_dir", "reserve_used", KV_STR("dir", d->path), KV_I64("bytes", size),
-                KV_STR("reason", "the disk is full and a checkpoint or marker must be written"));
+        log_warn("log_dir", "reserve_used", KV_STR("dir", d->path), KV_I64("bytes", size - left),
+                KV_STR("reason", "the disk is full and a checkpoint, a marker or meta.image must "
+                                 "be written"));
     }
     return is_given;
 }
 
-bool log_dir_use_reserve(struct log_dir *d, int error)
+static bool use_reserve(struct log_dir *d, int error, int64_t part)
 {
     if (error != -ENOSPC && error != -EDQUOT) {
         return false;
     }
     (void)pthread_mutex_lock(&d->reserve_lock);
-    bool is_given = give_up_file(d);
+    bool is_given = give_up_file(d, part);
     (void)pthread_mutex_unlock(&d->reserve_lock);
     return is_given;
+}
+
+bool log_dir_use_reserve(struct log_dir *d, int error)
+{
+    return use_reserve(d, error, 0);
+}
+
+bool log_dir_use_reserve_for(struct log_dir *d, int error, size_t size)
+{
+    return use_reserve(d, error, (int64_t)size + ROUNDING);
 }
 
 /* --- Measuring -------------------------------------------------------------------------------- */
@@ -158,7 +176,8 @@ static void judge(struct log_dir *d, uint64_t free_bytes, uint64_t reserve)
 int log_dir_measure(struct log_dir *d, int64_t reserve_wanted, struct log_dir_space *ret)
 {
     uint64_t total = 0, free_bytes = 0;
-    int r = log_dir_failed(d) ? err_origin(-EIO) : d->io->space(d->io->ctx, d->path, &total, &free_bytes);
+    int r = log_dir_failed(d) ? err_origin(-EIO)
+                              : d->io->space(d->io->ctx, d->path, &total, &free_bytes);
 
     if (r < 0) {
         return err_forward(r);

@@ -113,20 +113,35 @@ static void keep_former(struct keeper_image *k, const struct log_dir *dir, struc
     *s = (struct standing){.index = at.index, .crc = at.crc, .former_index = s->former_index};
 }
 
-static bool write_in(struct keeper_image *k, size_t d, const struct buf *file)
+/* [LOG-123] With `may_use_reserve` also on a disk without a free block. */
+static bool write_in(struct keeper_image *k, size_t d, const struct buf *file, bool may_use_reserve)
 {
-    const struct log_dir *dir = k->b->dirs.items[d];
+    struct log_dir *dir = k->b->dirs.items[d];
     char *path = path_in(dir, META_IMAGE_NAME);
     int r;
 
     keep_former(k, dir, &k->standing[d]);
     r = durable_write(log_dir_io(dir), path, file->data, file->size);
-    if (r < 0) {
+    if (may_use_reserve && log_dir_use_reserve_for(dir, r, file->size)) {
+        r = durable_write(log_dir_io(dir), path, file->data, file->size);
+    }
+    if (r < 0 && (r == -ENOSPC || r == -EDQUOT) == may_use_reserve) { /* said once */
         log_warn("keeper", "image_not_written", KV_STR("path", path), KV_ERR(r),
                 KV_STR("then", "nothing depends on it; it is tried again with the next change"));
     }
     (void)mem_free(path);
     return r == 0;
+}
+
+/* The first folder that takes it. */
+static bool write_anywhere(struct keeper_image *k, const struct buf *file, bool may_use_reserve)
+{
+    bool is_written = false;
+
+    for (size_t d = 0; d < k->b->dirs.n && !is_written; d++) {
+        is_written = !log_dir_failed(k->b->dirs.items[d]) && write_in(k, d, file, may_use_reserve);
+    }
+    return is_written;
 }
 
 /* [RBD-1] */
@@ -138,10 +153,8 @@ static void write_frozen(struct keeper_image *k)
     snapshot_build(k->frozen, &s);
     wire_encode_meta_image_of(&s, &k->like, &file);
     snapshot_deinit(&s);
-    for (size_t d = 0; d < k->b->dirs.n; d++) {
-        if (!log_dir_failed(k->b->dirs.items[d]) && write_in(k, d, &file)) {
-            break;
-        }
+    if (!write_anywhere(k, &file, false)) {
+        (void)write_anywhere(k, &file, true);
     }
     buf_deinit(&file);
     k->frozen = image_free(k->frozen);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -160,10 +161,25 @@ static void take_all_space(void)
     mem_free(command);
 }
 
+/* Every new one is another file. */
+static ino_t meta_image(void)
+{
+    char *path = mem_format("%s/meta.image", disk);
+    struct stat st = {0};
+
+    CHECK_EQ(stat(path, &st), 0);
+    mem_free(path);
+    return st.st_ino;
+}
+
 /* [LOG-123] Somebody else fills the last block. */
 static void a_broker_stops_and_starts_without_a_free_block(void)
 {
+    ino_t image = meta_image();
+
     take_all_space();
+    (void)WEIR_OK("topic", "set", "small", "retention.ms=86400000");
+    CHECK_WITHIN(BACK_MS, meta_image() != image);
     CHECK_WITHIN(BACK_MS, broker_shows("\"state\": \"full\""));
     node_stop("broker-1");
     take_all_space(); /* what it gave up of deleted topics too */

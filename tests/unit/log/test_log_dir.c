@@ -586,6 +586,31 @@ static void checkpoint_of_a_full_disk_takes_the_reserve_file(void)
     (void)mem_disk_free(disk);
 }
 
+/* [LOG-123] What is kept beside checkpoints has a quarter of it at most. */
+static void a_file_beside_the_checkpoints_takes_it_when_it_is_small(void)
+{
+    struct mem_disk *disk = mem_disk_new(1);
+    struct log_dir *d = NULL;
+    struct log_dir_space space;
+    struct file_io io = *mem_disk_io(disk);
+    char error[256] = "";
+    int64_t size = 40 * MIB / 100, part = 16 * 1024;
+
+    io.space = tell_space;
+    CHECK_EQ(log_dir_open(&io, "/d", 1, &d, error, sizeof(error)), 0);
+    told_total = told_free = 40 * MIB;
+    CHECK_EQ(log_dir_measure(d, 0, &space), 0);
+    CHECK(!log_dir_use_reserve_for(d, -EIO, 1));
+    CHECK(!log_dir_use_reserve_for(d, -ENOSPC, (size_t)(size / 4)));
+    CHECK_EQ(io.size_of(io.ctx, "/d/.reserve"), size);
+    CHECK(log_dir_use_reserve_for(d, -ENOSPC, 1000));
+    CHECK_EQ(io.size_of(io.ctx, "/d/.reserve"), size - 1000 - part); /* the rest is for checkpoints */
+    CHECK_EQ(log_dir_measure(d, 0, &space), 0);
+    CHECK_EQ(io.size_of(io.ctx, "/d/.reserve"), size);
+    (void)log_dir_close(d);
+    (void)mem_disk_free(disk);
+}
+
 static const struct check_case cases[] = {
         CASE(fresh_directory_gets_an_identity_that_stays),
         CASE(directory_that_was_not_adopted_is_fresh_again),
@@ -610,6 +635,7 @@ static const struct check_case cases[] = {
         CASE(full_ends_a_little_above_where_it_begins),
         CASE(default_reserve_is_a_twentieth_up_to_a_gibibyte),
         CASE(checkpoint_of_a_full_disk_takes_the_reserve_file),
+        CASE(a_file_beside_the_checkpoints_takes_it_when_it_is_small),
 };
 
 CHECK_MAIN("log_dir", cases)
