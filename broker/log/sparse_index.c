@@ -49,8 +49,83 @@ static bool is_within(struct sparse_entry e, int64_t key_max, int64_t value_max)
     return e.key <= key_max && e.value <= value_max;
 }
 
-/* Both columns rise, so "within" is true for a first part of the entries: `low` of them are known
- * to be within, those from `high` on are not. Halves until the rest fits in one read. */
+/* Both columns rise, so "within" is true for a first part of the entries: how many of `n` in memory. */
+static uint32_t count_within(
+        const struct sparse_index *x, const uint8_t *bytes, uint32_t n, struct sparse_entry max)
+{
+    uint32_t low = 0, high = n;
+
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (is_within(entry_at(x, bytes, mid), max.key, max.value)) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+/* Of all entries `low` are known to be within, the last of which is `below`, and those from `high` on are not, the first
+ * of which is `above`. */
+struct bracket {
+    uint32_t low, high;
+    struct sparse_entry below, above;
+};
+
+/* How many of `n` a number would have passed that rises evenly from `from` to `to`. */
+static uint32_t share_of(uint32_t n, int64_t at, int64_t from, int64_t to)
+{
+    if (at <= from) {
+        return 0;
+    }
+    if (at >= to) {
+        return n;
+    }
+    return (uint32_t)((unsigned __int128)(uint64_t)(at - from) * n / (uint64_t)(to - from));
+}
+
+/* Where a window should begin: around the place where an even index would have the entry, or in the middle. */
+static uint32_t guess(const struct bracket *b, struct sparse_entry max, bool is_even)
+{
+    uint32_t n = b->high - b->low;
+    uint32_t by_key = share_of(n, max.key, b->below.key, b->above.key);
+    uint32_t by_value = share_of(n, max.value, b->below.value, b->above.value);
+    uint32_t at = !is_even ? n / 2 : by_key < by_value ? by_key : by_value;
+
+    at = at < ENTRIES_A_READ / 2 ? 0 : at - ENTRIES_A_READ / 2;
+    return b->low + (at < n - ENTRIES_A_READ ? at : n - ENTRIES_A_READ);
+}
+
+/* One window of entries is read and says more. */
+static int narrow(const struct file_io *io,
+        const struct sparse_index *x,
+        int fd,
+        struct sparse_entry max,
+        uint32_t first,
+        uint32_t n,
+        struct bracket *b)
+{
+    uint8_t bytes[ENTRIES_A_READ * ENTRY_SIZE_MAX];
+    int r = read_entries(io, x, fd, first, n, bytes);
+
+    if (r < 0) {
+        return err_forward(r);
+    }
+    uint32_t n_within = count_within(x, bytes, n, max);
+    if (n_within > 0) {
+        b->low = first + n_within;
+        b->below = entry_at(x, bytes, n_within - 1);
+    }
+    if (n_within < n) {
+        b->high = first + n_within;
+        b->above = entry_at(x, bytes, n_within);
+    }
+    return 0;
+}
+
+/* Offsets and positions rise nearly evenly, so that a guess finds most entries in three reads: the last entry, which bounds
+ * the guess, and a window or two. Every other guess halves what is left, which bounds the reads of an uneven index. */
 static int search(const struct file_io *io,
         const struct sparse_index *x,
         int fd,
@@ -58,42 +133,23 @@ static int search(const struct file_io *io,
         struct sparse_entry *ret,
         uint32_t *ret_n)
 {
-    uint8_t bytes[ENTRIES_A_READ * ENTRY_SIZE_MAX];
-    struct sparse_entry best = {0};
-    uint32_t low = 0, high = x->n;
+    struct bracket b = {.high = x->n};
+    bool is_even = true;
+    int r = x->n > ENTRIES_A_READ ? narrow(io, x, fd, max, x->n - 1, 1, &b) : 0;
 
-    while (high - low > ENTRIES_A_READ) {
-        uint32_t mid = low + (high - low) / 2;
-        int r = read_entries(io, x, fd, mid, 1, bytes);
-        if (r < 0) {
-            return err_forward(r);
-        }
-        struct sparse_entry e = entry_at(x, bytes, 0);
-        if (is_within(e, max.key, max.value)) {
-            best = e;
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
+    for (; r == 0 && b.high - b.low > ENTRIES_A_READ; is_even = !is_even) {
+        r = narrow(io, x, fd, max, guess(&b, max, is_even), ENTRIES_A_READ, &b);
     }
-    if (high > low) {
-        int r = read_entries(io, x, fd, low, high - low, bytes);
-        if (r < 0) {
-            return err_forward(r);
-        }
+    if (r == 0 && b.high > b.low) {
+        r = narrow(io, x, fd, max, b.low, b.high - b.low, &b);
     }
-    uint32_t first = low;
-    for (; low < high; low++) {
-        struct sparse_entry e = entry_at(x, bytes, low - first);
-        if (!is_within(e, max.key, max.value)) {
-            break;
-        }
-        best = e;
+    if (r < 0) {
+        return err_forward(r);
     }
-    if (low > 0) {
-        *ret = best;
+    if (b.low > 0) {
+        *ret = b.below;
     }
-    *ret_n = low;
+    *ret_n = b.low;
     return 0;
 }
 
