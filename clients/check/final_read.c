@@ -43,8 +43,8 @@ void history_write_batch(struct history_writer *w, int64_t process, const struct
     buf_append_str(&w->line, ",[");
     for (size_t i = 0; i < weir_batch_n(b); i++) {
         const struct weir_message *m = &weir_batch_messages(b)[i];
-        history_record(w, m->offset, load_message_value(m, value) ? value : NULL,
-                load_message_hash(b, i));
+        history_record(
+                w, m->offset, load_message_value(m, value) ? value : NULL, load_message_hash(b, i));
     }
     buf_append_str(&w->line, "]]]");
     history_line_end(w);
@@ -162,8 +162,8 @@ static void write_end(struct reading *r)
     buf_append_str(&w->line, "[");
     for (size_t p = 0; p < r->n; p++) {
         history_item(w, r->topic, (int32_t)p);
-        buf_append_format(&w->line, ",%" PRId64 ",%" PRId64 "]", r->starts[p].offset,
-                r->ends[p].offset);
+        buf_append_format(
+                &w->line, ",%" PRId64 ",%" PRId64 "]", r->starts[p].offset, r->ends[p].offset);
     }
     buf_append_str(&w->line, "]");
     history_line_end(w);

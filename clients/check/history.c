@@ -42,7 +42,8 @@ static void free_named(struct named **map)
 {
     struct named *n, *next;
 
-    HASH_ITER (hh, *map, n, next) {
+    HASH_ITER(hh, *map, n, next)
+    {
         HASH_DEL(*map, n);
         mem_free(n);
     }
@@ -52,7 +53,8 @@ static void free_paired(struct paired **map)
 {
     struct paired *n, *next;
 
-    HASH_ITER (hh, *map, n, next) {
+    HASH_ITER(hh, *map, n, next)
+    {
         HASH_DEL(*map, n);
         mem_free(n);
     }
@@ -96,11 +98,11 @@ void history_deinit(struct history *h)
 
 void history_begin_file(struct history *h, const char *name)
 {
-    *array_push(&h->files) = (struct history_file){
-            .name = mem_strdup(name), .first_line = h->n_lines, .last_i = -1};
+    *array_push(&h->files) =
+            (struct history_file){.name = mem_strdup(name), .first_line = h->n_lines, .last_i = -1};
 }
 
-/* --- Names and pairs to numbers ----------------------------------------------------------------- */
+/* --- Names and pairs to numbers --------------------------------------------------------------- */
 
 static bool is_name(const char *name, const char *text, size_t size)
 {
@@ -176,8 +178,7 @@ uint32_t history_process_of(struct history *h, int64_t process)
     bool is_new = false;
     must(h->files.n > 0);
     uint32_t file = (uint32_t)h->files.n - 1;
-    uint32_t n = number_of(
-            &h->index->processes, file, (uint64_t)process, h->processes.n, &is_new);
+    uint32_t n = number_of(&h->index->processes, file, (uint64_t)process, h->processes.n, &is_new);
 
     if (is_new) {
         *array_push(&h->processes) = (struct history_process){.file = file, .id = process};
@@ -185,11 +186,8 @@ uint32_t history_process_of(struct history *h, int64_t process)
     return n;
 }
 
-uint32_t history_lane_of(struct history *h,
-        int64_t process,
-        const char *topic,
-        size_t topic_size,
-        int32_t partition)
+uint32_t history_lane_of(
+        struct history *h, int64_t process, const char *topic, size_t topic_size, int32_t partition)
 {
     uint32_t t = topic_of(h, topic, topic_size);
     uint32_t p = history_process_of(h, process);
@@ -207,7 +205,7 @@ uint32_t history_lane_of(struct history *h,
     return lane;
 }
 
-/* --- Values ------------------------------------------------------------------------------------- */
+/* --- Values ----------------------------------------------------------------------------------- */
 
 static bool is_word_char(char c)
 {
@@ -240,8 +238,10 @@ static size_t split(const char *text, size_t size, uint64_t *ret_number)
     return dash - 1;
 }
 
-bool history_value_parse(
-        const void *text, size_t size, char ret_word[static HISTORY_WORD_SIZE], uint64_t *ret_number)
+bool history_value_parse(const void *text,
+        size_t size,
+        char ret_word[static HISTORY_WORD_SIZE],
+        uint64_t *ret_number)
 {
     size_t word_size = text != NULL ? split(text, size, ret_number) : 0;
 
@@ -310,7 +310,7 @@ uint32_t history_value_of(struct history *h, const char *text, size_t size)
     return (uint32_t)h->values.n - 1;
 }
 
-/* --- Words -------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
 const char *history_key_text(const struct history *h, uint32_t key, char *text, size_t size)
 {

@@ -9,7 +9,7 @@
 
 /* What clients of a cluster asked for and what they were told, as docs/dev/checker.md has it: JSON
  * lines in, compact arrays out. Several files make one history; a process is one of a file. Lines
- * are counted through all files from 0. Pure: reading the files is history_file.h's. Thread: one. */
+ * are counted through all files from 0. Pure: history_file.h reads the files. Thread: one. */
 
 enum {
     HISTORY_NONE = UINT32_MAX, /* no such index */
@@ -27,11 +27,11 @@ enum history_outcome {
 /* "<word>-<number>"; one record, wherever it turns up. */
 struct history_value {
     uint64_t number;
-    uint64_t hash;   /* of the record that was sent */
-    int64_t offset;  /* as acknowledged; -1 = not said */
-    int64_t done_t;  /* when it was acknowledged */
-    uint32_t word;   /* index of .words */
-    uint32_t lane;   /* who sent it where; HISTORY_NONE = SEND_ABSENT */
+    uint64_t hash;  /* of the record that was sent */
+    int64_t offset; /* as acknowledged; -1 = not said */
+    int64_t done_t; /* when it was acknowledged */
+    uint32_t word;  /* index of .words */
+    uint32_t lane;  /* who sent it where; HISTORY_NONE = SEND_ABSENT */
     uint32_t sent_line, done_line;
     uint8_t outcome; /* enum history_outcome */
     bool has_hash;
@@ -55,8 +55,8 @@ struct history_process {
 /* A process and a partition. */
 struct history_lane {
     uint32_t process, key;
-    uint32_t run;        /* the present one of .runs; HISTORY_NONE */
-    int64_t known;       /* the end can not be below this: acknowledged offset + 1, or a listed end */
+    uint32_t run;  /* the present one of .runs; HISTORY_NONE */
+    int64_t known; /* the end can not be below this: acknowledged offset + 1, or a listed end */
     uint32_t known_line; /* which said so */
     int64_t floor;       /* `known` when the list_offsets under way was begun */
     uint32_t floor_line;
@@ -126,17 +126,19 @@ void history_begin_file(struct history *h, const char *name);
 MUST_CHECK int history_add_line(
         struct history *h, const char *line, size_t size, char *error, size_t error_size);
 
-/* --- Words -------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
-/* Splits "<word>-<number>"; false = not of this form. The word is letters, digits, '.', '_', '-'. */
-bool history_value_parse(
-        const void *text, size_t size, char ret_word[static HISTORY_WORD_SIZE], uint64_t *ret_number);
+/* Splits "<word>-<number>"; false = not of this form. The word: letters, digits, '.', '_', '-'. */
+bool history_value_parse(const void *text,
+        size_t size,
+        char ret_word[static HISTORY_WORD_SIZE],
+        uint64_t *ret_number);
 /* "load-3", "a-17", "history.jsonl:12", or "line 12" of an only file. Returns `text`. */
 const char *history_key_text(const struct history *h, uint32_t key, char *text, size_t size);
 const char *history_value_text(const struct history *h, uint32_t value, char *text, size_t size);
 const char *history_line_text(const struct history *h, uint32_t line, char *text, size_t size);
 
-/* --- What it builds upon (history.c; history_parse.c uses it) ------------------------------------ */
+/* --- What it builds upon (history.c; history_parse.c uses it) --------------------------------- */
 
 uint32_t history_lane_of(struct history *h,
         int64_t process,
@@ -146,6 +148,7 @@ uint32_t history_lane_of(struct history *h,
 uint32_t history_process_of(struct history *h, int64_t process);
 /* The value; adds it. HISTORY_NONE = the text is none. */
 uint32_t history_value_of(struct history *h, const char *text, size_t size);
+
 static inline uint32_t history_key_of_lane(const struct history *h, uint32_t lane)
 {
     return h->lanes.items[lane].key;

@@ -11,7 +11,7 @@ enum {
     LINE_SIZE_MAX = 256 * 1024 * 1024
 };
 
-/* --- Reading ------------------------------------------------------------------------------------ */
+/* --- Reading ---------------------------------------------------------------------------------- */
 
 struct file_read {
     struct history *history;
@@ -105,7 +105,7 @@ int history_read_file(struct history *h, const char *path, char *error, size_t e
     return result;
 }
 
-/* --- Writing ------------------------------------------------------------------------------------ */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 void history_writer_deinit(struct history_writer *w)
 {
@@ -127,9 +127,8 @@ void history_line_end(struct history_writer *w)
     char why[256];
 
     buf_append_str(&w->line, "}\n");
-    if (w->history != NULL &&
-            history_add_line(w->history, (const char *)w->line.data, w->line.size - 1, why,
-                    sizeof(why)) != 0) {
+    if (w->history != NULL && history_add_line(w->history, (const char *)w->line.data,
+                                      w->line.size - 1, why, sizeof(why)) != 0) {
         fprintf(stderr, "history: %s: %.*s", why, (int)w->line.size, (const char *)w->line.data);
         must_not_reach("a history refuses the line that its own writer made");
     }
@@ -141,8 +140,8 @@ void history_line_end(struct history_writer *w)
 
 static void append_send(struct history_writer *w, const struct history_send *send)
 {
-    buf_append_format(&w->line, "[\"%s\",%" PRId32 ",\"%s\"", send->topic, send->partition,
-            send->value);
+    buf_append_format(
+            &w->line, "[\"%s\",%" PRId32 ",\"%s\"", send->topic, send->partition, send->value);
 }
 
 void history_write_invoke(struct history_writer *w,
@@ -185,11 +184,8 @@ void history_write_not_acked(struct history_writer *w,
     history_line_end(w);
 }
 
-void history_write_producer(struct history_writer *w,
-        int64_t process,
-        int64_t t,
-        const char *acks,
-        bool is_idempotent)
+void history_write_producer(
+        struct history_writer *w, int64_t process, int64_t t, const char *acks, bool is_idempotent)
 {
     history_line(w, process, t, "ok", "producer");
     buf_append_format(&w->line, "{\"acks\":\"%s\",\"idempotent\":%s}", acks,
@@ -209,8 +205,7 @@ void history_item(struct history_writer *w, const char *topic, int32_t partition
 {
     bool is_first = w->line.data[w->line.size - 1] == '[';
 
-    buf_append_format(
-            &w->line, "%s[\"%s\",%" PRId32, is_first ? "" : ",", topic, partition);
+    buf_append_format(&w->line, "%s[\"%s\",%" PRId32, is_first ? "" : ",", topic, partition);
 }
 
 void history_record(struct history_writer *w, int64_t offset, const char *value, uint64_t hash)

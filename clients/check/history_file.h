@@ -10,9 +10,9 @@
 /* Histories in files, and their writing: what a line looks like is said here and read by
  * history_add_line() alone. Thread: one. */
 
-/* Adds a whole file; "-" is standard input. A last line without a newline was being written when its
- * writer was killed: left out. > 0: REFUSED. Negative: the file cannot be read. Either way `error`
- * has "<file>:<line>: <sentence>". */
+/* Adds a whole file; "-" is standard input. A last line without a newline was being written when
+ * its writer was killed: left out. > 0: REFUSED. Negative: the file cannot be read. Either way
+ * `error` has "<file>:<line>: <sentence>". */
 MUST_CHECK int history_read_file(
         struct history *h, const char *path, char *error, size_t error_size);
 
@@ -32,7 +32,7 @@ void history_line(
         struct history_writer *w, int64_t process, int64_t t, const char *type, const char *f);
 void history_line_end(struct history_writer *w);
 
-/* --- Whole lines -------------------------------------------------------------------------------- */
+/* --- Whole lines ------------------------------------------------------------------------------ */
 
 struct history_send {
     const char *topic, *value;
@@ -57,16 +57,13 @@ void history_write_not_acked(struct history_writer *w,
         const struct history_send *send,
         bool is_certain);
 /* What the process's acknowledgements mean. */
-void history_write_producer(struct history_writer *w,
-        int64_t process,
-        int64_t t,
-        const char *acks,
-        bool is_idempotent);
+void history_write_producer(
+        struct history_writer *w, int64_t process, int64_t t, const char *acks, bool is_idempotent);
 /* Without a value: "list_offsets" and "final" that begin or fail, "crash". */
 void history_write_bare(
         struct history_writer *w, int64_t process, int64_t t, const char *type, const char *f);
 
-/* --- Lists: history_line(), these, history_line_end() ------------------------------------------- */
+/* --- Lists: history_line(), these, history_line_end() ----------------------------------------- */
 
 /* `["topic",partition` after a comma where one belongs; the caller adds the rest and "]". */
 void history_item(struct history_writer *w, const char *topic, int32_t partition);

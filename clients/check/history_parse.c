@@ -59,7 +59,7 @@ static int settle(struct op *op, struct json_scan *s)
     return 0;
 }
 
-/* --- Parts of values ---------------------------------------------------------------------------- */
+/* --- Parts of values -------------------------------------------------------------------------- */
 
 /* `"topic", partition` of a list that is open. */
 static uint32_t read_lane(struct op *op, struct json_scan *s, size_t *n)
@@ -76,9 +76,9 @@ static uint32_t read_lane(struct op *op, struct json_scan *s, size_t *n)
     if (s->what == NULL && (partition < 0 || partition > INT32_MAX)) {
         json_scan_fail(s, "the number of a partition");
     }
-    return s->what == NULL ? history_lane_of(
-                                     op->h, op->process, topic.at, topic.size, (int32_t)partition)
-                           : HISTORY_NONE;
+    return s->what == NULL
+                   ? history_lane_of(op->h, op->process, topic.at, topic.size, (int32_t)partition)
+                   : HISTORY_NONE;
 }
 
 /* A value, or null: HISTORY_NONE. */
@@ -141,7 +141,7 @@ static bool read_hash(struct json_scan *s, size_t *n, uint64_t *ret)
     return true;
 }
 
-/* --- send --------------------------------------------------------------------------------------- */
+/* --- send ------------------------------------------------------------------------------------- */
 
 static int send_invoke(struct op *op, uint32_t value, uint32_t lane, bool has_hash, uint64_t hash)
 {
@@ -220,7 +220,7 @@ static int add_send(struct op *op)
                                  : send_end(op, value, lane, offset);
 }
 
-/* --- poll, assign, crash ------------------------------------------------------------------------ */
+/* --- poll, assign, crash ---------------------------------------------------------------------- */
 
 static struct history_run *run_of(struct history *h, uint32_t lane, int64_t first)
 {
@@ -281,7 +281,7 @@ static int add_poll(struct op *op)
     return settle(op, s);
 }
 
-/* [[topic, partition, offset], …]: the next record of the partition is that at `offset` or behind. */
+/* [[topic, partition, offset], …]: the partition's next record is that at `offset` or behind. */
 static int add_assign(struct op *op)
 {
     struct json_scan *s = &op->value;
@@ -322,7 +322,7 @@ static int add_crash(struct op *op)
     return 0;
 }
 
-/* --- list_offsets, final ------------------------------------------------------------------------ */
+/* --- list_offsets, final ---------------------------------------------------------------------- */
 
 /* Ends that are told are judged by what was known when they were asked for. */
 static void begin_listing(struct op *op, uint32_t process)
@@ -446,7 +446,7 @@ static int add_producer(struct op *op)
     return settle(op, s);
 }
 
-/* --- A line ------------------------------------------------------------------------------------- */
+/* --- A line ----------------------------------------------------------------------------------- */
 
 static int dispatch(struct op *op)
 {
@@ -467,11 +467,12 @@ static int dispatch(struct op *op)
                           "properties of this checker");
     }
     if (is_text(op->f, "subscribe") || is_text(op->f, "commit")) {
-        return refuse(op, "consumer groups (subscribe, commit) cannot be judged: C7, C8 and C12 are "
-                          "not among the properties of this checker");
+        return refuse(op,
+                "consumer groups (subscribe, commit) cannot be judged: C7, C8 and C12 are "
+                "not among the properties of this checker");
     }
-    return refuse(op, "there is no operation `%.*s`", (int)(op->f.size < 32 ? op->f.size : 32),
-            op->f.at);
+    return refuse(
+            op, "there is no operation `%.*s`", (int)(op->f.size < 32 ? op->f.size : 32), op->f.at);
 }
 
 static bool read_type(struct json_scan *s, enum op_type *ret)

@@ -19,7 +19,8 @@ void json_scan_fail(struct json_scan *s, const char *what)
 /* The next character that is no blank, not consumed; 0 = the end. */
 static char peek(struct json_scan *s)
 {
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')) {
+    while (s->at < s->end &&
+            (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')) {
         s->at++;
     }
     return s->at < s->end ? *s->at : '\0';

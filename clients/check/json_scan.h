@@ -23,7 +23,7 @@ void json_scan_fail(struct json_scan *s, const char *what);
 
 /* `[` or `{`, then one call of _more() before each item and one after the last. */
 void json_scan_open(struct json_scan *s, char bracket);
-/* Whether another item comes; `*n` counts them from 0. Consumes the comma or the closing bracket. */
+/* Whether another item comes; `*n` counts them from 0. Consumes the comma or the bracket. */
 bool json_scan_more(struct json_scan *s, char closing, size_t *n);
 /* The name of a member and its colon. */
 void json_scan_name(struct json_scan *s, const char **ret, size_t *ret_size);

@@ -28,11 +28,11 @@ struct interval {
 struct judging {
     const struct history *h;
     struct judge_verdict *v;
-    struct seen *seen;           /* of each value */
-    struct interval *covered;    /* read without a hole by somebody: sorted, apart */
+    struct seen *seen;        /* of each value */
+    struct interval *covered; /* read without a hole by somebody: sorted, apart */
     size_t n_covered;
-    size_t *first_covered;       /* of each key, and one more */
-    int64_t *start;              /* of each key: records below may have been deleted */
+    size_t *first_covered;               /* of each key, and one more */
+    int64_t *start;                      /* of each key: records below may have been deleted */
     const struct history_final **finals; /* of each key; NULL = none */
 };
 
@@ -92,7 +92,7 @@ static bool is_idempotent(const struct history *h, const struct history_value *v
     return !h->processes.items[h->lanes.items[v->lane].process].is_not_idempotent;
 }
 
-/* --- One look at every record that was read: C4, C5, C13 ---------------------------------------- */
+/* --- One look at every record that was read: C4, C5, C13 -------------------------------------- */
 
 static void see_again(struct judging *j, const struct history_polled *p, struct seen *s, bool same)
 {
@@ -139,8 +139,7 @@ static void see_first(struct judging *j, const struct history_polled *p, struct 
 static void compare_bytes(struct judging *j, const struct history_polled *p)
 {
     const struct history *h = j->h;
-    const struct history_value *v =
-            p->value != HISTORY_NONE ? &h->values.items[p->value] : NULL;
+    const struct history_value *v = p->value != HISTORY_NONE ? &h->values.items[p->value] : NULL;
     bool is_changed = v == NULL || (v->has_hash && p->has_hash && v->hash != p->hash);
 
     if (is_changed) {
@@ -171,8 +170,7 @@ static void look_at_reads(struct judging *j)
         if (s->offset < 0) {
             see_first(j, p, s);
         } else {
-            see_again(j, p, s,
-                    s->offset == p->offset && history_key_of_lane(h, s->lane) == key);
+            see_again(j, p, s, s->offset == p->offset && history_key_of_lane(h, s->lane) == key);
         }
         if (was_sent(v)) {
             bool is_home = history_key_of_lane(h, v->lane) == key;
@@ -182,7 +180,7 @@ static void look_at_reads(struct judging *j)
     }
 }
 
-/* --- C3 ------------------------------------------------------------------------------------------ */
+/* --- C3 --------------------------------------------------------------------------------------- */
 
 static int compare_spots(const void *a, const void *b)
 {
@@ -268,7 +266,7 @@ static void judge_offsets(struct judging *j)
     mem_free(spots);
 }
 
-/* --- C6 ------------------------------------------------------------------------------------------ */
+/* --- C6 --------------------------------------------------------------------------------------- */
 
 /* Where a value stands: where it was read, and there where it was acknowledged if it was read there
  * too; -1 = that is not known. */
@@ -312,7 +310,7 @@ static void judge_order(struct judging *j)
     mem_free(last);
 }
 
-/* --- What was read without a hole ---------------------------------------------------------------- */
+/* --- What was read without a hole ------------------------------------------------------------- */
 
 static int compare_intervals(const void *a, const void *b)
 {
@@ -382,7 +380,7 @@ static bool is_covered(const struct judging *j, uint32_t key, int64_t offset)
     return low < j->first_covered[key + 1] && j->covered[low].begin <= offset;
 }
 
-/* --- C1, C2, C11 --------------------------------------------------------------------------------- */
+/* --- C1, C2, C11 ------------------------------------------------------------------------------ */
 
 static uint32_t file_of(const struct history *h, uint32_t lane)
 {
@@ -416,9 +414,8 @@ static void find_finals(struct judging *j)
 }
 
 /* Acknowledged before the final read began: by order in its file, by the clock among files. */
-static bool is_before(const struct history *h,
-        const struct history_value *v,
-        const struct history_final *f)
+static bool is_before(
+        const struct history *h, const struct history_value *v, const struct history_final *f)
 {
     return file_of(h, v->lane) == file_of(h, f->lane) ? v->done_line < f->begin_line
                                                       : v->done_t < f->begin_t;
@@ -490,7 +487,7 @@ static void judge_sends(struct judging *j)
     }
 }
 
-/* --- C14 ----------------------------------------------------------------------------------------- */
+/* --- C14 -------------------------------------------------------------------------------------- */
 
 static void judge_ends(struct judging *j)
 {
@@ -509,7 +506,7 @@ static void judge_ends(struct judging *j)
     }
 }
 
-/* --- All of it ----------------------------------------------------------------------------------- */
+/* --- All of it -------------------------------------------------------------------------------- */
 
 static void judge_what_can_be(struct judging *j)
 {

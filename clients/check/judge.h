@@ -33,8 +33,8 @@ struct judge_witness {
 };
 
 struct judge_result {
-    bool is_judged; /* the history has what is needed to judge it */
-    uint64_t n;     /* cases */
+    bool is_judged;     /* the history has what is needed to judge it */
+    uint64_t n;         /* cases */
     size_t n_witnesses; /* the first ones in order of partition and offset, or of lines */
     struct judge_witness witnesses[JUDGE_WITNESSES_MAX];
 };
@@ -42,12 +42,13 @@ struct judge_result {
 struct judge_verdict {
     struct judge_result results[JUDGE_N_PROPERTIES];
     uint64_t n_lines, n_sent, n_acked, n_failed;
-    uint64_t n_unknown, n_unknown_seen; /* sends whose end nobody knows, and those of them that were read */
-    uint64_t n_acked_absent;            /* acknowledged values that nobody read, whatever the reason */
-    uint64_t n_polled;                  /* records, each time one was read */
-    uint64_t n_foreign;                 /* values read that no history sends */
-    uint64_t n_doubled;                 /* values at two offsets, also of producers that may write twice */
-    size_t n_keys, n_finals;            /* partitions; those that were read whole in the end */
+    uint64_t n_unknown,
+            n_unknown_seen;  /* sends whose end nobody knows, and those of them that were read */
+    uint64_t n_acked_absent; /* acknowledged values that nobody read, whatever the reason */
+    uint64_t n_polled;       /* records, each time one was read */
+    uint64_t n_foreign;      /* values read that no history sends */
+    uint64_t n_doubled;      /* values at two offsets, also of producers that may write twice */
+    size_t n_keys, n_finals; /* partitions; those that were read whole in the end */
 };
 
 /* "C1", "lost write", and the sentence for what it demands. */

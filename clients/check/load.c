@@ -79,7 +79,7 @@ static void release(struct load *l)
     must(pthread_mutex_unlock(&l->lock) == 0);
 }
 
-/* --- Opening ------------------------------------------------------------------------------------ */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
 static bool not_open(char *error, size_t size, const char *what, const char *why)
 {
@@ -130,7 +130,7 @@ static bool find_topic(struct load *l, char *error, size_t size)
     return l->topic != NULL || not_open(error, size, name, why.text);
 }
 
-/* --- Consuming ---------------------------------------------------------------------------------- */
+/* --- Consuming -------------------------------------------------------------------------------- */
 
 /* A partition that has an error rests. Behind what cannot be read, or at the end, it goes on. */
 static void go_on(struct load *l, struct weir_consumer *consumer, const struct weir_batch *batch)
@@ -147,8 +147,8 @@ static void go_on(struct load *l, struct weir_consumer *consumer, const struct w
     history_write_assign(
             &l->writer, process, l->topic_name, weir_batch_partition(batch), end >= 0 ? end : -1);
     release(l);
-    (void)weir_consumer_seek(consumer, l->topic_name, weir_batch_partition(batch),
-            end >= 0 ? end : WEIR_SEEK_END);
+    (void)weir_consumer_seek(
+            consumer, l->topic_name, weir_batch_partition(batch), end >= 0 ? end : WEIR_SEEK_END);
 }
 
 static void count_consumed(struct load *l, const struct weir_batch *batch)
@@ -235,7 +235,7 @@ static void reread(struct load *l)
     (void)weir_consumer_seek(l->rereader, l->topic_name, p, to);
 }
 
-/* --- Asking for the ends ------------------------------------------------------------------------ */
+/* --- Asking for the ends ---------------------------------------------------------------------- */
 
 static void write_ends(struct load *l, const struct weir_offset_query *ends)
 {
@@ -274,7 +274,7 @@ static void *list_ends(void *ctx)
     return NULL;
 }
 
-/* --- Producing ---------------------------------------------------------------------------------- */
+/* --- Producing -------------------------------------------------------------------------------- */
 
 static void on_report(void *ctx, const struct weir_report *report)
 {
@@ -283,8 +283,7 @@ static void on_report(void *ctx, const struct weir_report *report)
     struct sent *s = report->opaque;
     struct load_stream *stream = &l->streams[s->partition];
     char value[LOAD_VALUE_SIZE];
-    struct history_send send = {
-            .topic = l->topic_name, .value = value, .partition = s->partition};
+    struct history_send send = {.topic = l->topic_name, .value = value, .partition = s->partition};
     int64_t at = load_now();
 
     (void)snprintf(value, sizeof(value), "%s-%" PRIu64, l->id, s->number);
@@ -376,7 +375,7 @@ static bool send_one(struct load *l)
     return true;
 }
 
-/* --- Running ------------------------------------------------------------------------------------ */
+/* --- Running ---------------------------------------------------------------------------------- */
 
 void load_look_at_gaps(struct load *l)
 {
@@ -477,7 +476,7 @@ bool load_read_all(struct load *l,
     return is_read;
 }
 
-/* --- Both ends ---------------------------------------------------------------------------------- */
+/* --- Both ends -------------------------------------------------------------------------------- */
 
 static void copy_options(struct load *l, const struct load_options *o)
 {
@@ -511,8 +510,7 @@ static bool open_history(struct load *l, char *error, size_t size)
     }
     if (l->o.keeps_history) {
         history_init(&l->history);
-        history_begin_file(
-                &l->history, l->o.history_path != NULL ? l->o.history_path : "this run");
+        history_begin_file(&l->history, l->o.history_path != NULL ? l->o.history_path : "this run");
         l->writer.history = &l->history;
     }
     return true;
@@ -529,10 +527,10 @@ bool load_open(const struct load_options *o, struct load **ret, char *error, siz
     if (is_open) {
         weir_set_delivery(l->client, on_report, l);
     }
-    is_open = is_open && (!o->consumes || open_consumer(l, LOAD_CONSUMER, &l->consumer, error,
-                                                 error_size));
-    is_open = is_open && (!o->rereads || open_consumer(l, LOAD_REREADER, &l->rereader, error,
-                                                error_size));
+    is_open = is_open &&
+              (!o->consumes || open_consumer(l, LOAD_CONSUMER, &l->consumer, error, error_size));
+    is_open = is_open &&
+              (!o->rereads || open_consumer(l, LOAD_REREADER, &l->rereader, error, error_size));
     if (!is_open) {
         load_free(l);
         return false;

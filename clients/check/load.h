@@ -5,13 +5,14 @@
 #include "clients/check/load_record.h"
 #include "clients/check/load_stats.h"
 
-/* A load on one topic that keeps its history: a producer at a steady rate, a consumer at the end, one
- * that goes back again and again, and somebody who asks for the ends. Record n is due at n / rate
- * after the start, whatever became of those before it: a stall is followed by what it held up. Its
- * partition is n modulo their number, so that the silence of one is not hidden by the others.
+/* A load on one topic that keeps its history: a producer at a steady rate, a consumer at the end,
+ * one that goes back again and again, and somebody who asks for the ends. Record n is due at n /
+ * rate after the start, whatever became of those before it: a stall is followed by what it held
+ * up. Its partition is n modulo their number, so that the silence of one is not hidden by the
+ * others.
  *
- * The processes of its history: 0 produces and asks for ends, 1 consumes, 2 goes back, 3 reads all in
- * the end. Thread: owner; a thread of its own asks for the ends. */
+ * The processes of its history: 0 produces and asks for ends, 1 consumes, 2 goes back, 3 reads all
+ * in the end. Thread: owner; a thread of its own asks for the ends. */
 struct load;
 
 enum load_process {
@@ -25,8 +26,8 @@ struct load_options {
     const char *topic, *brokers, *acks, *id; /* id NULL = random */
     const char *const *confs;                /* key=value of libweir */
     size_t n_confs;
-    double rate;             /* records a second */
-    size_t size;             /* of values, at least */
+    double rate; /* records a second */
+    size_t size; /* of values, at least */
     bool consumes, rereads, lists;
     const char *history_path; /* appended to; NULL = in memory alone */
     bool keeps_history;       /* in memory, for a verdict */

@@ -63,7 +63,7 @@ void load_record_deinit(struct load_record *r)
     r->padded = NULL;
 }
 
-/* --- What must not change ----------------------------------------------------------------------- */
+/* --- What must not change --------------------------------------------------------------------- */
 
 static uint64_t hash_number(uint64_t hash, uint64_t n)
 {
@@ -116,7 +116,7 @@ uint64_t load_message_hash(const struct weir_batch *b, size_t i)
     return hash;
 }
 
-/* --- Values ------------------------------------------------------------------------------------- */
+/* --- Values ----------------------------------------------------------------------------------- */
 
 bool load_message_value(const struct weir_message *m, char ret[static LOAD_VALUE_SIZE])
 {

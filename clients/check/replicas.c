@@ -50,7 +50,7 @@ static int fail(struct comparing *c, const char *path, int r)
     return err_forward(r);
 }
 
-/* --- What is there ------------------------------------------------------------------------------ */
+/* --- What is there ---------------------------------------------------------------------------- */
 
 struct names {
     ARRAY(char *) items;
@@ -143,7 +143,7 @@ static int compare_replicas(const void *a, const void *b)
     return r != 0 ? r : strcmp(x->folder, y->folder);
 }
 
-/* --- A replica's batches ------------------------------------------------------------------------ */
+/* --- A replica's batches ---------------------------------------------------------------------- */
 
 static void collect_base(void *arg, const char *name, bool is_dir)
 {
@@ -185,7 +185,8 @@ static bool take_batch(void *ctx, const struct inspected_batch *b)
     return true;
 }
 
-static int read_segment(struct comparing *c, const struct replica *r, struct replica_log *l, size_t i)
+static int read_segment(
+        struct comparing *c, const struct replica *r, struct replica_log *l, size_t i)
 {
     struct batch_walk walk = {.c = c, .log = l};
     struct inspected_file file = {0};
@@ -239,12 +240,10 @@ static void log_deinit(struct replica_log *l)
     array_deinit(&l->bases);
 }
 
-/* --- Comparing ---------------------------------------------------------------------------------- */
+/* --- Comparing -------------------------------------------------------------------------------- */
 
-static void differ(struct comparing *c,
-        const struct replica *r,
-        const struct replica *other,
-        offset64 offset)
+static void differ(
+        struct comparing *c, const struct replica *r, const struct replica *other, offset64 offset)
 {
     struct replicas_verdict *v = c->v;
 
@@ -269,10 +268,8 @@ static size_t first_from(const struct replica_log *l, offset64 start)
 }
 
 /* Whether both hold the same from `start` on, as far as both go; else *ret = the offset. */
-static bool is_same(const struct replica_log *a,
-        const struct replica_log *b,
-        offset64 start,
-        offset64 *ret)
+static bool is_same(
+        const struct replica_log *a, const struct replica_log *b, offset64 start, offset64 *ret)
 {
     size_t i = first_from(a, start);
     size_t k = first_from(b, start);
@@ -415,7 +412,7 @@ void replicas_verdict_deinit(struct replicas_verdict *v)
     *v = (struct replicas_verdict){0};
 }
 
-/* --- Words -------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
 char *replicas_witness_text(const struct replicas_witness *w)
 {
@@ -423,7 +420,8 @@ char *replicas_witness_text(const struct replicas_witness *w)
         return mem_format("%s: %s ends at offset %" PRId64 ", and the high watermark is %" PRId64,
                 w->partition, w->folder, w->offset, w->limit);
     }
-    return mem_format("%s: %s and %s differ from offset %" PRId64 " on (high watermark %" PRId64 ")",
+    return mem_format("%s: %s and %s differ from offset %" PRId64 " on (high watermark %" PRId64
+                      ")",
             w->partition, w->folder, w->other, w->offset, w->limit);
 }
 
@@ -431,7 +429,8 @@ void replicas_print(FILE *out, const struct replicas_verdict *v)
 {
     fprintf(out, "C15  %-20s ", "replicas differ");
     if (v->n_differ > 0) {
-        fprintf(out, "VIOLATED, %" PRIu64 " of %" PRIu64 " partitions\n", v->n_differ, v->n_compared);
+        fprintf(out, "VIOLATED, %" PRIu64 " of %" PRIu64 " partitions\n", v->n_differ,
+                v->n_compared);
     } else if (v->n_compared == 0) {
         fprintf(out, "not judged: no partition has two replicas that can be compared\n");
     } else {

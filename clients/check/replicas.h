@@ -8,8 +8,8 @@
 
 /* C15: after faults are healed, all replicas of a partition hold the same bytes up to the high
  * watermark. Reads brokers' log directories, read-only; beside running brokers too. Batches are
- * compared, not files: where a replica begins a new segment is its own affair. A compacted partition
- * is passed over, because each replica compacts when it likes. Thread: any. */
+ * compared, not files: where a replica begins a new segment is its own affair. A compacted
+ * partition is passed over, because each replica compacts when it likes. Thread: any. */
 
 enum {
     REPLICAS_WITNESSES_MAX = 5,

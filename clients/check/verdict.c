@@ -30,7 +30,7 @@ const char *verdict_why_not(enum judge_property p, const struct judge_verdict *v
     must_not_reach("no such property");
 }
 
-/* --- Words -------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
 struct words {
     char key[TEXT_SIZE], value[96], other[96], line[TEXT_SIZE], other_line[TEXT_SIZE];
@@ -68,8 +68,9 @@ static void say_witness(const struct history *h,
     buf_append_format(out, "%s: ", t.key);
     switch (p) {
     case JUDGE_C1_LOST:
-        buf_append_format(out, "%s was acknowledged%s (%s), records behind it were read, it was not",
-                t.value, at_offset(w->offset, at), t.line);
+        buf_append_format(out,
+                "%s was acknowledged%s (%s), records behind it were read, it was not", t.value,
+                at_offset(w->offset, at), t.line);
         return;
     case JUDGE_C2_UNSEEN:
         buf_append_format(out, "%s was acknowledged%s (%s) and is not in the final read%s%s%s",
@@ -87,8 +88,9 @@ static void say_witness(const struct history *h,
                 t.value, w->other_offset, t.other_line, w->offset, t.line);
         return;
     case JUDGE_C5_FAILED_READ:
-        buf_append_format(out, "%s was read at offset %" PRId64 " (%s), and its send had failed (%s)",
-                t.value, w->offset, t.line, t.other_line);
+        buf_append_format(out,
+                "%s was read at offset %" PRId64 " (%s), and its send had failed (%s)", t.value,
+                w->offset, t.line, t.other_line);
         return;
     case JUDGE_C6_REORDERED:
         buf_append_format(out,
@@ -100,7 +102,8 @@ static void say_witness(const struct history *h,
                 t.value, at_offset(w->offset, at), t.line, w->other_offset, t.other_line);
         return;
     case JUDGE_C13_CHANGED:
-        buf_append_format(out, "%s was read at offset %" PRId64 " (%s) with other bytes than were sent (%s)",
+        buf_append_format(out,
+                "%s was read at offset %" PRId64 " (%s) with other bytes than were sent (%s)",
                 t.value, w->offset, t.line, t.other_line);
         return;
     case JUDGE_C14_END_BACK:
@@ -149,7 +152,7 @@ void verdict_print(FILE *out, const struct history *h, const struct judge_verdic
     fprintf(out, "\nverdict: %s\n", judge_n_violated(v) > 0 ? "VIOLATED" : "ok");
 }
 
-/* --- JSON --------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static void set_text(json_t *o, const char *name, const char *text, bool is_there)
 {
@@ -212,8 +215,8 @@ json_t *verdict_json(const struct history *h, const struct judge_verdict *v)
 {
     json_t *properties = json_array();
     json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "verdict",
-            judge_n_violated(v) > 0 ? "violated" : "ok", "lines", (json_int_t)v->n_lines, "partitions",
-            (json_int_t)v->n_keys, "read_to_end", (json_int_t)v->n_finals, "sent",
+            judge_n_violated(v) > 0 ? "violated" : "ok", "lines", (json_int_t)v->n_lines,
+            "partitions", (json_int_t)v->n_keys, "read_to_end", (json_int_t)v->n_finals, "sent",
             (json_int_t)v->n_sent, "acked", (json_int_t)v->n_acked, "failed",
             (json_int_t)v->n_failed, "unknown", (json_int_t)v->n_unknown, "unknown_seen",
             (json_int_t)v->n_unknown_seen, "read", (json_int_t)v->n_polled, "foreign",

@@ -5,13 +5,13 @@
 
 #include <sys/types.h>
 
-/* A process that kills nodes of a local cluster and starts them again, one at a time, by a seeded schedule. It is a
- * process of its own so that whoever measures the cluster meanwhile never waits for it, and so that the nodes are
- * started again even if the other one dies. Thread: main. */
+/* A process that kills nodes of a local cluster and starts them again, one at a time, by a seeded
+ * schedule. It is a process of its own so that whoever measures the cluster meanwhile never waits
+ * for it, and so that the nodes are started again even if the other one dies. Thread: main. */
 
 struct nemesis_plan {
     uint64_t seed;
-    int64_t every_ms; /* from one kill to the next, on average */
+    int64_t every_ms;           /* from one kill to the next, on average */
     bool kinds[DEV_BROKER + 1]; /* which nodes it kills; none = it does nothing */
 };
 

@@ -16,13 +16,15 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* `weir dev torture`: load on the local cluster while its nodes are killed, and the checker's verdict in the end. */
+/* `weir dev torture`: load on the local cluster while its nodes are killed, and the checker's
+ * verdict in the end. */
 
 enum {
     STEP_MS = 50,
     AFTER_HEAL_MS = 2000, /* the load goes on so long */
     SETTLE_MS = 60000,    /* for reports, for a consumer, for replicas */
     READ_MS = 60000,
+    LINE_BEGIN_US = 1000000,
     TTY_LINE_US = 200000,
     PLAIN_LINE_US = 5000000,
     JUDGE_US = 1000000,
@@ -53,12 +55,13 @@ struct torture {
     size_t n_ends;
 };
 
-/* --- What is asked for -------------------------------------------------------------------------------------------- */
+/* --- What is asked for ------------------------------------------------------------------------ */
 
 static int read_kinds(struct torture *t)
 {
-    static const char *const names[] = {
-            [DEV_ZOOKEEPER] = "zookeepers", [DEV_CONTROLLER] = "controllers", [DEV_BROKER] = "brokers"};
+    static const char *const names[] = {[DEV_ZOOKEEPER] = "zookeepers",
+            [DEV_CONTROLLER] = "controllers",
+            [DEV_BROKER] = "brokers"};
     const char *at = t->kill_text;
 
     while (strcmp(t->kill_text, "none") != 0 && *at != '\0') {
@@ -71,7 +74,8 @@ static int read_kinds(struct torture *t)
         }
         if (!is_known) {
             return cli_fail(EXIT_USAGE, "For example: --kill brokers,controllers",
-                    "--kill takes brokers, controllers, zookeepers or none, not `%s`", t->kill_text);
+                    "--kill takes brokers, controllers, zookeepers or none, not `%s`",
+                    t->kill_text);
         }
         at += size + (at[size] == ',' ? 1 : 0);
     }
@@ -81,8 +85,8 @@ static int read_kinds(struct torture *t)
 static int read_times(struct torture *t)
 {
     if (!cli_parse_duration_ms(t->for_text, &t->for_ms) || t->for_ms < 1000) {
-        return cli_fail(EXIT_USAGE, "For example: --for 60s", "--for takes a second or more, not `%s`",
-                t->for_text);
+        return cli_fail(EXIT_USAGE, "For example: --for 60s",
+                "--for takes a second or more, not `%s`", t->for_text);
     }
     if (!cli_parse_duration_ms(t->every_text, &t->plan.every_ms) || t->plan.every_ms < 100) {
         return cli_fail(EXIT_USAGE, "For example: --every 4s",
@@ -115,7 +119,7 @@ static int need_whole_cluster(const struct torture *t)
     return -1;
 }
 
-/* --- The topic ---------------------------------------------------------------------------------------------------- */
+/* --- The topic -------------------------------------------------------------------------------- */
 
 /* With three replicas an acknowledgement is worth something when two have it. */
 static int raise_min_isr(const struct torture *t, const struct cli *here)
@@ -136,20 +140,21 @@ static int raise_min_isr(const struct torture *t, const struct cli *here)
 static int create_topic(struct torture *t, const struct cli *here)
 {
     struct http_answer a = {0};
-    char *body = mem_format(
-            "{\"name\":\"%s\",\"partitions\":%" PRId64 "}", t->topic, t->partitions);
+    char *body =
+            mem_format("{\"name\":\"%s\",\"partitions\":%" PRId64 "}", t->topic, t->partitions);
     int r = -1;
 
     if (!load_id_is_legal(t->topic)) {
         mem_free(body);
-        return cli_fail(EXIT_USAGE, "Topic names here are up to 30 letters, digits, '.', '_' and '-'.",
+        return cli_fail(EXIT_USAGE,
+                "Topic names here are up to 30 letters, digits, '.', '_' and '-'.",
                 "`%s` is not a name for the topic", t->topic);
     }
     cli_http(here, "POST", "/v1/topics", body, &a);
     if (a.status == 201 || a.status == 200) {
         json_t *o = cli_answer_json(&a);
-        t->n_replicas = json_array_size(json_object_get(
-                json_array_get(json_object_get(o, "partitions"), 0), "replicas"));
+        t->n_replicas = json_array_size(
+                json_object_get(json_array_get(json_object_get(o, "partitions"), 0), "replicas"));
         json_decref(o);
     } else {
         r = cli_http_fail(&a);
@@ -172,7 +177,7 @@ static void delete_topic(const struct torture *t, const struct cli *here)
     mem_free(path);
 }
 
-/* --- While it runs ------------------------------------------------------------------------------------------------ */
+/* --- While it runs ---------------------------------------------------------------------------- */
 
 static void judge_now(struct torture *t)
 {
@@ -284,7 +289,7 @@ static void settle(struct torture *t)
     load_stop(t->load);
 }
 
-/* --- The end ------------------------------------------------------------------------------------------------------ */
+/* --- The end ---------------------------------------------------------------------------------- */
 
 /* Whether every replica is in sync. */
 static bool is_in_sync(struct weir_client *client, const char *topic)
@@ -442,7 +447,7 @@ static int conclude(struct torture *t, const struct cli *here)
     return r >= 0 ? r : told;
 }
 
-/* --- All of it ---------------------------------------------------------------------------------------------------- */
+/* --- All of it -------------------------------------------------------------------------------- */
 
 static int run_load(struct torture *t, const struct cli *here)
 {
@@ -463,6 +468,8 @@ static int run_load(struct torture *t, const struct cli *here)
         return cli_fail(EXIT_UNREACHABLE, "`weir dev status` shows the processes.", "%s", why);
     }
     load_start(t->load);
+    t->next_line = load_now() + LINE_BEGIN_US;
+    t->next_judging = load_now() + JUDGE_US;
     run_until(t, load_now() + t->for_ms * 1000, "");
     heal(t);
     settle(t);
@@ -512,13 +519,16 @@ static int dev_torture(struct cli *cli, int argc, char **argv)
             {0, "for", OPT_STR, &t.for_text, "TIME", "how long faults come (60s)", 0, 0},
             {0, "kill", OPT_STR, &t.kill_text, "KINDS",
                     "brokers (default), controllers, zookeepers, or none", 0, 0},
-            {0, "every", OPT_STR, &t.every_text, "TIME", "from kill to kill, on average (4s)", 0, 0},
+            {0, "every", OPT_STR, &t.every_text, "TIME", "from kill to kill, on average (4s)", 0,
+                    0},
             {0, "rate", OPT_I64, &t.rate, "N", "records a second (500)", 1, 1000000},
             {0, "size", OPT_I64, &t.size, "BYTES", "of values, at least", 0, LOAD_SIZE_MAX},
-            {'p', "partitions", OPT_I64, &t.partitions, "N", "partitions of the topic (6)", 1, 1000},
+            {'p', "partitions", OPT_I64, &t.partitions, "N", "partitions of the topic (6)", 1,
+                    1000},
             {0, "seed", OPT_I64, &t.seed, "N", "of the schedule of kills (random)", 0, INT64_MAX},
             {0, "topic", OPT_STR, &t.topic_option, "NAME", "the topic, which must not exist", 0, 0},
-            {0, "history", OPT_STR, &t.history_path, "FILE", "the history (DIR/torture.jsonl)", 0, 0},
+            {0, "history", OPT_STR, &t.history_path, "FILE", "the history (DIR/torture.jsonl)", 0,
+                    0},
             {0, "keep", OPT_FLAG, &t.keeps_topic, NULL, "leave the topic", 0, 0},
     };
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, NULL, 0, 0);
@@ -549,13 +559,17 @@ const struct cli_command cli_dev_torture = {
         .verb = "torture",
         .summary = "load and random kills on the local cluster, then a verdict",
         .usage = "[--for TIME] [--kill KINDS] [--every TIME] [--rate N] [--seed N] [--dir DIR]",
-        .details = "Makes a topic, produces to it (idempotent, acks=all), reads it as it grows and again from older "
+        .details = "Makes a topic, produces to it (idempotent, acks=all), reads it as it grows and "
+                   "again from older "
                    "places, and kills\n"
-                   "nodes meanwhile with SIGKILL, one at a time; each is started again. In the end everything is "
+                   "nodes meanwhile with SIGKILL, one at a time; each is started again. In the end "
+                   "everything is "
                    "started, the topic is\n"
-                   "read whole, and the history of all that is judged: is anything that was acknowledged lost, doubled, "
+                   "read whole, and the history of all that is judged: is anything that was "
+                   "acknowledged lost, doubled, "
                    "reordered,\n"
-                   "changed? The line that goes on shows what the same judge says so far. Ctrl-C ends the faults early. "
+                   "changed? The line that goes on shows what the same judge says so far. Ctrl-C "
+                   "ends the faults early. "
                    "Exit code 0: all\n"
                    "is as it must be; 1: it is not, and the first cases are named.\n",
         .examples = "  weir dev torture --for 60s\n"

@@ -31,7 +31,9 @@ static void leave_out_a_value(const char *from, const char *to)
     while (getline(&line, &room, in) > 0) {
         const char *quote = strstr(line, "\"ok\",\"f\":\"send\"");
         if (quote != NULL && ++n_acked == 100) {
-            CHECK_EQ(sscanf(quote, "\"ok\",\"f\":\"send\",\"value\":[\"%*[^\"]\",%*d,\"%60[^\"]\"", value), 1);
+            CHECK_EQ(sscanf(quote, "\"ok\",\"f\":\"send\",\"value\":[\"%*[^\"]\",%*d,\"%60[^\"]\"",
+                             value),
+                    1);
             value[strlen(value)] = '"'; /* the whole value: there is room behind it */
         }
     }
@@ -55,8 +57,8 @@ static void a_tortured_cluster_keeps_what_it_said(void)
     char *folder = node_path("broker-1", "..");
     char *history = mem_format("%s/torture.jsonl", folder);
     char *doctored = mem_format("%s/doctored", test_folder());
-    WEIR(&r, "dev", "torture", "--dir", folder, "--for", "3s", "--every", "700ms", "--seed", "3", "-O",
-            "json");
+    WEIR(&r, "dev", "torture", "--dir", folder, "--for", "3s", "--every", "700ms", "--seed", "3",
+            "-O", "json");
     if (r.code != 0) {
         check_fail(__FILE__, __LINE__, "%s%s", buf_str(&r.err), buf_str(&r.out));
     }
@@ -79,6 +81,26 @@ static void a_tortured_cluster_keeps_what_it_said(void)
     mem_free(folder);
 }
 
+/* Each partition has one replica here: nothing to compare, and nothing wrong. */
+static void logs_of_running_brokers_can_be_looked_at(void)
+{
+    char *program = mem_format("%s/tests/lib/weir_check", test_build_root());
+    char *a = node_path("broker-1", "data");
+    char *b = node_path("broker-2", "data");
+    struct run_result r = {0};
+
+    run_program((const char *const[]){program, "--logs", a, b, NULL}, NULL, &r);
+    CHECK_EQ(r.code, 0);
+    CHECK(strstr(buf_str(&r.out), "verdict: ok") != NULL);
+    run_result_deinit(&r);
+    run_program((const char *const[]){program, "--logs", a, "/nowhere", NULL}, NULL, &r);
+    CHECK_EQ(r.code, 2);
+    run_result_deinit(&r);
+    mem_free(b);
+    mem_free(a);
+    mem_free(program);
+}
+
 static void what_makes_no_sense_is_refused(void)
 {
     struct run_result r = {0};
@@ -99,6 +121,7 @@ static void what_makes_no_sense_is_refused(void)
 
 static const struct check_case cases[] = {
         CASE(a_tortured_cluster_keeps_what_it_said),
+        CASE(logs_of_running_brokers_can_be_looked_at),
         CASE(what_makes_no_sense_is_refused),
 };
 

@@ -17,13 +17,16 @@ enum {
 };
 
 static const char usage_text[] =
-        "usage: weir_check HISTORY… [-O json]     judge histories of clients, together; - is stdin\n"
-        "       weir_check --logs DIR DIR…        compare the replicas in brokers' log directories\n"
+        "usage: weir_check HISTORY… [-O json]     judge histories of clients, together; - is "
+        "stdin\n"
+        "       weir_check --logs DIR DIR…        compare the replicas in brokers' log "
+        "directories\n"
         "\n"
         "  -O json       one JSON object instead of lines for people\n"
         "  --properties  what is judged, and what each property demands\n"
         "\n"
-        "Exit code 0: every property that the input allows to judge holds; 1: one is violated; 2: the "
+        "Exit code 0: every property that the input allows to judge holds; 1: one is violated; 2: "
+        "the "
         "input cannot\nbe used, and which line is wrong stands on stderr.\n";
 
 struct options {
@@ -39,8 +42,8 @@ static int wrong_use(const char *what)
 static int print_properties(void)
 {
     for (int p = 0; p < JUDGE_N_PROPERTIES; p++) {
-        printf("%-4s %-20s %s\n", judge_id((enum judge_property)p), judge_name((enum judge_property)p),
-                judge_demand((enum judge_property)p));
+        printf("%-4s %-20s %s\n", judge_id((enum judge_property)p),
+                judge_name((enum judge_property)p), judge_demand((enum judge_property)p));
     }
     printf("%-4s %-20s %s\n", "C15", "replicas differ",
             "all replicas hold the same bytes up to the high watermark (--logs)");
@@ -115,7 +118,7 @@ static json_t *replicas_json(const struct replicas_verdict *v)
 {
     json_t *witnesses = json_array();
     json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "verdict",
-            v->n_differ > 0         ? "violated"
+            v->n_differ > 0      ? "violated"
             : v->n_compared == 0 ? "not judged"
                                  : "ok",
             "compared", (json_int_t)v->n_compared, "alone", (json_int_t)v->n_alone, "compacted",
@@ -125,10 +128,10 @@ static json_t *replicas_json(const struct replicas_verdict *v)
     must(o != NULL);
     for (size_t i = 0; i < v->n_witnesses; i++) {
         char *text = replicas_witness_text(&v->witnesses[i]);
-        json_array_append_new(witnesses,
-                json_pack("{s:s, s:I, s:I, s:s}", "partition", v->witnesses[i].partition, "offset",
-                        (json_int_t)v->witnesses[i].offset, "high_watermark",
-                        (json_int_t)v->witnesses[i].limit, "text", text));
+        json_array_append_new(
+                witnesses, json_pack("{s:s, s:I, s:I, s:s}", "partition", v->witnesses[i].partition,
+                                   "offset", (json_int_t)v->witnesses[i].offset, "high_watermark",
+                                   (json_int_t)v->witnesses[i].limit, "text", text));
         mem_free(text);
     }
     json_object_set_new(o, "witnesses", witnesses);
@@ -147,8 +150,7 @@ static int compare_dirs(const struct options *o, char **dirs, int n)
         }
         trimmed[i] = dirs[i];
     }
-    int r = replicas_compare(
-            &file_io_posix, trimmed, (size_t)n, NULL, 0, &v, why, sizeof(why));
+    int r = replicas_compare(&file_io_posix, trimmed, (size_t)n, NULL, 0, &v, why, sizeof(why));
     if (r != 0) {
         fprintf(stderr, "weir_check: %s\n", why);
         replicas_verdict_deinit(&v);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    EXIT_KEPT = 0,    /* the history is right */
+    EXIT_KEPT = 0,     /* the history is right */
     EXIT_VIOLATED = 1, /* something that was acknowledged is missing, or otherwise wrong */
     EXIT_WRONG_USE = 2,
     EXIT_NOT_RUN = 3, /* no cluster, no topic, a file: nothing was judged */
@@ -247,9 +247,8 @@ static void print_first_missing(const struct history *h, const struct judge_verd
 /* With acks 0 nothing was promised: what is missing is told, no more. */
 static void print_verdict(const struct history *h, const struct judge_verdict *v, bool is_promised)
 {
-    uint64_t n_missing = is_promised
-                                 ? v->results[JUDGE_C1_LOST].n + v->results[JUDGE_C2_UNSEEN].n
-                                 : v->n_unknown - v->n_unknown_seen;
+    uint64_t n_missing = is_promised ? v->results[JUDGE_C1_LOST].n + v->results[JUDGE_C2_UNSEEN].n
+                                     : v->n_unknown - v->n_unknown_seen;
     size_t n = 0;
 
     printf("\"verified\": %" PRIu64 ", \"read\": %" PRIu64 ", \"missing\": %" PRIu64
@@ -289,7 +288,8 @@ static int read_and_judge(const struct options *o, struct history *h, struct wei
         }
     }
     history_begin_file(h, "this reading");
-    if (final_read(&w, client, o->topic, LOAD_FINAL_READER, READ_MS, NULL, NULL, why, sizeof(why))) {
+    if (final_read(
+                &w, client, o->topic, LOAD_FINAL_READER, READ_MS, NULL, NULL, why, sizeof(why))) {
         printf("{");
         r = judge(h, true);
     } else {

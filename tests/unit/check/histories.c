@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* --- What happened ------------------------------------------------------------------------------ */
+/* --- What happened ---------------------------------------------------------------------------- */
 
 static void add_records(struct made *m, struct prng *p, size_t n)
 {
@@ -18,7 +18,9 @@ static void add_records(struct made *m, struct prng *p, size_t n)
         *r = (struct made_record){.producer = (int)prng_below(p, MADE_PRODUCERS),
                 .partition = (int)prng_below(p, MADE_PARTITIONS),
                 .hash = prng_u64(p),
-                .outcome = fate == 0 ? 'f' : fate < 4 ? 'i' : 'o',
+                .outcome = fate == 0  ? 'f'
+                           : fate < 4 ? 'i'
+                                      : 'o',
                 .offset = -1,
                 .acked = -1};
         r->number = numbers[r->producer]++;
@@ -55,11 +57,11 @@ static void add_listings(struct made *m, struct prng *p)
         ends[r->partition] += r->offset >= 0 ? 1 : 0;
         if (prng_below(p, 10) == 0) {
             int q = (int)prng_below(p, MADE_PARTITIONS);
-            *array_push(&m->listings) = (struct made_listing){
-                    .producer = (int)prng_below(p, MADE_PRODUCERS),
-                    .partition = q,
-                    .after = i + 1,
-                    .end = ends[q]};
+            *array_push(&m->listings) =
+                    (struct made_listing){.producer = (int)prng_below(p, MADE_PRODUCERS),
+                            .partition = q,
+                            .after = i + 1,
+                            .end = ends[q]};
         }
     }
 }
@@ -103,7 +105,7 @@ size_t made_pick(const struct made *m, uint64_t n)
     }
 }
 
-/* --- As lines ----------------------------------------------------------------------------------- */
+/* --- As lines --------------------------------------------------------------------------------- */
 
 enum {
     IN_FLIGHT = 4 /* records whose end comes later than the sending of others */
@@ -125,7 +127,8 @@ static void flush_line(struct writing *x, int process)
     }
 }
 
-static const char *send_of(const struct made_record *r, char text[static 64], struct history_send *s)
+static const char *send_of(
+        const struct made_record *r, char text[static 64], struct history_send *s)
 {
     (void)snprintf(text, 64, "p%d-%llu", r->producer, (unsigned long long)r->number);
     *s = (struct history_send){.topic = "made", .value = text, .partition = r->partition};

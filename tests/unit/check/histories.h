@@ -51,7 +51,7 @@ struct made {
 
 void made_init(struct made *m, uint64_t seed, size_t n_records);
 void made_deinit(struct made *m);
-/* Lines of the one file, or those of the processes whose number is `only` (their own i); -1 = all. */
+/* Lines of the one file, or those of the process whose number is `only`; -1 = all. */
 void made_write(const struct made *m, int only, struct buf *out);
 
 /* A record that was acknowledged, lies below others of its partition and is nobody's first or last;

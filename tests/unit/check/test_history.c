@@ -39,7 +39,8 @@ static void refuse(const char *const *lines, size_t n, const char *words)
 }
 
 #define REFUSE(words, ...)                                                                         \
-    refuse((const char *const[]){__VA_ARGS__}, COUNT_OF(((const char *const[]){__VA_ARGS__})), words)
+    refuse((const char *const[]){__VA_ARGS__}, COUNT_OF(((const char *const[]){__VA_ARGS__})),     \
+            words)
 
 static void what_is_no_line_is_refused(void)
 {
@@ -93,7 +94,8 @@ static void operations_of_another_form_are_refused(void)
     REFUSE("true or false", LINE(1, 0, "ok", "producer", "{\"idempotent\":1}"));
 }
 
-/* A crash ends what the process was doing: it may ask again, and what it read before is no promise. */
+/* A crash ends what the process was doing: it may ask again, and what it read before is no
+ * promise. */
 static void after_a_crash_it_is_another_client(void)
 {
     static const char *const lines[] = {LINE(1, 0, "invoke", "send", "[\"a\",0,\"v-1\",null]"),
@@ -179,7 +181,8 @@ static void a_history_survives_its_writer(void)
     char why[512] = "";
 
     history_init(&h);
-    CHECK_EQ(read_text(&h, LINE(1, 0, "ok", "poll", "[]") "\n" LINE(2, 0, "ok", "poll", "[]") "\n{\"i\":",
+    CHECK_EQ(read_text(&h,
+                     LINE(1, 0, "ok", "poll", "[]") "\n" LINE(2, 0, "ok", "poll", "[]") "\n{\"i\":",
                      why, sizeof(why)),
             0); /* killed in the last line */
     CHECK_EQ(h.n_lines, 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Histories of a correct cluster are found to be right; each kind of wrong is found, and it alone. */
+/* Histories of a correct cluster are right; each kind of wrong is found, and it alone. */
 #include "clients/check/judge.h"
 #include "clients/check/verdict.h"
 #include "common/base/prng.h"
@@ -20,7 +20,8 @@ static void add_lines(struct history *h, const struct buf *lines)
     const char *end = at + lines->size;
     char why[256] = "";
 
-    for (const char *n; at < end && (n = memchr(at, '\n', (size_t)(end - at))) != NULL; at = n + 1) {
+    for (const char *n; at < end && (n = memchr(at, '\n', (size_t)(end - at))) != NULL;
+            at = n + 1) {
         if (history_add_line(h, at, (size_t)(n - at), why, sizeof(why)) != 0) {
             check_fail(__FILE__, __LINE__, "%s: %.*s", why, (int)(n - at), at);
         }
@@ -98,7 +99,7 @@ static size_t number_of(const struct made *m, const struct made_record *r)
     return (size_t)(r - m->records.items);
 }
 
-/* --- Doctors ------------------------------------------------------------------------------------ */
+/* --- Doctors ---------------------------------------------------------------------------------- */
 
 static void leave_out(struct made *m, size_t record)
 {
@@ -247,7 +248,7 @@ static void list_less(struct made *m, struct prng *p)
             .end = last->offset};
 }
 
-/* --- Cases -------------------------------------------------------------------------------------- */
+/* --- Cases ------------------------------------------------------------------------------------ */
 
 static void a_lost_write_is_found(void)
 {

@@ -12,7 +12,8 @@ enum {
     VALUE_SIZE = 200
 };
 
-/* A replica with so many batches of two records, of which the first `committed` are below its high watermark. */
+/* A replica with so many batches of two records, of which the first `committed` are below its high
+ * watermark. */
 static void make_replica(struct fixture *f, int batches, int committed, int64_t segment_bytes)
 {
     fixture_open(f);
