@@ -47,6 +47,10 @@ static int outcome(struct pass *p, int r, const char *why)
 
 static int damaged(struct pass *p, const char *why, offset64 at)
 {
+    /* [LOG-56] Its end was cut off meanwhile. */
+    if (!p->env->is_as_listed(p->env->ctx, &p->task->list)) {
+        return CLEAN_E_CHANGED;
+    }
     p->ret->why = why;
     p->ret->at = at;
     return CLEAN_E_DAMAGED;
@@ -405,10 +409,24 @@ static int outcome_of_log(int r)
     }
 }
 
+/* The log is claimed. > 0: CLEAN_E_*. */
+static int swap_claimed(struct pass *p, struct group *g)
+{
+    struct plog_swap *s = NULL;
+    int r = plog_swap_prepare(p->env->dir, &p->task->list, g->old, g->n, &g->writer, &s);
+
+    if (r != 0) {
+        return outcome_of_log(r);
+    }
+    r = p->env->commit(p->env->ctx, s);
+    int ended = plog_swap_end(s);
+    p->ret->n_swaps += r == 0 ? 1 : 0;
+    return r == 0 && ended < 0 ? err_forward(ended) : outcome_of_log(r);
+}
+
 /* The group's segments make way for the written one. > 0: CLEAN_E_*. */
 static int swap(struct pass *p, struct group *g)
 {
-    struct plog_swap *s = NULL;
     int r = segment_writer_finish(&g->writer);
 
     if (r < 0) {
@@ -417,15 +435,14 @@ static int swap(struct pass *p, struct group *g)
     if (g->writer.end != g->old[g->n - 1].end) {
         return damaged(p, "the segments do not end with a batch", g->writer.end);
     }
-    g->is_taken = true;
-    r = plog_swap_prepare(p->env->dir, &p->task->list, g->old, g->n, &g->writer, &s);
+    r = p->env->claim(p->env->ctx, &p->task->list);
     if (r != 0) {
         return outcome_of_log(r);
     }
-    r = p->env->commit(p->env->ctx, s);
-    int ended = plog_swap_end(s);
-    p->ret->n_swaps += r == 0 ? 1 : 0;
-    return r == 0 && ended < 0 ? err_forward(ended) : outcome_of_log(r);
+    g->is_taken = true;
+    r = swap_claimed(p, g);
+    p->env->release(p->env->ctx);
+    return r < 0 ? err_forward(r) : r;
 }
 
 /* > 0: CLEAN_E_*. */
@@ -544,7 +561,7 @@ int clean_look_at_times(const struct clean_env *env,
         r = batch_head_read(&w, at, &h);
         if (r == 0) {
             first = at == 0 ? h.max_timestamp : first;
-            max = h.max_timestamp > max ? h.max_timestamp : max;
+            max = batch_head_time(&h) > max ? batch_head_time(&h) : max;
         }
     }
     (void)p.io->close(p.io->ctx, fd); /* read only */

@@ -20,8 +20,12 @@ struct clean_env {
     struct key_hash (*hash)(void *ctx, struct bytes key);
     /* `bytes` were read or written: waits for its share of the disk. False: to be given up. */
     bool (*pace)(void *ctx, int64_t bytes);
-    /* plog_swap_commit() under the log's lock. */
+    /* plog_swap_claim(), _commit(), _release() under the log's lock. */
+    int (*claim)(void *ctx, const struct sealed_list *list);
     int (*commit)(void *ctx, struct plog_swap *s);
+    void (*release)(void *ctx);
+    /* plog_is_as_listed() under the log's lock: else what does not read as batches is no damage. */
+    bool (*is_as_listed)(void *ctx, const struct sealed_list *list);
     void *ctx;
     wall_ms now;
     int64_t map_size; /* bytes at most */

@@ -20,6 +20,13 @@ struct batch_head {
     int32_t n_records;
 };
 
+/* [LOG-52] The largest timestamp of its records, negative when it has none: what compaction left empty says nothing of
+ * times, whatever stands in its header. */
+static inline wall_ms batch_head_time(const struct batch_head *h)
+{
+    return h->n_records != 0 ? h->max_timestamp : -1;
+}
+
 /* `bytes` in memory stand for the file's bytes from `at` on; moved by reading anew. */
 struct file_window {
     const struct file_io *io;

@@ -375,7 +375,8 @@ int plog_append(struct plog *l,
             .last = l->end + b->last_offset_delta,
             .leader_epoch = leader_epoch,
             .crc = b->crc,
-            .max_timestamp = b->max_timestamp};
+            .max_timestamp = b->max_timestamp,
+            .n_records = b->n_records};
     batch_stamp(bytes, l->end, leader_epoch);
     r = write_batch(l, s, bytes, b->size);
     if (r != 0) {

@@ -245,12 +245,14 @@ void plog_reap_end(struct plog *l, struct plog_reap *r);
  *   plog_truncate_begin(l, offset, &end)   finds where, and lowers plog_recovery_point(), perhaps plog_start()
  *   (the caller)                           writes the directory's checkpoints with these; when it cannot:
  *                                          plog_truncate_cancel()
- *   plog_truncate_run(l)                   cuts segments, indexes, epochs and producers' snapshots
+ *   plog_truncate_run(l)                   cuts segments, indexes, epochs and producers' snapshots; who has the producers'
+ *                                          state in memory calls producer_state_truncate() (broker/shell) instead, which
+ *                                          does both: a state that knows of records that were cut answers wrong
  *
  * [LOG-66] A batch goes whole: the log ends at `offset`, or before the batch that holds it. Between begin and the end of
  * run nothing is appended and no flush moves the recovery point. Whoever holds a slice of what is cut reads a shorter
  * file. Below the start, above the end, or within what compaction has rewritten: OUT_OF_RANGE. > 0 also: DAMAGED, BUSY
- * (seals are being written). */
+ * (seals or a snapshot are being written, or a compacted segment takes its place: soon again). */
 MUST_CHECK int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end);
 /* > 0: BUSY (perhaps a part was done: run it again), DAMAGED. Thread: pool. */
 MUST_CHECK int plog_truncate_run(struct plog *l);

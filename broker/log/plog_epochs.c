@@ -85,9 +85,12 @@ static int damaged(const struct segment *s, int64_t at)
     return PLOG_E_DAMAGED;
 }
 
-/* Walks a segment's headers and takes down where epochs begin. > 0: PLOG_E_DAMAGED. */
+/* Walks a segment's headers and takes down where epochs begin. Where compaction took the first batches of an epoch it may
+ * have begun anywhere behind what is left of the former one: the earliest place is the safe one, for whoever is told too
+ * late an end keeps records that are not here ([LOG-61]). > 0: PLOG_E_DAMAGED. */
 static int walk(struct plog *l, struct segment *s, struct file_window *w, struct epoch_cache *into)
 {
+    offset64 next = s->base;
     struct batch_head h;
 
     for (int64_t at = 0; at < s->size; at += h.size) {
@@ -98,7 +101,8 @@ static int walk(struct plog *l, struct segment *s, struct file_window *w, struct
         if (r > 0 || h.leader_epoch < epoch_cache_latest(into)) {
             return damaged(s, at);
         }
-        (void)epoch_cache_assign(into, h.leader_epoch, h.base, true);
+        (void)epoch_cache_assign(into, h.leader_epoch, next, true);
+        next = h.last + 1;
     }
     return 0;
 }
@@ -289,7 +293,7 @@ static bool has_entry(const struct epoch_cache *c, const struct epoch_entry *e)
 
 int plog_epochs_recover_begin(struct plog *l, struct epoch_recovery *c, offset64 recovery_point)
 {
-    c->recovery_point = recovery_point;
+    c->recovery_point = c->next = recovery_point;
     int r = plog_epochs_read(l, &c->file, &c->is_there);
     if (r < 0) {
         return err_forward(r);
@@ -306,11 +310,14 @@ int plog_epochs_recover_begin(struct plog *l, struct epoch_recovery *c, offset64
 void plog_epochs_recover_batch(
         struct plog *l, struct epoch_recovery *c, const struct batch_head *h)
 {
-    if (h->base >= c->recovery_point) {
-        (void)epoch_cache_assign(&l->epochs, h->leader_epoch, h->base, true);
+    if (h->base >= c->recovery_point) { /* of a compacted segment, too: as walk() */
+        offset64 start = c->next > c->recovery_point ? c->next : c->recovery_point;
+        start = start < h->base ? start : h->base;
+        (void)epoch_cache_assign(&l->epochs, h->leader_epoch, start, true);
     } else if (epoch_cache_at(&l->epochs, h->base) != h->leader_epoch) {
         c->is_doubtful = true; /* [LOG-62] */
     }
+    c->next = h->last + 1;
 }
 
 void plog_epochs_recover_sealed(
@@ -322,6 +329,7 @@ void plog_epochs_recover_sealed(
     if (s->size > 0 && (s->is_compacted ? known < s->last_epoch : known != s->last_epoch)) {
         c->is_doubtful = true; /* [LOG-62] */
     }
+    c->next = s->end;
 }
 
 int plog_epochs_recover_end(struct plog *l, struct epoch_recovery *c)

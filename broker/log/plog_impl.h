@@ -56,11 +56,13 @@ struct plog {
     bool lacks_seals; /* some segment but the last may have none */
     bool is_sealing;  /* between plog_seal_begin and _end */
     ARRAY(offset64) snapshots; /* offsets of the .snapshot files, rising */
+    bool is_saving;   /* between plog_snapshot_begin and _end */
 
     struct epoch_cache epochs;
     bool is_epoch_begun;       /* the last entry is not in the file; nothing was appended under it */
     bool is_epoch_file_behind; /* recovery found epochs that the file does not have */
 
+    bool is_swapping; /* between plog_swap_claim and _release */
     bool is_truncating;
     offset64 truncate_to;
     uint32_t n_truncations;
@@ -121,6 +123,7 @@ struct epoch_recovery {
     struct epoch_cache file;
     bool is_there, is_doubtful;
     offset64 recovery_point;
+    offset64 next; /* behind what recovery came by last */
 };
 
 MUST_CHECK int plog_epochs_recover_begin(

@@ -70,7 +70,8 @@ static int walk(struct plog_look *k)
         if (r != 0) {
             return r < 0 ? err_forward(r) : r;
         }
-        k->max_timestamp = h.max_timestamp > k->max_timestamp ? h.max_timestamp : k->max_timestamp;
+        wall_ms t = batch_head_time(&h);
+        k->max_timestamp = t > k->max_timestamp ? t : k->max_timestamp;
     }
     k->is_done = true;
     return 0;

@@ -27,13 +27,18 @@ enum {
     PLOG_SNAPSHOT_SIZE_MAX = 256 * 1024 * 1024 /* a larger one is not read */
 };
 
+/* [PID-36] Under the lock, before a state at plog_end() is written: until plog_snapshot_end() the log is not cut. Else a
+ * snapshot of records that were cut could stand there when the log has grown over its offset, and be believed at the next
+ * start. False: not now, the log is being cut or another one is being written. */
+bool plog_snapshot_begin(struct plog *l);
+void plog_snapshot_end(struct plog *l);
 /* Writes a snapshot durably. Touches nothing of the log but its folder's name, so it runs without
  * the partition's lock as long as the log stays open. > 0: FULL, BUSY. Thread: pool. */
 MUST_CHECK int plog_snapshot_write(struct plog *l, offset64 offset, const void *bytes, size_t size);
 /* Under the lock: it was written, and counts; of the older ones the newest stay, `keep` in all.
  * > 0: BUSY. */
 MUST_CHECK int plog_snapshot_written(struct plog *l, offset64 offset, size_t keep);
-/* Under the lock: it was written and is not to count, or is of no use. > 0: BUSY. */
+/* Under the lock: it is of no use. > 0: BUSY. */
 MUST_CHECK int plog_snapshot_drop(struct plog *l, offset64 offset);
 /* The newest one at or below `at_most`; *ret_bytes by mem_free. > 0: NOT_FOUND, BUSY. */
 MUST_CHECK int plog_snapshot_newest(struct plog *l,

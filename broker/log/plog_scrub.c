@@ -5,6 +5,7 @@
 #include "broker/log/plog_check.h"
 #include "broker/log/plog_impl.h"
 #include "broker/log/seal.h"
+#include "common/base/bytes.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 
@@ -18,12 +19,21 @@ enum {
     INDEX_BYTES_MAX = 16 * 1024 * 1024, /* of an index that is looked at */
 };
 
+/* One of the two indexes, and the entries that appending would have made. */
+struct index_file {
+    int fd;
+    uint8_t *entries; /* the file */
+    uint32_t n, n_matched;
+    bool is_wrong;
+    ARRAY(struct sparse_entry) made;
+};
+
 struct plog_scrub {
     uint64_t segment_id;
     uint32_t n_cuts;
     const struct file_io *io; /* the directory's */
     struct file_io careful;   /* reads, and leaves the page cache as it was */
-    int fd, index_fd;
+    int fd;
     struct segment segment; /* as it was; its files are not used */
     int64_t index_interval;
     struct file_window window;
@@ -33,11 +43,10 @@ struct plog_scrub {
     const char *why; /* it is damaged: at `at` */
     uint64_t heads;  /* of what was read, as seals have it */
 
-    uint8_t *entries; /* the index file */
-    uint32_t n_entries, n_matched;
-    bool is_index_wrong;
+    struct index_file offsets, times;
     int64_t index_due;
-    ARRAY(struct index_entry) made; /* what the index should be, as append makes it */
+    wall_ms max_timestamp;
+    offset64 max_timestamp_offset; /* the last one of the first batch with it */
 };
 
 /* [LOG-92] What was not in memory before is not to push out what is. */
@@ -60,56 +69,66 @@ struct plog_scrub *plog_scrub_free(struct plog_scrub *s)
     if (s == NULL) {
         return NULL;
     }
-    int fds[] = {s->fd, s->index_fd};
+    int fds[] = {s->fd, s->offsets.fd, s->times.fd};
 
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
         if (fds[i] >= 0) {
             (void)s->io->close(s->io->ctx, fds[i]); /* nothing was written through it */
         }
     }
-    array_deinit(&s->made);
-    (void)mem_free(s->entries);
+    array_deinit(&s->offsets.made);
+    array_deinit(&s->times.made);
+    (void)mem_free(s->offsets.entries);
+    (void)mem_free(s->times.entries);
     (void)mem_free(s->bytes);
     return mem_free(s);
 }
 
-/* The index as its file is, once. */
-static int read_index(struct plog_scrub *s)
+/* An index as its file is, once. */
+static int read_index(struct plog_scrub *s, const struct sparse_index *x, struct index_file *f)
 {
-    if (s->entries != NULL || s->index_fd < 0) {
+    uint32_t entry_size = sparse_index_entry_size(x);
+
+    if (f->entries != NULL || f->fd < 0) {
         return 0;
     }
-    int64_t size = s->io->size(s->io->ctx, s->index_fd);
+    int64_t size = s->io->size(s->io->ctx, f->fd);
     if (size < 0) {
         return err_forward((int)size);
     }
-    s->is_index_wrong = size != (int64_t)s->segment.index.n * INDEX_ENTRY_SIZE;
-    size = s->is_index_wrong || size > INDEX_BYTES_MAX ? 0 : size; /* made anew, or left alone */
-    s->entries = mem_alloc((size_t)size + 1);
-    int64_t n = s->io->pread(s->io->ctx, s->index_fd, s->entries, (size_t)size, 0);
+    f->is_wrong = size != (int64_t)x->n * entry_size;
+    size = f->is_wrong || size > INDEX_BYTES_MAX ? 0 : size; /* made anew, or left alone */
+    f->entries = mem_alloc((size_t)size + 1);
+    int64_t n = s->io->pread(s->io->ctx, f->fd, f->entries, (size_t)size, 0);
     if (n < 0) {
         return err_forward((int)n);
     }
-    s->n_entries = (uint32_t)(n / INDEX_ENTRY_SIZE);
+    f->n = (uint32_t)(n / entry_size);
     return 0;
 }
 
-/* Opens the segment's files; an index that is not there is made anew. */
+/* One that is not there is made anew. */
+static int open_index(struct plog_scrub *s, const struct sparse_index *x, struct index_file *f)
+{
+    if (x->is_broken) { /* a full disk: it is made anew at the next start */
+        return 0;
+    }
+    f->fd = s->io->open(s->io->ctx, cached_file_path(x->file), O_RDONLY);
+    f->is_wrong = f->fd == -ENOENT;
+    return f->fd < 0 && !f->is_wrong ? err_forward(f->fd) : 0;
+}
+
 static int open_files(struct plog_scrub *s)
 {
     s->fd = s->io->open(s->io->ctx, cached_file_path(s->segment.log), O_RDONLY);
     if (s->fd < 0) {
         return err_forward(s->fd);
     }
-    if (s->segment.index.is_broken) { /* a full disk: it is made anew at the next start */
-        return 0;
+    int r = open_index(s, &s->segment.index, &s->offsets);
+    if (r >= 0) {
+        r = open_index(s, &s->segment.times, &s->times);
     }
-    s->index_fd = s->io->open(s->io->ctx, cached_file_path(s->segment.index.file), O_RDONLY);
-    if (s->index_fd == -ENOENT) {
-        s->is_index_wrong = true;
-        return 0;
-    }
-    return s->index_fd < 0 ? err_forward(s->index_fd) : 0;
+    return r < 0 ? err_forward(r) : 0;
 }
 
 static const struct segment *find_sealed(const struct plog *l, offset64 from)
@@ -140,7 +159,9 @@ int plog_scrub_begin(struct plog *l, offset64 from, struct plog_scrub **ret)
     s->segment.checked = (struct checked_ranges){0};
     s->index_interval = l->config.index_interval_bytes;
     s->next = from_segment->base;
-    s->fd = s->index_fd = -1;
+    s->fd = s->offsets.fd = s->times.fd = -1;
+    s->max_timestamp = -1;
+    s->max_timestamp_offset = OFFSET_NONE;
     int r = open_files(s);
     if (r < 0) {
         (void)plog_scrub_free(s);
@@ -154,39 +175,88 @@ int plog_scrub_begin(struct plog *l, offset64 from, struct plog_scrub **ret)
 }
 
 /* [LOG-93] Every entry must be that of a batch; there may be fewer than append would make. */
-static void match_entry(struct plog_scrub *s, const struct batch_head *h)
+static void match_offset(struct plog_scrub *s, const struct batch_head *h, struct sparse_entry made)
 {
-    struct index_entry made = {
-            .delta = (uint32_t)(h->base - s->segment.base), .at = (uint32_t)h->at};
+    struct index_file *f = &s->offsets;
 
-    if (s->n_matched < s->n_entries) {
-        const uint8_t *p = s->entries + (size_t)s->n_matched * INDEX_ENTRY_SIZE;
-        if (load_be32(p + 4) == made.at && h->at > 0) {
-            s->is_index_wrong = s->is_index_wrong || load_be32(p) != made.delta;
-            s->n_matched++;
+    if (f->n_matched < f->n) {
+        const uint8_t *p = f->entries + (size_t)f->n_matched * INDEX_ENTRY_SIZE;
+        if (load_be32(p + 4) == made.value && h->at > 0) {
+            f->is_wrong = f->is_wrong || load_be32(p) != made.key;
+            f->n_matched++;
         }
     }
-    bool is_due = s->index_due > s->index_interval && h->at > 0 && h->at <= UINT32_MAX;
-    s->index_due = (is_due ? 0 : s->index_due) + h->size;
-    if (is_due) {
-        *array_push(&s->made) = made;
+}
+
+/* [LOG-93] The same of times: an entry is that of the first batch that is younger than all before. */
+static void match_time(struct plog_scrub *s, const struct batch_head *h)
+{
+    struct index_file *f = &s->times;
+    wall_ms t = batch_head_time(h);
+
+    if (f->n_matched < f->n) {
+        const uint8_t *p = f->entries + (size_t)f->n_matched * TIME_ENTRY_SIZE;
+        if (load_be32(p + 8) == (uint32_t)(h->last - s->segment.base)) {
+            f->is_wrong = f->is_wrong || (wall_ms)load_be64(p) != t || t <= s->max_timestamp;
+            f->n_matched++;
+        }
+    }
+    if (t > s->max_timestamp) {
+        s->max_timestamp = t;
+        s->max_timestamp_offset = h->last;
+    }
+}
+
+/* The largest timestamp so far, unless it stands there. */
+static void make_time(struct plog_scrub *s)
+{
+    size_t n = s->times.made.n;
+
+    if (s->max_timestamp >= 0 &&
+            (n == 0 || s->times.made.items[n - 1].key < s->max_timestamp)) {
+        *array_push(&s->times.made) = (struct sparse_entry){
+                .key = s->max_timestamp, .value = s->max_timestamp_offset - s->segment.base};
     }
 }
 
 static void note_batch(void *ctx, const struct batch_head *h)
 {
     struct plog_scrub *s = ctx;
+    struct sparse_entry made = {.key = h->base - s->segment.base, .value = h->at};
+    bool is_due = s->index_due > s->index_interval && h->at > 0 && h->at <= UINT32_MAX;
 
     s->heads = batch_head_digest(s->heads, h);
-    match_entry(s, h);
+    match_offset(s, h, made);
+    match_time(s, h);
+    s->index_due = (is_due ? 0 : s->index_due) + h->size;
+    if (is_due) {
+        make_time(s); /* [LOG-7] */
+        *array_push(&s->offsets.made) = made;
+    }
+}
+
+/* The last entry of the time index is the segment's largest timestamp: what lies behind it would not be found. */
+static void judge_end_of_times(struct plog_scrub *s)
+{
+    struct index_file *f = &s->times;
+    wall_ms last = -1;
+
+    if (f->n > 0) {
+        last = (wall_ms)load_be64(f->entries + (size_t)(f->n - 1) * TIME_ENTRY_SIZE);
+    }
+    make_time(s);
+    f->is_wrong = f->is_wrong || (f->fd >= 0 && last != s->max_timestamp);
 }
 
 int plog_scrub_step(struct plog_scrub *s, int64_t max_bytes, int64_t *ret_bytes, bool *ret_done)
 {
     int64_t begin = s->at;
     const char *why = NULL;
-    int r = read_index(s);
+    int r = read_index(s, &s->segment.index, &s->offsets);
 
+    if (r >= 0) {
+        r = read_index(s, &s->segment.times, &s->times);
+    }
     if (r >= 0) {
         r = segment_check_batches(
                 &s->segment, &s->window, max_bytes, &s->at, &s->next, note_batch, s, &why);
@@ -197,6 +267,9 @@ int plog_scrub_step(struct plog_scrub *s, int64_t max_bytes, int64_t *ret_bytes,
     s->why = r > 0 ? why : NULL;
     *ret_bytes = s->at - begin;
     *ret_done = r > 0 || s->at >= s->segment.size;
+    if (r == 0 && *ret_done) {
+        judge_end_of_times(s);
+    }
     if (r == 0 && *ret_done && s->segment.has_heads && s->heads != s->segment.heads) {
         s->why =
                 "its batches are not those that were appended or sealed"; /* no checksum of their own tells */
@@ -209,22 +282,51 @@ offset64 plog_scrub_next(const struct plog_scrub *s)
     return s->segment.end;
 }
 
-/* Writes over the index what it should be. */
-static int make_index_anew(struct plog *l, struct segment *segment, struct plog_scrub *s)
+static bool is_right(const struct index_file *f)
 {
-    size_t size = s->made.n * INDEX_ENTRY_SIZE;
-    uint8_t *bytes = mem_alloc(size + 1);
+    return !f->is_wrong && f->n_matched == f->n;
+}
 
-    for (size_t i = 0; i < s->made.n; i++) {
-        store_be32(bytes + i * INDEX_ENTRY_SIZE, s->made.items[i].delta);
-        store_be32(bytes + i * INDEX_ENTRY_SIZE + 4, s->made.items[i].at);
+/* Writes over an index what it should be. */
+static int make_index_anew(struct plog *l, struct sparse_index *x, const struct index_file *f)
+{
+    struct buf bytes = {0};
+
+    for (size_t i = 0; i < f->made.n; i++) {
+        const struct sparse_entry *e = &f->made.items[i];
+        if (x->key_size == 8) {
+            buf_be64(&bytes, (uint64_t)e->key);
+        } else {
+            buf_be32(&bytes, (uint32_t)e->key);
+        }
+        buf_be32(&bytes, (uint32_t)e->value);
     }
-    int r = offset_index_replace(l->io, &segment->index, bytes, (uint32_t)s->made.n);
-    mem_free(bytes);
-    log_warn("plog", "index_rebuilt", KV_STR("file", cached_file_path(segment->index.file)),
-            KV_U64("entries", s->made.n),
+    int r = sparse_index_replace(
+            l->io, x, f->made.n > 0 ? bytes.data : (const uint8_t *)"", (uint32_t)f->made.n);
+    buf_deinit(&bytes);
+    log_warn("plog", "index_rebuilt", KV_STR("file", cached_file_path(x->file)),
+            KV_U64("entries", f->made.n),
             KV_STR("why", "an entry led to no batch, or entries were missing"));
     return r < 0 ? plog_outcome(l, r, "an index could not be written") : 0;
+}
+
+/* [LOG-7] Both when one is wrong: what one says is of no use without the other. */
+static int mend_indexes(
+        struct plog *l, struct segment *segment, struct plog_scrub *s, bool *ret_is_new)
+{
+    bool is_broken = segment->index.is_broken || segment->times.is_broken;
+
+    if (s->at != segment->size || is_broken || (is_right(&s->offsets) && is_right(&s->times))) {
+        return 0;
+    }
+    *ret_is_new = true;
+    segment->is_sealed = false; /* it has another seal then, or it would be walked at each start */
+    l->lacks_seals = true;
+    int r = make_index_anew(l, &segment->times, &s->times);
+    if (r == 0) {
+        r = make_index_anew(l, &segment->index, &s->offsets);
+    }
+    return r < 0 ? err_forward(r) : r;
 }
 
 int plog_scrub_end(struct plog *l, struct plog_scrub *s, int r, bool *ret_is_index_new)
@@ -239,17 +341,11 @@ int plog_scrub_end(struct plog *l, struct plog_scrub *s, int r, bool *ret_is_ind
         outcome = 0; /* [LOG-86] */
     } else if (r < 0) {
         outcome = plog_outcome(l, r, "a segment could not be read");
+    } else if (s->why != NULL) {
+        outcome = plog_found_damage(l, segment, s->at, s->next, s->why);
     } else {
-        if (s->why == NULL) {
-            checked_ranges_add(&segment->checked, 0, s->at);
-        }
-        if (s->why != NULL) {
-            outcome = plog_found_damage(l, segment, s->at, s->next, s->why);
-        } else if (s->at == segment->size && !segment->index.is_broken &&
-                   (s->is_index_wrong || s->n_matched < s->n_entries)) {
-            *ret_is_index_new = true;
-            outcome = make_index_anew(l, segment, s);
-        }
+        checked_ranges_add(&segment->checked, 0, s->at);
+        outcome = mend_indexes(l, segment, s, ret_is_index_new);
     }
     (void)plog_scrub_free(s);
     return outcome;

@@ -12,7 +12,7 @@ struct log_dir;
 struct plog;
 
 /* The check of a whole sealed segment, in steps: every checksum, the chain of headers, and that
- * each entry of its index leads to a batch. Begin and end under the log's lock, steps without
+ * each entry of its indexes stands for a batch. Begin and end under the log's lock, steps without
  * it; the log may go away between. It reads through descriptors of its own and leaves nothing in
  * the page cache that was not there. */
 struct plog_scrub;
@@ -26,7 +26,7 @@ MUST_CHECK int plog_scrub_step(
         struct plog_scrub *s, int64_t max_bytes, int64_t *ret_bytes, bool *ret_done);
 /* The offset behind the segment. */
 offset64 plog_scrub_next(const struct plog_scrub *s);
-/* Takes `s`; `r` is what a step gave. Makes a wrong index anew (*ret_is_index_new). 0 also when the
+/* Takes `s`; `r` is what a step gave. Makes a wrong index, and the other one, anew (*ret_is_index_new). 0 also when the
  * segment is not the same any more. > 0: DAMAGED (logged), BUSY; negative as ever. Thread: pool. */
 MUST_CHECK int plog_scrub_end(struct plog *l, struct plog_scrub *s, int r, bool *ret_is_index_new);
 /* Drops it without a result. Takes NULL. */

@@ -131,7 +131,8 @@ static int walk(const struct plog_seal *x, int fd, struct seal *s, uint8_t *wind
             return r < 0 ? err_forward(r) : SEGMENT_E_BAD;
         }
         s->heads = batch_head_digest(s->heads, &h);
-        s->max_timestamp = h.max_timestamp > s->max_timestamp ? h.max_timestamp : s->max_timestamp;
+        wall_ms t = batch_head_time(&h);
+        s->max_timestamp = t > s->max_timestamp ? t : s->max_timestamp;
         s->last_epoch = h.leader_epoch;
     }
     return 0;

@@ -14,6 +14,21 @@ static char *file_of(const struct plog *l, offset64 offset)
     return mem_format("%s/%s/%020" PRId64 ".snapshot", log_dir_path(l->dir), l->folder, offset);
 }
 
+bool plog_snapshot_begin(struct plog *l)
+{
+    if (l->is_truncating || l->is_saving) {
+        return false;
+    }
+    l->is_saving = true;
+    return true;
+}
+
+void plog_snapshot_end(struct plog *l)
+{
+    must(l->is_saving);
+    l->is_saving = false;
+}
+
 int plog_snapshot_write(struct plog *l, offset64 offset, const void *bytes, size_t size)
 {
     if (log_dir_failed(l->dir)) {

@@ -31,7 +31,8 @@ void plog_sealed_list(const struct plog *l, struct sealed_list *ret)
             .folder = plog_path(l),
             .topic_id = l->topic_id,
             .partition = l->partition,
-            .index_interval = l->config.index_interval_bytes};
+            .index_interval = l->config.index_interval_bytes,
+            .n_truncations = l->n_truncations};
     for (size_t i = 0; i < n; i++) {
         const struct segment *s = &l->segments.items[i];
         ret->items[i] = (struct sealed_segment){.id = s->id,
@@ -52,6 +53,31 @@ void sealed_list_deinit(struct sealed_list *list)
     list->items = mem_free(list->items);
     list->folder = mem_free(list->folder);
     list->n = 0;
+}
+
+bool plog_is_as_listed(const struct plog *l, const struct sealed_list *list)
+{
+    return l->n_truncations == list->n_truncations;
+}
+
+int plog_swap_claim(struct plog *l, const struct sealed_list *list)
+{
+    must(!l->is_swapping);
+    /* [LOG-56] A record may have made way for a newer one that was cut off since. */
+    if (!plog_is_as_listed(l, list)) {
+        return PLOG_E_CHANGED;
+    }
+    if (l->is_truncating) {
+        return PLOG_E_BUSY;
+    }
+    l->is_swapping = true;
+    return 0;
+}
+
+void plog_swap_release(struct plog *l)
+{
+    must(l->is_swapping);
+    l->is_swapping = false;
 }
 
 /* --- Preparing ---------------------------------------------------------------------------------------------------- */
@@ -114,6 +140,11 @@ static int prepare(struct plog_swap *s, const struct sealed_list *list)
     return r < 0 ? err_forward(r) : 0;
 }
 
+static uint32_t crc_of(const struct buf *b)
+{
+    return crc32c(0, b->size > 0 ? b->data : (const uint8_t *)"", b->size);
+}
+
 int plog_swap_prepare(struct log_dir *dir,
         const struct sealed_list *list,
         const struct sealed_segment *old,
@@ -140,9 +171,9 @@ int plog_swap_prepare(struct log_dir *dir,
             .last_epoch = w->last_epoch,
             .max_timestamp = w->max_timestamp,
             .index_n = segment_writer_n_index(w),
-            .index_crc = crc32c(0, w->index.size > 0 ? w->index.data : (const uint8_t *)"",
-                    w->index.size),
-            .time_crc = crc32c(0, "", 0), /* no time index: look-ups walk its headers */
+            .index_crc = crc_of(&w->index),
+            .time_n = segment_writer_n_times(w),
+            .time_crc = crc_of(&w->times),
             .is_compacted = true};
     s->index_due = w->index_due;
     s->manifest.made = (struct swap_file){.base = w->base, .size = w->size};
@@ -223,6 +254,7 @@ static void replace(struct plog *l, const struct plog_swap *s, size_t first)
     made.end = s->seal.end;
     made.size = made.synced = s->manifest.made.size;
     made.index.n = s->seal.index_n;
+    made.times.n = s->seal.time_n;
     made.index_due = s->index_due;
     made.is_sealed = made.is_compacted = made.has_heads = made.has_max_timestamp = true;
     made.heads = s->seal.heads;
@@ -250,6 +282,7 @@ int plog_swap_commit(struct plog *l, struct plog_swap *s)
     if (log_dir_failed(l->dir)) {
         return err_origin(-EIO);
     }
+    must(l->is_swapping);
     if (!find_old(l, s, &first)) { /* [LOG-56] */
         return PLOG_E_CHANGED;
     }

@@ -92,7 +92,8 @@ static int digest(struct plog *l, int fd, struct seal *s, bool *ret_is_whole)
         r = batch_head_read(&w, at, &h);
         if (r == 0) {
             s->heads = batch_head_digest(s->heads, &h);
-            s->max_timestamp = h.max_timestamp > s->max_timestamp ? h.max_timestamp : s->max_timestamp;
+            wall_ms t = batch_head_time(&h);
+            s->max_timestamp = t > s->max_timestamp ? t : s->max_timestamp;
             s->last_epoch = h.leader_epoch;
             s->end = h.last + 1; /* [LOG-50] */
         }

@@ -53,7 +53,7 @@ int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end)
     if (offset < l->start || offset > l->end) {
         return PLOG_E_OUT_OF_RANGE;
     }
-    if (l->is_sealing) {
+    if (l->is_sealing || l->is_saving || l->is_swapping) { /* [PID-36] [LOG-56] */
         return PLOG_E_BUSY;
     }
     if (log_dir_failed(l->dir)) {
@@ -64,8 +64,10 @@ int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end)
         if (r != 0) {
             return r < 0 ? plog_outcome(l, r, "where to cut could not be read") : PLOG_E_DAMAGED;
         }
-        if (place.at > 0 && l->segments.items[place.segment].is_compacted) {
-            return PLOG_E_OUT_OF_RANGE; /* [LOG-66] nobody could go on behind its gaps */
+        const struct segment *s = &l->segments.items[place.segment];
+        if (place.end > s->base && s->is_compacted) {
+            /* [LOG-66] Nobody could go on behind its gaps, also when all before is one. */
+            return PLOG_E_OUT_OF_RANGE;
         }
     }
     l->is_truncating = true;
@@ -210,7 +212,12 @@ static int cut_last(struct plog *l, const struct cut_place *place)
     struct cached_file *files[] = {s->log, s->index.file, s->times.file};
     int fds[] = {-1, -1, -1};
     size_t n_held = 0;
-    int r = 0;
+    /* Of a compacted segment the indexes may be missing; they are made anew below in any case. */
+    int r = sparse_index_replace(l->io, &s->index, (const uint8_t *)"", 0);
+
+    if (r >= 0) {
+        r = sparse_index_replace(l->io, &s->times, (const uint8_t *)"", 0);
+    }
 
     while (n_held < COUNT_OF(files) && r >= 0) {
         r = cached_file_hold(files[n_held], &fds[n_held]);

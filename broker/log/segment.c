@@ -164,8 +164,8 @@ int segment_note_batch(const struct file_io *io,
     if (s->has_heads) {
         s->heads = batch_head_digest(s->heads, h);
     }
-    if (s->has_max_timestamp && h->max_timestamp > s->max_timestamp) {
-        s->max_timestamp = h->max_timestamp;
+    if (s->has_max_timestamp && batch_head_time(h) > s->max_timestamp) {
+        s->max_timestamp = batch_head_time(h);
         s->max_timestamp_offset = h->last;
     }
     bool is_due = s->index_due > index_interval && at > 0 && at <= UINT32_MAX &&

@@ -101,8 +101,8 @@ static int walk_for_max(struct segment *s, struct file_window *w, int64_t at)
         if (r != 0) {
             return r < 0 ? err_forward(r) : SEGMENT_E_BAD;
         }
-        if (h.max_timestamp > s->max_timestamp) {
-            s->max_timestamp = h.max_timestamp;
+        if (batch_head_time(&h) > s->max_timestamp) {
+            s->max_timestamp = batch_head_time(&h);
             s->max_timestamp_offset = h.last;
         }
     }

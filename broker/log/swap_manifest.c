@@ -18,9 +18,9 @@ enum {
     TAIL_SIZE = 64
 };
 
-const char *const swap_made[SWAP_N_MADE] = {".index", ".seal", ".log"};
+const char *const swap_made[SWAP_N_MADE] = {".index", ".timeindex", ".seal", ".log"};
 
-/* All that may stand beside a segment; of the new one the rest is made anew. */
+/* All that may stand beside a segment. */
 static const char *const suffixes[] = {".log", ".index", ".timeindex", ".seal"};
 enum {
     N_SUFFIXES = sizeof(suffixes) / sizeof(suffixes[0])

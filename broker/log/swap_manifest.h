@@ -8,12 +8,13 @@
  * Results: 0, or a negative errno as the operations give it; nothing is latched here. */
 enum {
     SWAP_OLD_MAX = 200, /* they must fit in a kv_file */
-    SWAP_N_MADE = 3,
+    SWAP_N_MADE = 4,
     SWAP_E_ABSENT = 1,
     SWAP_E_DAMAGED = 2
 };
 
-/* ".index", ".seal" and ".log": the order in which the new files get their names, so that the one with the records is last. */
+/* ".index", ".timeindex", ".seal" and ".log": the order in which the new files get their names, so that the one with the
+ * records is last. */
 extern const char *const swap_made[SWAP_N_MADE];
 
 struct swap_file {

@@ -141,7 +141,8 @@ static bool on_batch(void *ctx, const struct inspected_batch *b)
     s->heads = batch_head_digest(s->heads, h);
     s->next = h->last + 1 > s->next ? h->last + 1 : s->next;
     s->l->epoch = h->leader_epoch > s->l->epoch ? h->leader_epoch : s->l->epoch;
-    s->max_timestamp = h->max_timestamp > s->max_timestamp ? h->max_timestamp : s->max_timestamp;
+    wall_ms t = batch_head_time(h);
+    s->max_timestamp = t > s->max_timestamp ? t : s->max_timestamp;
     v->n_batches++;
     v->n_records += b->batch.n_records > 0 ? (uint64_t)b->batch.n_records : 0;
     if (v->moved != NULL) {

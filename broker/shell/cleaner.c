@@ -342,6 +342,27 @@ static int commit(void *ctx, struct plog_swap *s)
     return r;
 }
 
+static int claim(void *ctx, const struct sealed_list *list)
+{
+    const struct work *w = ctx;
+
+    return partition_clean_claim(w->p, list);
+}
+
+static void release(void *ctx)
+{
+    const struct work *w = ctx;
+
+    partition_clean_release(w->p);
+}
+
+static bool is_as_listed(void *ctx, const struct sealed_list *list)
+{
+    const struct work *w = ctx;
+
+    return partition_clean_is_as_listed(w->p, list);
+}
+
 static void tell(const struct partition *p, int r, const struct clean_result *done, wtime took)
 {
     metric_add(METRIC_CLEANER_READ_BYTES, (uint64_t)done->bytes_read);
@@ -406,7 +427,10 @@ static void compact(struct work *w, struct pick *k)
     struct clean_env env = {.dir = k->p->dir,
             .hash = hash,
             .pace = pace,
+            .claim = claim,
             .commit = commit,
+            .release = release,
+            .is_as_listed = is_as_listed,
             .ctx = w,
             .now = clock_wall(),
             .map_size = limits.map_size / (int64_t)limits.n_threads,

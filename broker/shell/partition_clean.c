@@ -28,6 +28,35 @@ void partition_clean_leave(struct partition *p)
     hold_end(&h);
 }
 
+bool partition_clean_is_as_listed(struct partition *p, const struct sealed_list *list)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    bool is_same = plog_is_as_listed(p->log, list);
+    hold_end(&h);
+    return is_same;
+}
+
+int partition_clean_claim(struct partition *p, const struct sealed_list *list)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    int r = plog_swap_claim(p->log, list);
+    hold_end(&h);
+    return r;
+}
+
+void partition_clean_release(struct partition *p)
+{
+    struct hold h;
+
+    hold_begin(&h, p);
+    plog_swap_release(p->log);
+    hold_end(&h);
+}
+
 int partition_clean_commit(struct partition *p, struct plog_swap *s, int64_t *ret_us)
 {
     struct hold h;

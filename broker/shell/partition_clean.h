@@ -19,5 +19,10 @@ struct clean_look {
 /* False: there is nothing to compact here. True: the log stays until partition_clean_leave(). */
 bool partition_clean_look(struct partition *p, struct clean_look *ret);
 void partition_clean_leave(struct partition *p);
+/* plog_is_as_listed() under the lock. */
+bool partition_clean_is_as_listed(struct partition *p, const struct sealed_list *list);
+/* plog_swap_claim() and _release() under the lock. */
+int partition_clean_claim(struct partition *p, const struct sealed_list *list);
+void partition_clean_release(struct partition *p);
 /* plog_swap_commit() under the lock; *ret_us = how long that was held. */
 int partition_clean_commit(struct partition *p, struct plog_swap *s, int64_t *ret_us);

@@ -175,6 +175,11 @@ static void begin_saving(struct partition *p, bool is_stop, struct saving *s)
             (!is_stop || m->unsaved > UNSAVED_AT_STOP_MAX)) {
         s->log = partition_use_begin(&h);
     }
+    if (s->log != NULL && !plog_snapshot_begin(s->log)) {
+        s->log = NULL;
+        partition_use_end(&h);
+        atomic_store(&m->is_snapshot_due, true);
+    }
     if (s->log != NULL) {
         s->end = m->state.end;
         s->unsaved = m->unsaved;
@@ -202,6 +207,7 @@ static void end_saving(struct partition *p, struct saving *s, int r)
     if (r == 0) {
         r = plog_snapshot_written(s->log, s->end, SNAPSHOTS_KEPT);
     }
+    plog_snapshot_end(s->log);
     if (r == 0) {
         m->snapshot = s->end;
         m->unsaved -= s->unsaved;

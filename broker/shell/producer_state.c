@@ -37,13 +37,14 @@ static const char *decode_refusal(int r)
     }
 }
 
-/* [PID-31] The newest snapshot that can be believed; `ret` stays empty when there is none. A
- * damaged one goes. */
-static int take_snapshot(
-        struct producers *ret, struct plog *log, offset64 least, offset64 *ret_offset)
+/* [PID-31] The newest snapshot at or below `at_most` that can be believed; `ret` stays empty when
+ * there is none. A damaged one goes. */
+static int take_snapshot(struct producers *ret,
+        struct plog *log,
+        offset64 at_most,
+        offset64 least,
+        offset64 *ret_offset)
 {
-    offset64 at_most = plog_end(log);
-
     for (;;) {
         uint8_t *bytes = NULL;
         size_t size = 0;
@@ -76,6 +77,7 @@ static int take_snapshot(
 
 struct replaying {
     struct producers *p;
+    offset64 end; /* batches from there on have no part in it */
     wall_ms now;
     int64_t bytes;
 };
@@ -85,20 +87,25 @@ static void note(void *ctx, const struct batch_head *h)
     struct replaying *r = ctx;
     struct producers_batch b = producer_batch_of(h);
 
+    if (h->base >= r->end) {
+        return;
+    }
     producers_note(r->p, &b, r->now);
     r->bytes += h->size;
 }
 
-int producer_state_restore(struct producers *ret,
+/* The state at `end`. */
+static int restore(struct producers *ret,
         struct plog *log,
+        offset64 end,
         offset64 no_producers,
         wall_ms now,
         struct producer_state_source *ret_source)
 {
-    struct replaying replaying = {.p = ret, .now = now};
-    offset64 least = no_producers <= plog_end(log) ? no_producers : 0; /* [PID-35] */
+    struct replaying replaying = {.p = ret, .end = end, .now = now};
+    offset64 least = no_producers <= end ? no_producers : 0; /* [PID-35] */
     offset64 snapshot = OFFSET_NONE;
-    int r = take_snapshot(ret, log, least, &snapshot);
+    int r = take_snapshot(ret, log, end, least, &snapshot);
 
     if (r == 0 && snapshot == OFFSET_NONE) {
         ret->end = least;
@@ -110,7 +117,38 @@ int producer_state_restore(struct producers *ret,
         producers_deinit(ret);
         return r < 0 ? err_forward(r) : r;
     }
-    ret->end = plog_end(log);
+    ret->end = end;
     *ret_source = (struct producer_state_source){snapshot, replaying.bytes};
     return 0;
+}
+
+int producer_state_restore(struct producers *ret,
+        struct plog *log,
+        offset64 no_producers,
+        wall_ms now,
+        struct producer_state_source *ret_source)
+{
+    int r = restore(ret, log, plog_end(log), no_producers, now, ret_source);
+
+    return r < 0 ? err_forward(r) : r;
+}
+
+int producer_state_truncate(struct producers *state,
+        struct plog *log,
+        offset64 end,
+        offset64 no_producers,
+        wall_ms now,
+        struct producer_state_source *ret_source)
+{
+    int r = 0;
+
+    /* The state first: a cut that has begun cannot be given up, and may have to be called again. */
+    if (!producers_truncate(state, end) || state->end != end) {
+        producers_deinit(state);
+        r = restore(state, log, end, no_producers, now, ret_source);
+    }
+    if (r == 0) {
+        r = plog_truncate_run(log);
+    }
+    return r < 0 ? err_forward(r) : r;
 }

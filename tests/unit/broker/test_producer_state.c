@@ -6,6 +6,7 @@
 #include "tests/lib/check.h"
 #include "tests/unit/log/log_fixture.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -68,7 +69,7 @@ static void begin(struct known *k)
     }
 }
 
-static void end(struct known *k)
+static void finish(struct known *k)
 {
     producers_deinit(&k->state);
     (void)plog_close(k->l);
@@ -114,7 +115,7 @@ static void state_begins_with_the_newest_snapshot(void) /* [PID-30] */
     from = restore(&k, 0);
     CHECK_EQ(from.snapshot, 80);
     CHECK_EQ(from.replayed, 0);
-    end(&k);
+    finish(&k);
 }
 
 static void damaged_snapshot_is_passed_over(void) /* [PID-31] */
@@ -132,7 +133,7 @@ static void damaged_snapshot_is_passed_over(void) /* [PID-31] */
     CHECK_EQ(from.replayed, plog_bytes(k.l));
     mem_free(newest);
     mem_free(before);
-    end(&k);
+    finish(&k);
 }
 
 static void snapshot_under_another_name_is_passed_over(void) /* [PID-31] */
@@ -147,7 +148,7 @@ static void snapshot_under_another_name_is_passed_over(void) /* [PID-31] */
     CHECK(access(newest, F_OK) != 0);
     mem_free(newest);
     mem_free(before);
-    end(&k);
+    finish(&k);
 }
 
 static void nothing_is_read_below_where_nobody_was_known(void) /* [PID-35] */
@@ -162,10 +163,54 @@ static void nothing_is_read_below_where_nobody_was_known(void) /* [PID-35] */
     struct producer_state_source from = restore(&k, 80);
     CHECK_EQ(from.snapshot, OFFSET_NONE);
     CHECK_EQ(from.replayed, 0);
-    end(&k);
+    finish(&k);
 }
 
 /* The first segments are deleted up to the first that begins above `offset`. */
+/* What a walk over the log up to batch `n` gives. */
+static void check_state_of(const struct known *k, int32_t n)
+{
+    const struct producer *one = producers_find(&k->state, 5);
+
+    CHECK_EQ(k->state.end, n * 2);
+    CHECK_EQ(plog_end(k->l), n * 2);
+    CHECK(one != NULL);
+    CHECK_EQ(one->n, n < PRODUCERS_BATCHES ? n : PRODUCERS_BATCHES);
+    CHECK_EQ(one->batches[one->n - 1].base, n * 2 - 2);
+    CHECK_EQ(one->batches[0].base, (n - one->n) * 2);
+}
+
+static void cut_log_has_the_state_of_its_new_end(void) /* [PID-18] */
+{
+    static const int32_t ends[] = {37, 30, 25, 19, 3};
+    struct producer_state_source source;
+    offset64 end = OFFSET_NONE;
+    struct known k;
+
+    begin(&k);
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        source = (struct producer_state_source){.snapshot = -2};
+        CHECK_EQ(plog_truncate_begin(k.l, ends[i] * 2, &end), 0);
+        if (i == 1) { /* not now: the state is that of the new end, the log is cut when it is called again */
+            faults.open_any_error = -EMFILE;
+            CHECK_EQ(producer_state_truncate(&k.state, k.l, end, 0, NOW, &source), PLOG_E_BUSY);
+            fault_reset();
+        }
+        CHECK_EQ(producer_state_truncate(&k.state, k.l, end, 0, NOW, &source), 0);
+        check_state_of(&k, ends[i]);
+        CHECK_EQ(source.snapshot, ends[i] >= 30 ? 60 : ends[i] >= 20 ? 40 : OFFSET_NONE);
+    }
+    append(&k, 3);
+    check_state_of(&k, 4);
+    /* Nobody's batches went: nothing is read. */
+    source.snapshot = -2;
+    CHECK_EQ(plog_truncate_begin(k.l, 8, &end), 0);
+    CHECK_EQ(producer_state_truncate(&k.state, k.l, end, 0, NOW, &source), 0);
+    CHECK_EQ(source.snapshot, -2);
+    check_state_of(&k, 4);
+    finish(&k);
+}
+
 static void delete_below(struct known *k, offset64 offset)
 {
     (void)plog_close(k->l);
@@ -199,7 +244,7 @@ static void snapshot_with_a_hole_behind_it_is_not_used(void) /* [PID-20] */
     struct producers_batch next = {.id = 5, .base_sequence = 80};
     CHECK_EQ(producers_check(&p, &next).kind, PRODUCERS_APPEND);
     producers_deinit(&p);
-    end(&k);
+    finish(&k);
 }
 
 static const struct check_case cases[] = {
@@ -207,6 +252,7 @@ static const struct check_case cases[] = {
         CASE(damaged_snapshot_is_passed_over),
         CASE(snapshot_under_another_name_is_passed_over),
         CASE(nothing_is_read_below_where_nobody_was_known),
+        CASE(cut_log_has_the_state_of_its_new_end),
         CASE(snapshot_with_a_hole_behind_it_is_not_used),
 };
 CHECK_MAIN("producer_state", cases)

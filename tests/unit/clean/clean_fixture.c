@@ -91,7 +91,29 @@ static bool pace(void *ctx, int64_t bytes)
     struct test_cleaner *c = ctx;
 
     CHECK(bytes > 0);
+    if (c->meanwhile != NULL) {
+        c->meanwhile(c);
+    }
     return c->n_until_stop == 0 || --c->n_until_stop > 0;
+}
+
+static int claim(void *ctx, const struct sealed_list *list)
+{
+    const struct test_cleaner *c = ctx;
+    offset64 end = OFFSET_NONE;
+    int r = plog_swap_claim(c->l, list);
+
+    if (r == 0) { /* [LOG-56] */
+        CHECK_EQ(plog_truncate_begin(c->l, plog_end(c->l), &end), PLOG_E_BUSY);
+    }
+    return r;
+}
+
+static void release(void *ctx)
+{
+    const struct test_cleaner *c = ctx;
+
+    plog_swap_release(c->l);
 }
 
 static int commit(void *ctx, struct plog_swap *s)
@@ -101,7 +123,21 @@ static int commit(void *ctx, struct plog_swap *s)
     if (c->before_commit != NULL) {
         c->before_commit(c);
     }
-    return plog_swap_commit(c->l, s);
+    if (c->meanwhile != NULL) {
+        c->meanwhile(c);
+    }
+    int r = plog_swap_commit(c->l, s);
+    if (c->after_commit != NULL) {
+        c->after_commit(c, r);
+    }
+    return r;
+}
+
+static bool is_as_listed(void *ctx, const struct sealed_list *list)
+{
+    const struct test_cleaner *c = ctx;
+
+    return plog_is_as_listed(c->l, list);
 }
 
 void test_cleaner_init(struct test_cleaner *c, struct plog *l)
@@ -121,7 +157,10 @@ int test_cleaner_run(struct test_cleaner *c, struct log_dir *dir)
     struct clean_env env = {.dir = dir,
             .hash = test_hash,
             .pace = pace,
+            .claim = claim,
             .commit = commit,
+            .release = release,
+            .is_as_listed = is_as_listed,
             .ctx = c,
             .now = c->now,
             .map_size = c->map_size,

@@ -41,7 +41,11 @@ struct test_cleaner {
     struct clean_result result;
     struct plog *l;
     int n_until_stop;                                /* of pace(): it refuses then; 0 = never */
-    void (*before_commit)(struct test_cleaner *c); /* may be NULL */
+    /* Each may be NULL. */
+    void (*before_commit)(struct test_cleaner *c);
+    void (*after_commit)(struct test_cleaner *c, int r);
+    void (*meanwhile)(struct test_cleaner *c); /* when something was read or written, and before a commit */
+    void *ctx;
 };
 
 void test_cleaner_init(struct test_cleaner *c, struct plog *l);

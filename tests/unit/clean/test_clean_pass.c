@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/plog_scrub.h"
 #include "broker/log/verify.h"
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct world {
     struct fixture f;
@@ -376,15 +378,14 @@ static void renames_are_all_that_happens_at_the_commit(void) /* [LOG-54] [LOG-55
 }
 
 /* Puts another segment in the list in its place, as a cut and what follows would. */
-static void compact_meanwhile(struct test_cleaner *c)
+static void retain_meanwhile(struct test_cleaner *c)
 {
-    struct test_cleaner other = *c;
+    struct plog_removed removed;
 
-    other.before_commit = NULL;
-    other.first_dirty = 0;
-    c->before_commit = NULL;
-    CHECK_EQ(test_cleaner_run(&other, plog_dir(c->l)), 0);
-    CHECK_EQ(other.result.n_swaps, 1);
+    plog_set_start(c->l, 2);
+    plog_start_saved(c->l, 2);
+    CHECK_EQ(plog_remove_below_start(c->l, 0, &removed), 0);
+    CHECK_EQ(removed.n_segments, 1);
 }
 
 static void log_that_changed_meanwhile_is_left_alone(void) /* [LOG-56] */
@@ -394,12 +395,13 @@ static void log_that_changed_meanwhile_is_left_alone(void) /* [LOG-56] */
     open_world(&w);
     append(&w, "a", "1", 1);
     append(&w, "a", "2", 1);
+    append(&w, "b", "3", 1);
     seal(&w);
-    w.c.before_commit = compact_meanwhile;
+    w.c.before_commit = retain_meanwhile;
     CHECK_EQ(clean(&w), CLEAN_E_CHANGED);
-    CHECK_STR(seen(&w, 0), "1:a");
+    CHECK_STR(seen(&w, 2), "2:b");
     reopen(&w);
-    CHECK_STR(seen(&w, 0), "1:a");
+    CHECK_STR(seen(&w, 2), "2:b");
     close_world(&w);
 }
 
@@ -466,6 +468,170 @@ static void empty_batches_are_not_found_by_time(void) /* [LOG-52] */
     CHECK_EQ(load_be64(head), 2);
     cached_file_release(s.file);
     CHECK_EQ(plog_find_time(w.l, w.c.now - 4, plog_end(w.l), &s), PLOG_E_NOT_FOUND);
+    for (int i = 0; i < 2; i++) { /* by the seal, and by a walk: retention goes by this */
+        struct plog_segment first;
+        plog_segment_at(w.l, 0, &first);
+        CHECK(first.has_max_timestamp);
+        CHECK_EQ(first.max_timestamp, w.c.now - 5);
+        char *index = fixture_file(&w.f, "orders-0", "00000000000000000000.index");
+        CHECK_EQ(unlink(index), 0);
+        mem_free(index);
+        reopen(&w);
+    }
+    close_world(&w);
+}
+
+/* So the scrubber finds nothing to mend; nor where a start made them anew. */
+static void compacted_segment_has_the_indexes_that_appending_makes(void) /* [LOG-7] [LOG-93] */
+{
+    struct plog_scrub *s = NULL;
+    struct world w;
+
+    open_world(&w);
+    for (int i = 0; i < 30; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof(key), "k%d", i % 20);
+        append(&w, key, "v", 100 + i * 7 % 40);
+    }
+    seal(&w);
+    CHECK_EQ(clean(&w), 0);
+    char *times = fixture_file(&w.f, "orders-0", "00000000000000000000.timeindex");
+    for (int i = 0; i < 2; i++) {
+        int64_t n = 0;
+        bool is_done = false, is_index_new = false;
+        CHECK(file_size_of(times) >= 24);
+        CHECK_EQ(plog_scrub_begin(w.l, 0, &s), 0);
+        while (!is_done) {
+            CHECK_EQ(plog_scrub_step(s, 100, &n, &is_done), 0);
+        }
+        CHECK_EQ(plog_scrub_end(w.l, s, 0, &is_index_new), 0);
+        CHECK(!is_index_new);
+        CHECK_EQ(unlink(times), 0);
+        reopen(&w);
+    }
+    mem_free(times);
+    close_world(&w);
+}
+
+/* Of "a" the older record goes. */
+static void compact_a(struct world *w)
+{
+    append(w, "a", "1", 1);
+    append(w, "a", "2", 1);
+    append(w, "b", "3", 1);
+    seal(w);
+    CHECK_EQ(clean(w), 0);
+    CHECK_STR(seen(w, 0), "1:a 2:b");
+}
+
+static int truncate_at(struct plog *l, offset64 offset)
+{
+    offset64 end = OFFSET_NONE;
+    int r = plog_truncate_begin(l, offset, &end);
+
+    if (r == 0) {
+        CHECK_EQ(end, offset);
+        CHECK_EQ(plog_truncate_run(l), 0);
+    }
+    return r;
+}
+
+/* Also right behind the gap that a compacted segment begins with: the segment's name says that the log begins below. */
+static void compacted_segment_is_cut_at_its_begin_or_not_at_all(void) /* [LOG-66] */
+{
+    struct plog_segment s;
+    struct world w;
+
+    open_world(&w);
+    compact_a(&w);
+    CHECK_EQ(truncate_at(w.l, 1), PLOG_E_OUT_OF_RANGE);
+    CHECK_EQ(truncate_at(w.l, 2), PLOG_E_OUT_OF_RANGE);
+    CHECK_STR(seen(&w, 0), "1:a 2:b");
+    char *times = fixture_file(&w.f, "orders-0", "00000000000000000000.timeindex");
+    CHECK_EQ(unlink(times), 0); /* as earlier versions left it */
+    CHECK_EQ(truncate_at(w.l, 0), 0);
+    CHECK(!log_dir_failed(w.f.dir));
+    append(&w, "c", "1", 1);
+    CHECK_STR(seen(&w, 0), "0:c");
+    plog_segment_at(w.l, 0, &s);
+    CHECK_EQ(s.base, 0);
+    CHECK_EQ(s.end, 1);
+    reopen(&w);
+    CHECK_STR(seen(&w, 0), "0:c");
+    mem_free(times);
+    close_world(&w);
+}
+
+static int n_until_cut;
+
+static void cut_newest(struct test_cleaner *c)
+{
+    if (n_until_cut-- == 0) {
+        CHECK_EQ(truncate_at(c->l, 2), 0);
+    }
+}
+
+/* The newest record of "a" is cut off while it is the reason for the older one to go. */
+static void cut_while_a_log_is_compacted_ends_that(void) /* [LOG-56] */
+{
+    struct world w;
+
+    for (int i = 0; i < 3; i++) { /* also when what was to be read is there no more: no damage */
+        open_world(&w);
+        append(&w, "a", "1", 1);
+        append(&w, "b", "2", 1);
+        append(&w, "a", "3", 1);
+        seal(&w);
+        w.c.policy.segment_bytes = 200;
+        n_until_cut = i;
+        w.c.meanwhile = cut_newest;
+        CHECK_EQ(clean(&w), CLEAN_E_CHANGED);
+        CHECK(n_until_cut < 0);
+        CHECK_STR(seen(&w, 0), "0:a 1:b");
+        close_world(&w);
+    }
+}
+
+/* What compaction left of epoch 2 begins at 3, and it began at 2: who was told 3 would keep another history's record. */
+static void epoch_whose_begin_is_gone_is_not_told_too_late(void) /* [LOG-61] */
+{
+    struct test_record r = {.key = "a", .value = "v", .timestamp = 1};
+    struct test_batch t = {.records = &r, .n = 1, .producer_id = -1};
+    epoch32 epochs[] = {1, 1, 2, 2}, epoch;
+    const char *keys[] = {"a", "b", "c", "c"};
+    offset64 end = OFFSET_NONE;
+    struct world w;
+
+    open_world(&w);
+    for (int i = 0; i < 4; i++) {
+        struct buf bytes = {0};
+        r.key = keys[i];
+        test_batch_make(&bytes, &t);
+        CHECK_EQ(test_append(w.l, &bytes, epochs[i]), 0);
+        buf_deinit(&bytes);
+    }
+    CHECK_EQ(plog_roll_active(w.l), 0);
+    fixture_flush(w.l);
+    CHECK_EQ(clean(&w), 0);
+    CHECK_STR(seen(&w, 0), "0:a 1:b 3:c");
+    char *file = fixture_file(&w.f, "orders-0", "leader-epoch-checkpoint");
+    for (int is_scanned = 0; is_scanned < 2; is_scanned++) {
+        CHECK_EQ(unlink(file), 0);
+        if (is_scanned == 0) {
+            fixture_checkpoint(&w.f, w.l, &w.f.topic_id);
+        } else { /* a checkpoint from before the compaction */
+            struct checkpoint_entry e = {.topic_id = w.f.topic_id};
+            CHECK_EQ(log_dir_write_checkpoints(w.f.dir, &e, 1), 0);
+        }
+        w.l = plog_close(w.l);
+        fixture_restart(&w.f, false);
+        w.l = fixture_plog(&w.f, "orders", NULL);
+        CHECK_EQ(plog_epoch_end(w.l, 1, &epoch, &end), 0);
+        CHECK_EQ(epoch, 1);
+        CHECK_EQ(end, 2);
+        fixture_flush(w.l); /* writes the file */
+    }
+    mem_free(file);
     close_world(&w);
 }
 
@@ -522,6 +688,10 @@ static const struct check_case cases[] = {
         CASE(another_history_makes_all_dirty),
         CASE(checkpoint_of_what_is_clean_is_read_back),
         CASE(empty_batches_are_not_found_by_time),
+        CASE(compacted_segment_has_the_indexes_that_appending_makes),
+        CASE(compacted_segment_is_cut_at_its_begin_or_not_at_all),
+        CASE(cut_while_a_log_is_compacted_ends_that),
+        CASE(epoch_whose_begin_is_gone_is_not_told_too_late),
         CASE(full_disk_postpones_it),
         CASE(damaged_manifest_fails_the_replica),
 };

@@ -255,6 +255,28 @@ static void snapshot_above_the_end_that_recovery_finds_is_removed(void) /* [PID-
     fixture_close(&f);
 }
 
+static void log_is_not_cut_while_a_snapshot_is_written(void) /* [PID-36] */
+{
+    offset64 bases[N_BATCHES];
+    struct fixture f;
+    struct plog *l = filled(&f, bases);
+    offset64 end = OFFSET_NONE;
+
+    CHECK(plog_snapshot_begin(l));
+    CHECK(!plog_snapshot_begin(l));
+    CHECK_EQ(plog_truncate_begin(l, bases[5], &end), PLOG_E_BUSY);
+    save(l, plog_end(l));
+    plog_snapshot_end(l);
+    CHECK_EQ(plog_truncate_begin(l, bases[5], &end), 0);
+    CHECK(!plog_snapshot_begin(l));
+    CHECK_EQ(plog_truncate_run(l), 0);
+    CHECK_EQ(newest(l, INT64_MAX), -1);
+    CHECK(plog_snapshot_begin(l));
+    plog_snapshot_end(l);
+    (void)plog_close(l);
+    fixture_close(&f);
+}
+
 static void full_disk_leaves_the_former_snapshot(void)
 {
     offset64 bases[N_BATCHES];
@@ -284,6 +306,7 @@ static const struct check_case cases[] = {
         CASE(replay_of_headers_that_do_not_chain_is_damage),
         CASE(newest_two_snapshots_stay),
         CASE(snapshot_above_the_end_that_recovery_finds_is_removed),
+        CASE(log_is_not_cut_while_a_snapshot_is_written),
         CASE(full_disk_leaves_the_former_snapshot),
 };
 CHECK_MAIN("plog_replay", cases)

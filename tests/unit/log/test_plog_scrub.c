@@ -140,17 +140,17 @@ static void read_file(const char *path, uint8_t *ret, size_t size)
     CHECK_EQ(close(fd), 0);
 }
 
-static void a_wrong_index_is_made_anew(void) /* [LOG-93] */
+static void check_made_anew(const char *name, int64_t entry_size)
 {
     struct fixture f;
     struct plog *l = reopened(&f);
-    char *file = fixture_file(&f, "orders-0", "00000000000000000000.index");
+    char *file = fixture_file(&f, "orders-0", name);
     int64_t size = file_size_of(file);
     uint8_t was[256], is[256];
     offset64 next = 0;
     bool is_index_new = false;
 
-    CHECK(size >= 8 && size <= 256);
+    CHECK(size >= entry_size && size <= 256);
     read_file(file, was, (size_t)size);
     for (int64_t at = 0; at < size; at++) {
         flip_byte(file, at);
@@ -160,15 +160,22 @@ static void a_wrong_index_is_made_anew(void) /* [LOG-93] */
         read_file(file, is, (size_t)size);
         CHECK_MEM(is, was, (size_t)size);
     }
-    cut_file(file, size - 8);
+    cut_file(file, size - entry_size);
     CHECK_EQ(scrub(l, 0, 10000, &next, &is_index_new), 0);
     CHECK(is_index_new);
     read_file(file, is, (size_t)size);
     CHECK_MEM(is, was, (size_t)size);
     CHECK_EQ(scrub(l, 0, 10000, &next, &is_index_new), 0);
     CHECK(!is_index_new);
+    CHECK(plog_lacks_seals(l)); /* the one it has is of the former index */
     mem_free(file);
     end_with(l, &f);
+}
+
+static void a_wrong_index_is_made_anew(void) /* [LOG-93] */
+{
+    check_made_anew("00000000000000000000.index", 8);
+    check_made_anew("00000000000000000000.timeindex", 12);
 }
 
 /* How many of its pages are in memory; asking brings none in. */
