@@ -16,6 +16,7 @@ static struct {
     char failure[1024];
     jmp_buf leave;
     void (*body)(void);
+    void (*on_failure)(void);
 } state = {.seed = 20260101};
 
 uint64_t check_seed(void)
@@ -36,7 +37,15 @@ void check_fail(const char *file, int line, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(state.failure + at, sizeof(state.failure) - (size_t)at, format, args);
     va_end(args);
+    if (state.on_failure != NULL) {
+        state.on_failure();
+    }
     longjmp(state.leave, 1);
+}
+
+void check_on_failure(void (*say)(void))
+{
+    state.on_failure = say;
 }
 
 int64_t check_now_ms(void)

@@ -37,6 +37,8 @@ uint64_t check_seed(void);
 _Noreturn void check_fail(const char *file, int line, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 void check_count(void);
+/* Called when a check fails, before the case is left: a test says what led there. NULL = nothing is said. */
+void check_on_failure(void (*say)(void));
 
 #define CHECK(x)                                                                                   \
     do {                                                                                           \

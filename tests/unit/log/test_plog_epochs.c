@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The epochs of a log, their file, and cutting the end off. What deaths leave is test_plog_crash's. */
+/* The epochs of a log, their file, and cutting the end off. What deaths leave is test_log_crash's. */
 
 #define EPOCH_FILE "leader-epoch-checkpoint"
 
