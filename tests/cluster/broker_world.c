@@ -17,11 +17,46 @@
 
 static struct zkserver *zookeeper;
 static int n_case;
-static const char *faults; /* NULL = no shim */
+static char faults[512]; /* "" = no shim */
 
-void world_with_faults(const char *path)
+void begin_faults(void)
 {
-    faults = path;
+    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
+    set_faults("");
+}
+
+const char *faults_path(void)
+{
+    return faults;
+}
+
+void set_faults(const char *lines)
+{
+    char met[520];
+    FILE *f = NULL;
+
+    (void)snprintf(met, sizeof(met), "%s.met", faults);
+    (void)unlink(met); /* there may be none */
+    f = fopen(faults, "we");
+    CHECK(f != NULL);
+    CHECK(fputs(lines, f) >= 0);
+    CHECK_EQ(fclose(f), 0);
+}
+
+int faults_met(int line)
+{
+    char met[520], text[16] = "";
+    FILE *f = NULL;
+
+    (void)snprintf(met, sizeof(met), "%s.met", faults);
+    f = fopen(met, "re");
+    if (f == NULL) {
+        return 0;
+    }
+    (void)fseek(f, line * 8L, SEEK_SET);
+    (void)fread(text, 1, 8, f); /* nothing = it has not fitted */
+    (void)fclose(f);
+    return (int)strtol(text, NULL, 10);
 }
 
 /* The sanitizer's runtime wants to be first in the process; the shim replaces nothing of it. */
@@ -534,7 +569,7 @@ void start_broker_as(struct world *w, int id, const char *log, const char *more)
     (void)snprintf(set[6], sizeof(set[6]), "weir.flush.interval.ms=50");
     /* What a case sees of its files is what it reads; `more` may say otherwise. */
     (void)snprintf(set[7], sizeof(set[7]), "weir.scrub.bytes.per.second=0");
-    if (faults != NULL) {
+    if (faults[0] != '\0') {
         n = preload(env, argv, n);
     }
     argv[n++] = program;
@@ -546,7 +581,7 @@ void start_broker_as(struct world *w, int id, const char *log, const char *more)
         argv[n++] = "--set";
         argv[n++] = more;
     }
-    if (faults != NULL) {
+    if (faults[0] != '\0') {
         argv[n++] = "--set";
         argv[n++] = "weir.disk.stall.ms=500";
     }

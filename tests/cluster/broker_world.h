@@ -103,9 +103,15 @@ void create_topic(struct world *w,
         int32_t n_partitions,
         const char *key,
         const char *value);
-/* Brokers started from now on run with the fault shim (tests/lib/fault.c) that reads `path`, and count a disk as
- * stalled after 500 ms; NULL = without. The path is kept. */
-void world_with_faults(const char *path);
+/* Brokers started from now on run with the fault shim (tests/lib/fault.c), without a fault yet, and count a disk as
+ * stalled after 500 ms. */
+void begin_faults(void);
+/* Its file, after begin_faults(). */
+const char *faults_path(void);
+/* What the shim is to do from now on. For a moment there is no fault. */
+void set_faults(const char *lines);
+/* How often the `line`th of them, which has a WHEN, has fitted. */
+int faults_met(int line);
 /* A broker process with that id, log and one more setting (NULL = none). */
 void start_broker_as(struct world *w, int id, const char *log, const char *more);
 void start_broker(struct world *w);

@@ -14,23 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-static char faults[512];
-
-/* For a moment the file is empty: then there is no fault. */
-static void set_faults(const char *lines)
-{
-    FILE *f = fopen(faults, "we");
-
-    CHECK(f != NULL);
-    CHECK(fputs(lines, f) >= 0);
-    CHECK_EQ(fclose(f), 0);
-}
-
 static struct world *world_on_bad_disk(void)
 {
-    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
-    set_faults("");
-    world_with_faults(faults);
+    begin_faults();
     return world_serving();
 }
 
@@ -213,7 +199,7 @@ static pid_t start_with_shim(void)
     char *program = mem_format("%s/broker/weir-broker", test_build_root());
     const char *options = getenv("ASAN_OPTIONS");
     char *env[3] = {mem_format("LD_PRELOAD=%s/tests/lib/weir_fault.so", test_build_root()),
-            mem_format("WEIR_FAULTS=%s", faults),
+            mem_format("WEIR_FAULTS=%s", faults_path()),
             mem_format("ASAN_OPTIONS=%s:verify_asan_link_order=0", options != NULL ? options : "")};
     const char *argv[] = {"env", env[0], env[1], env[2], program, "--config", conf, NULL};
     pid_t pid = run_background(argv, NULL, log);
@@ -229,8 +215,7 @@ static pid_t start_with_shim(void)
 
 static void a_broker_without_a_disk_is_fenced_until_it_comes_anew(void) /* [CTL-30] */
 {
-    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
-    set_faults("");
+    begin_faults();
     cluster_up_small();
     node_kill("broker-1");
     pid_t pid = start_with_shim();

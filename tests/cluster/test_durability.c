@@ -11,23 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char faults[512];
-
-/* For a moment the file is empty: then there is no fault. */
-static void set_faults(const char *lines)
-{
-    FILE *f = fopen(faults, "we");
-
-    CHECK(f != NULL);
-    CHECK(fputs(lines, f) >= 0);
-    CHECK_EQ(fclose(f), 0);
-}
-
 static struct world *world_durable(void)
 {
-    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
-    set_faults("");
-    world_with_faults(faults);
+    begin_faults();
     struct world *w = world_serving();
     create_topic(w, 2, "durable", 1, "weir.ack.durability", "fsync");
     create_topic(w, 3, "other", 1, "weir.ack.durability", "fsync");
@@ -192,9 +178,7 @@ static void flush_ms_syncs_without_anybody_waiting(void) /* [LOG-74] */
     struct world *w;
     int64_t give_up = check_now_ms() + ANSWER_MS;
 
-    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
-    set_faults("");
-    world_with_faults(faults);
+    begin_faults();
     w = world_new(true);
     w->more = "weir.flush.interval.ms=3600000";
     world_serve(w);

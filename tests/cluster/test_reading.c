@@ -24,8 +24,6 @@ enum {
     DELAY_MS = 600,          /* a read from disk */
 };
 
-static char faults[512];
-
 /* Of the first record of this program's; not so long ago that retention takes it. */
 static wall_ms began(void)
 {
@@ -33,16 +31,6 @@ static wall_ms began(void)
 
     at = at == 0 ? (wall_ms)time(NULL) * 1000 : at;
     return at;
-}
-
-/* For a moment the file is empty: then there is no fault. */
-static void set_faults(const char *lines)
-{
-    FILE *f = fopen(faults, "we");
-
-    CHECK(f != NULL);
-    CHECK(fputs(lines, f) >= 0);
-    CHECK_EQ(fclose(f), 0);
 }
 
 static void produce_cold(struct world *w, int n)
@@ -64,9 +52,7 @@ static struct world *world_stopped(const char *more)
 {
     struct world *w = world_new(true);
 
-    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
-    set_faults("");
-    world_with_faults(faults);
+    begin_faults();
     w->more = more;
     world_serve(w);
     create_topic(w, COLD, "cold", 1, "segment.bytes", "1048576");
