@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* recovery.ckpt: topic id, partition, recovery point. hw.ckpt: topic id, partition, high watermark,
+/* recovery.ckpt: topic id, partition, recovery point, log start. hw.ckpt: topic id, partition, high watermark,
  * log start. Two files, because a lost high watermark only delays readers, while a wrong recovery
- * point decides what may be cut. producers.ckpt: topic id, partition, the offset below which there
- * are no producers to know, for those partitions alone; lost, it costs a walk through the log. */
+ * point decides what may be cut. The log start stands in both, because nothing else remembers a
+ * deletion: the greater one counts, for it only moves forward, so that losing either file brings no
+ * record back. producers.ckpt: topic id, partition, the offset below which there are no producers to
+ * know, for those partitions alone; lost, it costs a walk through the log. */
 
 enum {
-    RECOVERY_ENTRY_SIZE = 16 + 4 + 8,
+    RECOVERY_ENTRY_SIZE = 16 + 4 + 8 + 8,
     HW_ENTRY_SIZE = 16 + 4 + 8 + 8,
     PRODUCERS_ENTRY_SIZE = 16 + 4 + 8
 };
@@ -28,6 +30,16 @@ static const char recovery_magic[8] = {'w', 'e', 'i', 'r', 'r', 'e', 'c', 'v'};
 static const char hw_magic[8] = {'w', 'e', 'i', 'r', 'h', 'w', 'c', 'k'};
 static const char producers_magic[8] = {'w', 'e', 'i', 'r', 'n', 'o', 'p', 'r'};
 
+static offset64 greater(offset64 a, offset64 b)
+{
+    return a > b ? a : b;
+}
+
+static offset64 second_of(const uint8_t *entry)
+{
+    return greater((offset64)load_be64(entry + 28), 0);
+}
+
 /* Appends an entry for each one of the file; positions that cannot be are taken as 0. */
 static void take_entries(const struct entry_file *f,
         size_t entry_size,
@@ -39,14 +51,16 @@ static void take_entries(const struct entry_file *f,
         offset64 first = (offset64)load_be64(p + 20);
         memcpy(into[i].topic_id.bytes, p, 16);
         into[i].partition = (int32_t)load_be32(p + 16);
-        first = first < 0 ? 0 : first;
+        first = greater(first, 0);
         switch (kind) {
-        case OF_RECOVERY: into[i].recovery_point = first; break;
+        case OF_RECOVERY:
+            into[i].recovery_point = first;
+            into[i].log_start = second_of(p);
+            break;
         case OF_PRODUCERS: into[i].no_producers = first; break;
         case OF_HW:
             into[i].high_watermark = first;
-            into[i].log_start = (offset64)load_be64(p + 28);
-            into[i].log_start = into[i].log_start < 0 ? 0 : into[i].log_start;
+            into[i].log_start = second_of(p);
             break;
         }
     }
@@ -62,13 +76,22 @@ static size_t merge(struct checkpoint_entry *e, size_t n)
         if (kept > 0 && log_dir_compare_entries(&e[kept - 1], &e[i]) == 0) {
             e[kept - 1].recovery_point += e[i].recovery_point; /* one of them is 0 */
             e[kept - 1].high_watermark += e[i].high_watermark;
-            e[kept - 1].log_start += e[i].log_start;
+            e[kept - 1].log_start = greater(e[kept - 1].log_start, e[i].log_start);
             e[kept - 1].no_producers += e[i].no_producers;
         } else {
             e[kept++] = e[i];
         }
     }
     return kept;
+}
+
+/* [LOG-20] What was deleted was committed. */
+static void commit_up_to_start(struct log_dir *d)
+{
+    for (size_t i = 0; i < d->n_checkpoints; i++) {
+        struct checkpoint_entry *e = &d->checkpoints[i];
+        e->high_watermark = greater(e->high_watermark, e->log_start);
+    }
 }
 
 /* [PID-35] Above the recovery point the log may end up other than it was when that was written. */
@@ -99,6 +122,7 @@ int checkpoints_read(struct log_dir *d)
         take_entries(
                 &producers, PRODUCERS_ENTRY_SIZE, d->checkpoints + recovery.n + hw.n, OF_PRODUCERS);
         d->n_checkpoints = merge(d->checkpoints, n);
+        commit_up_to_start(d);
         believe_up_to_recovery(d);
     }
     mem_free(recovery.bytes);
@@ -123,6 +147,7 @@ int log_dir_write_checkpoints(struct log_dir *d, const struct checkpoint_entry *
     }
     for (size_t i = 0; i < n; i++) {
         put_entry(&recovery, &entries[i], entries[i].recovery_point);
+        buf_be64(&recovery, (uint64_t)entries[i].log_start);
         put_entry(&hw, &entries[i], entries[i].high_watermark);
         buf_be64(&hw, (uint64_t)entries[i].log_start);
         if (entries[i].no_producers > 0) {

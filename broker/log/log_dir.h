@@ -16,7 +16,7 @@
  *   pending.kind          HOST, kept until this broker has applied its own unfencing (a second
  *                         crash must not hide it); also written when the directory fails
  *   partitions.catalog    the partitions that belong here, with the metadata index as of which
- *   recovery.ckpt         recovery point per partition: below it everything is synced
+ *   recovery.ckpt         recovery point per partition: below it everything is synced; and log start
  *   hw.ckpt               high watermark and log start per partition
  *   producers.ckpt        partitions that know no producer below their recovery point
  *   scrub.cursor          which segment the background check reads next

@@ -48,7 +48,7 @@ struct plog {
 
     ARRAY(struct segment) segments; /* by base; the last is active; none before the first append */
     offset64 start, end, recovery_point;
-    offset64 saved_start; /* the log start that is in hw.ckpt, or 0 */
+    offset64 saved_start; /* the log start that is in the checkpoint, or 0 */
     epoch32 last_epoch;
     int64_t bytes, unsynced;
     ARRAY(struct retired_file) retired;

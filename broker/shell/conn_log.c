@@ -26,8 +26,10 @@ static void warn(const char *module, const char *event, const char *peer, const 
 
 void conn_log_closed(const char *module, const char *peer, const char *reason)
 {
-    /* Frames that are not ours, and a file that shrank under a send; all else is how connections end. */
-    if (strncmp(reason, "the peer sent", 13) == 0 || strncmp(reason, "a file", 6) == 0) {
+    /* Frames that are not ours or for which there is no memory, and a file that shrank under a send; all else is how
+     * connections end. */
+    if (strncmp(reason, "the peer sent", 13) == 0 || strncmp(reason, "no memory", 9) == 0 ||
+            strncmp(reason, "a file", 6) == 0) {
         warn(module, "connection_broken", peer, reason);
     } else {
         log_debug(module, "connection_closed", KV_STR("peer", peer), KV_STR("reason", reason));

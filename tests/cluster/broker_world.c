@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/domain/errcode.h"
 #include "common/zk/zk.h"
+#include "tests/lib/faults.h"
 #include "tests/lib/run.h"
 #include "tests/lib/zkserver.h"
 
@@ -17,64 +18,6 @@
 
 static struct zkserver *zookeeper;
 static int n_case;
-static char faults[512]; /* "" = no shim */
-
-void begin_faults(void)
-{
-    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
-    set_faults("");
-}
-
-const char *faults_path(void)
-{
-    return faults;
-}
-
-void set_faults(const char *lines)
-{
-    char met[520];
-    FILE *f = NULL;
-
-    (void)snprintf(met, sizeof(met), "%s.met", faults);
-    (void)unlink(met); /* there may be none */
-    f = fopen(faults, "we");
-    CHECK(f != NULL);
-    CHECK(fputs(lines, f) >= 0);
-    CHECK_EQ(fclose(f), 0);
-}
-
-int faults_met(int line)
-{
-    char met[520], text[16] = "";
-    FILE *f = NULL;
-
-    (void)snprintf(met, sizeof(met), "%s.met", faults);
-    f = fopen(met, "re");
-    if (f == NULL) {
-        return 0;
-    }
-    (void)fseek(f, line * 8L, SEEK_SET);
-    (void)fread(text, 1, 8, f); /* nothing = it has not fitted */
-    (void)fclose(f);
-    return (int)strtol(text, NULL, 10);
-}
-
-/* The sanitizer's runtime wants to be first in the process; the shim replaces nothing of it. */
-static int preload(char env[3][1024], const char *argv[], int n)
-{
-    const char *options = getenv("ASAN_OPTIONS");
-
-    (void)snprintf(env[0], 1024, "LD_PRELOAD=%s/tests/lib/weir_fault.so", test_build_root());
-    (void)snprintf(env[1], 1024, "WEIR_FAULTS=%s", faults);
-    (void)snprintf(env[2], 1024, "ASAN_OPTIONS=%s:verify_asan_link_order=0",
-            options != NULL ? options : "");
-    argv[n++] = "env";
-    for (int i = 0; i < 3; i++) {
-        argv[n++] = env[i];
-    }
-    return n;
-}
-
 /* --- Turning the loop --------------------------------------------------------------------------------------------- */
 
 struct waiting {
@@ -555,7 +498,7 @@ static void on_connection(void *ctx, bool connected)
 
 void start_broker_as(struct world *w, int id, const char *log, const char *more)
 {
-    char program[512], set[8][512], env[3][1024];
+    char program[512], set[8][512];
     const char *argv[28];
     int n = 0;
 
@@ -569,9 +512,8 @@ void start_broker_as(struct world *w, int id, const char *log, const char *more)
     (void)snprintf(set[6], sizeof(set[6]), "weir.flush.interval.ms=50");
     /* What a case sees of its files is what it reads; `more` may say otherwise. */
     (void)snprintf(set[7], sizeof(set[7]), "weir.scrub.bytes.per.second=0");
-    if (faults[0] != '\0') {
-        n = preload(env, argv, n);
-    }
+    n = faults_preload(argv, n);
+    const bool has_faults = n > 0;
     argv[n++] = program;
     for (int i = 0; i < 8; i++) {
         argv[n++] = "--set";
@@ -581,7 +523,7 @@ void start_broker_as(struct world *w, int id, const char *log, const char *more)
         argv[n++] = "--set";
         argv[n++] = more;
     }
-    if (faults[0] != '\0') {
+    if (has_faults) {
         argv[n++] = "--set";
         argv[n++] = "weir.disk.stall.ms=500";
     }
@@ -835,10 +777,10 @@ int consume(struct world *w, offset64 offset, const char *value)
     return n;
 }
 
-struct msg_list_offsets_result list(struct world *w, int64_t timestamp)
+struct msg_list_offsets_result list_topic(struct world *w, uint8_t topic, int64_t timestamp)
 {
     struct msg_list_offsets_partition p = {
-            .topic_id = topic_id(1), .leader_epoch = EPOCH_NONE, .timestamp = timestamp};
+            .topic_id = topic_id(topic), .leader_epoch = EPOCH_NONE, .timestamp = timestamp};
     struct msg_list_offsets_request m = {.partitions = &p, .n_partitions = 1};
     struct msg_list_offsets_response got = {0};
     struct msg_list_offsets_result ret;
@@ -851,6 +793,34 @@ struct msg_list_offsets_result list(struct world *w, int64_t timestamp)
     CHECK_EQ(wire_decode_list_offsets_response(r.body, &r.arena, &got), 0);
     CHECK_EQ(got.n_partitions, 1);
     ret = got.partitions[0];
+    ret.detail = NULL;
+    reply_free(&r);
+    return ret;
+}
+
+struct msg_list_offsets_result list(struct world *w, int64_t timestamp)
+{
+    return list_topic(w, 1, timestamp);
+}
+
+struct msg_offset_for_leader_epoch_result epoch_end(
+        struct world *w, uint8_t topic, epoch32 current, epoch32 asked)
+{
+    struct msg_offset_for_leader_epoch_partition p = {.topic_id = topic_id(topic),
+            .current_leader_epoch = current,
+            .leader_epoch = asked};
+    struct msg_offset_for_leader_epoch_request m = {.partitions = &p, .n_partitions = 1};
+    struct msg_offset_for_leader_epoch_response got = {0};
+    struct rpc_out *out = rpc_out_new();
+    struct reply r;
+
+    wire_encode_offset_for_leader_epoch_request(&m, rpc_out_buf(out));
+    call(w, w->client, API_OFFSET_FOR_LEADER_EPOCH, out, &r);
+    CHECK_EQ(r.error, ERRCODE_NONE);
+    CHECK_EQ(wire_decode_offset_for_leader_epoch_response(r.body, &r.arena, &got), 0);
+    CHECK_EQ(got.n_partitions, 1);
+    struct msg_offset_for_leader_epoch_result ret = got.partitions[0];
+    CHECK((ret.error == ERRCODE_NONE) == (ret.detail[0] == '\0'));
     ret.detail = NULL;
     reply_free(&r);
     return ret;

@@ -103,16 +103,8 @@ void create_topic(struct world *w,
         int32_t n_partitions,
         const char *key,
         const char *value);
-/* Brokers started from now on run with the fault shim (tests/lib/fault.c), without a fault yet, and count a disk as
- * stalled after 500 ms. */
-void begin_faults(void);
-/* Its file, after begin_faults(). */
-const char *faults_path(void);
-/* What the shim is to do from now on. For a moment there is no fault. */
-void set_faults(const char *lines);
-/* How often the `line`th of them, which has a WHEN, has fitted. */
-int faults_met(int line);
-/* A broker process with that id, log and one more setting (NULL = none). */
+/* A broker process with that id, log and one more setting (NULL = none). After begin_faults() of tests/lib/faults.h it
+ * has the fault shim, and counts a disk as stalled after 500 ms. */
 void start_broker_as(struct world *w, int id, const char *log, const char *more);
 void start_broker(struct world *w);
 /* A chroot, a folder and ports of its own; `has_parents`: /weir/brokers is there. */
@@ -137,7 +129,11 @@ struct rpc_out *fetch_out(
 struct msg_fetch_result fetched(struct reply *r);
 /* How many records there are from `offset` on, all of which must have that value. */
 int consume(struct world *w, offset64 offset, const char *value);
-struct msg_list_offsets_result list(struct world *w, int64_t timestamp);
+struct msg_list_offsets_result list_topic(struct world *w, uint8_t topic, int64_t timestamp);
+struct msg_list_offsets_result list(struct world *w, int64_t timestamp); /* of topic 1 */
+/* Where epoch `asked` of the topic ended, by a client that knows epoch `current`. */
+struct msg_offset_for_leader_epoch_result epoch_end(
+        struct world *w, uint8_t topic, epoch32 current, epoch32 asked);
 /* Bytes on a connection of their own. */
 void send_raw(struct world *w, const void *bytes, size_t size);
 /* At the end of the program. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A broker whose disk hangs, is slow or fails, through tests/lib/fault.c. */
-#include "tests/cluster/broker_world.h"
+#include "tests/cluster/numbered.h"
 
 #include "common/base/mem.h"
 #include "common/domain/errcode.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/faults.h"
 #include "tests/lib/run.h"
 
 #include <dirent.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static struct world *world_on_bad_disk(void)
 {
@@ -109,27 +109,6 @@ static void an_error_of_the_canary_fails_the_folder(void) /* [BRK-43] */
     world_free(w);
 }
 
-/* A batch of 300 KiB, the `i`th of its producer. */
-static int produce_numbered(struct world *w, int32_t i)
-{
-    struct batch_build_options o = {.producer_id = 5, .base_sequence = i};
-    size_t size = (size_t)300 * 1024;
-    uint8_t *value = mem_alloc(size);
-    struct record rec = {.timestamp = (wall_ms)time(NULL) * 1000, .value = {value, size}};
-    struct batch_builder bb = {0};
-    struct buf batch = {0};
-
-    batch_builder_add(&bb, &rec, NULL);
-    batch_builder_finish(
-            &bb, &o, CODEC_NONE, (struct bytes){bb.records.data, bb.records.size}, &batch);
-    struct msg_produce_result result = produce_bytes(w, 2, -1, &batch);
-    CHECK(result.error != ERRCODE_NONE || result.base_offset == i);
-    batch_builder_deinit(&bb);
-    buf_deinit(&batch);
-    mem_free(value);
-    return result.error;
-}
-
 static int n_snapshots(struct world *w)
 {
     char *path = mem_format("%s/big-0", w->dir);
@@ -150,18 +129,18 @@ static void a_snapshot_that_finds_no_room_is_written_later(void) /* [PID-32] */
 {
     struct world *w = world_on_bad_disk();
 
-    create_topic(w, 2, "big", 1, "segment.bytes", "1048576");
+    create_numbered(w, 2, "big");
     set_faults("write fail 28 .snapshot\n"); /* ENOSPC */
     for (int32_t i = 0; i < 5; i++) {
-        CHECK_EQ(produce_numbered(w, i), ERRCODE_NONE);
+        CHECK_EQ(put_numbered(w, 2, i).error, ERRCODE_NONE);
     }
     CHECK_WITHIN(ANSWER_MS, file_has(w->log, "event=producer_snapshot_postponed"));
-    CHECK_EQ(produce_numbered(w, 3), ERRCODE_NONE); /* a repeat */
-    CHECK_EQ(produce_numbered(w, 5), ERRCODE_NONE);
+    CHECK_EQ(put_numbered(w, 2, 3).error, ERRCODE_NONE); /* a repeat */
+    CHECK_EQ(put_numbered(w, 2, 5).error, ERRCODE_NONE);
     CHECK_EQ(n_snapshots(w), 0);
     set_faults("");
     CHECK_WITHIN(ANSWER_MS, n_snapshots(w) == 1);
-    CHECK_EQ(produce_numbered(w, 7), ERRCODE_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    CHECK_EQ(put_numbered(w, 2, 7).error, ERRCODE_OUT_OF_ORDER_SEQUENCE_NUMBER);
     CHECK(!dir_state(w).failed);
     world_free(w);
 }
@@ -197,16 +176,15 @@ static pid_t start_with_shim(void)
     char *conf = node_path("broker-1", "broker.conf");
     char *log = mem_format("%s/shimmed.log", test_folder());
     char *program = mem_format("%s/broker/weir-broker", test_build_root());
-    const char *options = getenv("ASAN_OPTIONS");
-    char *env[3] = {mem_format("LD_PRELOAD=%s/tests/lib/weir_fault.so", test_build_root()),
-            mem_format("WEIR_FAULTS=%s", faults_path()),
-            mem_format("ASAN_OPTIONS=%s:verify_asan_link_order=0", options != NULL ? options : "")};
-    const char *argv[] = {"env", env[0], env[1], env[2], program, "--config", conf, NULL};
+    const char *argv[8];
+    int n = faults_preload(argv, 0);
+
+    argv[n++] = program;
+    argv[n++] = "--config";
+    argv[n++] = conf;
+    argv[n] = NULL;
     pid_t pid = run_background(argv, NULL, log);
 
-    for (int i = 0; i < 3; i++) {
-        mem_free(env[i]);
-    }
     mem_free(program);
     mem_free(log);
     mem_free(conf);

@@ -4,6 +4,7 @@
 #include "tests/cluster/broker_world.h"
 
 #include "common/domain/errcode.h"
+#include "tests/lib/faults.h"
 #include "tests/lib/run.h"
 
 #include <signal.h>
@@ -230,29 +231,6 @@ static void fsynced_records_survive_sigkill(void)
 }
 
 /* --- Leader epochs ------------------------------------------------------------------------------------------------ */
-
-static struct msg_offset_for_leader_epoch_result epoch_end(
-        struct world *w, uint8_t topic, epoch32 current, epoch32 asked)
-{
-    struct msg_offset_for_leader_epoch_partition p = {.topic_id = topic_id(topic),
-            .current_leader_epoch = current,
-            .leader_epoch = asked};
-    struct msg_offset_for_leader_epoch_request m = {.partitions = &p, .n_partitions = 1};
-    struct msg_offset_for_leader_epoch_response got = {0};
-    struct rpc_out *out = rpc_out_new();
-    struct reply r;
-
-    wire_encode_offset_for_leader_epoch_request(&m, rpc_out_buf(out));
-    call(w, w->client, API_OFFSET_FOR_LEADER_EPOCH, out, &r);
-    CHECK_EQ(r.error, ERRCODE_NONE);
-    CHECK_EQ(wire_decode_offset_for_leader_epoch_response(r.body, &r.arena, &got), 0);
-    CHECK_EQ(got.n_partitions, 1);
-    struct msg_offset_for_leader_epoch_result ret = got.partitions[0];
-    CHECK((ret.error == ERRCODE_NONE) == (ret.detail[0] == '\0'));
-    ret.detail = NULL;
-    reply_free(&r);
-    return ret;
-}
 
 static void check_epoch(struct world *w, epoch32 asked, epoch32 epoch, offset64 end)
 {

@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "common/domain/errcode.h"
+#include "tests/lib/faults.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/raw.h"
 

@@ -339,7 +339,7 @@ static void catalog_comes_back_and_damage_makes_it_absent(void)
     fixture_close(&f);
 }
 
-static void checkpoints_come_back_and_are_damaged_one_by_one(void)
+static void checkpoints_come_back_and_are_damaged_one_by_one(void) /* [LOG-20] */
 {
     struct fixture f;
     struct checkpoint_entry e[3] = {
@@ -365,8 +365,16 @@ static void checkpoints_come_back_and_are_damaged_one_by_one(void)
     reopen(&f);
     CHECK(log_dir_checkpoint(f.dir, &e[1].topic_id, 0, &got));
     CHECK_EQ(got.recovery_point, 50);
-    CHECK_EQ(got.high_watermark, 0);
-    cut_file(recovery, 20);
+    CHECK_EQ(got.log_start, 10);
+    CHECK_EQ(got.high_watermark, 10);
+    CHECK_EQ(log_dir_write_checkpoints(f.dir, e, 3), 0);
+    flip_byte(recovery, 30);
+    reopen(&f);
+    CHECK(log_dir_checkpoint(f.dir, &e[1].topic_id, 0, &got));
+    CHECK_EQ(got.recovery_point, 0);
+    CHECK_EQ(got.log_start, 10);
+    CHECK_EQ(got.high_watermark, 70);
+    flip_byte(hw, 30);
     reopen(&f);
     CHECK(!log_dir_checkpoint(f.dir, &e[1].topic_id, 0, &got));
     mem_free(hw);
