@@ -134,11 +134,13 @@ static void tell_restored(const struct cli *cli, const json_t *restored)
     }
 }
 
-/* What a broker gave up for want of space does not come back with it. */
-static void warn_of_losses(const struct cli *cli, const char *escaped)
+/* What a broker gave up for want of space does not come back: who asks is told before anything is done, and must say
+ * that the rest is wanted. EXIT_DONE = go on. */
+static int admit_losses(const struct cli *cli, const char *escaped, bool is_partial)
 {
     struct http_answer a = {0};
     char *path = mem_format("/v1/trash/%s", escaped);
+    int r = EXIT_DONE;
 
     cli_http(cli, "GET", path, NULL, &a);
     json_t *item = a.status == 200 ? cli_answer_json(&a) : NULL;
@@ -146,22 +148,30 @@ static void warn_of_losses(const struct cli *cli, const char *escaped)
 
     if (json_array_size(emptied) > 0) {
         char *ids = jids(emptied);
-        cli_note("warning: broker %s gave up records of it when the disk was low; those partitions "
-                 "come back without them, and offline",
-                ids);
+        if (is_partial) {
+            cli_note("warning: broker %s gave up records of it when the disk was low; those "
+                     "partitions come back without them, and offline",
+                    ids);
+        } else {
+            r = cli_fail(EXIT_CONFLICT,
+                    "Nothing was changed. To bring back what is left, with those partitions offline: "
+                    "--partial. To be rid of it: weir trash purge.",
+                    "broker %s gave up records of topic %s when the disk was low", ids,
+                    jstr(item, "name", "?"));
+        }
         mem_free(ids);
+    } else if (item != NULL && json_is_null(json_object_get(item, "bytes"))) {
+        cli_note("warning: not every broker that held it says whether its records are still there");
     }
     json_decref(item);
     http_answer_deinit(&a);
     mem_free(path);
+    return r;
 }
 
-static int undelete(const struct cli *cli, const char *which, const char *name)
+static int restore(const struct cli *cli, const char *escaped, const char *name)
 {
     struct http_answer a = {0};
-    char *escaped = url_escape(which);
-
-    warn_of_losses(cli, escaped);
     char *path =
             mem_format("/v1/trash/%s:restore%s", escaped, cli->dry_run ? "?dry_run=true" : "");
     json_t *body = name != NULL ? json_pack("{s:s}", "name", name) : json_object();
@@ -187,6 +197,17 @@ static int undelete(const struct cli *cli, const char *which, const char *name)
     free(text);
     json_decref(body);
     mem_free(path);
+    return r;
+}
+
+static int undelete(const struct cli *cli, const char *which, const char *name, bool is_partial)
+{
+    char *escaped = url_escape(which);
+    int r = admit_losses(cli, escaped, is_partial);
+
+    if (r == EXIT_DONE) {
+        r = restore(cli, escaped, name);
+    }
     mem_free(escaped);
     return r;
 }
@@ -194,11 +215,14 @@ static int undelete(const struct cli *cli, const char *which, const char *name)
 static int topic_undelete(struct cli *cli, int argc, char **argv)
 {
     const char *which = NULL, *name = NULL;
+    bool is_partial = false;
     const struct cli_opt opts[] = {
-            {0, "as", OPT_STR, &name, "NAME", "under this name (the one that it had)", 0, 0}};
+            {0, "as", OPT_STR, &name, "NAME", "under this name (the one that it had)", 0, 0},
+            {0, "partial", OPT_FLAG, &is_partial, NULL, "also when a broker gave up some of its records",
+                    0, 0}};
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, &which, 1, 1);
 
-    return r < 0 ? undelete(cli, which, name) : r;
+    return r < 0 ? undelete(cli, which, name, is_partial) : r;
 }
 
 const struct cli_command cli_topic_undelete = {

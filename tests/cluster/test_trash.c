@@ -390,6 +390,9 @@ static void low_disk_gives_the_oldest_up_first(void)
     (void)WEIR_OK("broker", "config", "unset", "1", "weir.disk.reserve.bytes");
     /* Loud, and not passed off as an empty topic. */
     WEIR(&r, "topic", "undelete", older, "--as", "hollow");
+    CHECK_EQ(fails(&r, "broker 1 gave up records of topic older"), 4);
+    CHECK_EQ(n_trash("broker-1"), 2);
+    WEIR(&r, "topic", "undelete", older, "--as", "hollow", "--partial");
     CHECK_EQ(fails(&r, "broker 1 gave up records of it"), 0);
     CHECK_WITHIN(WAIT_MS, node_log_has("broker-1", "event=restore_failed"));
     WEIR(&r, "consume", "hollow", "-o", "start", "--exit-at-end", "--timeout", "2s");
