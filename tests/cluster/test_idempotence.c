@@ -371,6 +371,61 @@ static void rolled_segments_leave_snapshots_to_start_from(void) /* [PID-32], [PI
     cluster_down();
 }
 
+/* Five batches at once, as a producer has them in flight, and the kill after the answers to so many of them. Returns
+ * how many were answered: each with its offset, none after one that was not. */
+static int32_t send_five_and_kill(struct writer *w, int32_t first, int n_answers)
+{
+    struct raw_answer a;
+    struct msg_produce_response m = {0};
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < 5; i++) {
+        struct sent s = {.id = w->id, .first = first + i, .n = 1, .value_size = w->value_size};
+        struct msg_produce_partition part = {.topic_id = w->topic};
+        struct buf batch = {0}, body = {0};
+
+        encode(&batch, &s);
+        part.records = (struct bytes){batch.data, batch.size};
+        raw_encode_produce(&body, -1, &part, 1);
+        (void)raw_ask(w->r, API_PRODUCE, &body);
+        buf_deinit(&batch);
+        buf_deinit(&body);
+    }
+    while (n < n_answers) {
+        CHECK_EQ(raw_read(w->r, SETTLE_MS, &a), RAW_FRAME);
+        CHECK_EQ(a.header.error, ERRCODE_NONE);
+        CHECK_EQ(wire_decode_produce_response(a.body, a.arena, &m), 0);
+        CHECK_EQ(m.partitions[0].error, ERRCODE_NONE);
+        CHECK_EQ(m.partitions[0].base_offset, first + n);
+        n++;
+    }
+    node_kill("broker-1");
+    return n;
+}
+
+/* Each kill falls into or beside a roll, for each batch begins a segment. What was in flight is sent again. */
+static void sigkill_during_rolls_keeps_every_batch_once(void) /* [PID-14] [PID-31] [LOG-1] */
+{
+    int32_t sent = 0;
+
+    begin("rolls");
+    struct writer w = writer_of("rolls");
+    w.value_size = 600 * 1024;
+    for (int round = 0; round < 5; round++) {
+        int32_t n = send_five_and_kill(&w, sent, round);
+        start_again(&w, "rolls");
+        CHECK(raw_end_offset(w.r, &w.topic, 0) >= sent + n);
+        CHECK(raw_end_offset(w.r, &w.topic, 0) <= sent + 5);
+        for (int32_t i = 0; i < 5; i++) {
+            CHECK_EQ(put(&w, 0, sent + i, 1), sent + i);
+        }
+        sent += 5;
+        CHECK_EQ(raw_end_offset(w.r, &w.topic, 0), sent);
+    }
+    CHECK(!node_log_has("broker-1", "event=log_damaged"));
+    CHECK(!node_log_has("broker-1", "event=replica_failed"));
+}
+
 /* --- Ids -------------------------------------------------------------------------------------- */
 
 struct ids {
@@ -480,6 +535,7 @@ static const struct check_case cases[] = {
         CASE(gaps_and_old_epochs_are_refused),
         CASE(transactions_are_refused_clearly),
         CASE(the_last_five_batches_are_known_whatever_happened),
+        CASE(sigkill_during_rolls_keeps_every_batch_once),
         CASE(rolled_segments_leave_snapshots_to_start_from),
         CASE(nobody_gets_an_id_twice),
         CASE(silent_producer_is_forgotten),
