@@ -182,10 +182,9 @@ void http_get_topic_configs(const struct http_view *v,
         const char *arg,
         struct http_answer *a)
 {
-    const struct image_topic *t = image_topic_by_name(v->image, arg);
+    const struct image_topic *t = http_known_topic(v, c, arg, a);
 
     if (t == NULL) {
-        http_no_topic(a, c, arg);
         return;
     }
     http_answer_configs(a, v, http_topic_config_items(v->image, t, NULL), NULL);
@@ -304,8 +303,7 @@ void http_patch_topic_configs(const struct http_view *v,
         struct http_answer *a,
         struct http_write *w)
 {
-    if (image_topic_by_name(v->image, arg) == NULL) {
-        http_no_topic(a, c, arg);
+    if (http_known_topic(v, c, arg, a) == NULL) {
         return;
     }
     w->spec.name = mem_strdup(arg);

@@ -242,5 +242,10 @@ void http_answer_broker(const struct http_view *v,
         const struct msg_describe_logs_response *logs,
         struct http_answer *a);
 
+/* The topic that `arg` names, or NULL and the answer. */
+const struct image_topic *http_known_topic(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a);
 /* 404 for a topic that is not there. */
 void http_no_topic(struct http_answer *a, const struct http_call *c, const char *name);

@@ -13,6 +13,19 @@ void http_no_topic(struct http_answer *a, const struct http_call *c, const char 
             http_shown(name, shown));
 }
 
+const struct image_topic *http_known_topic(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a)
+{
+    const struct image_topic *t = image_topic_by_name(v->image, arg);
+
+    if (t == NULL) {
+        http_no_topic(a, c, arg);
+    }
+    return t;
+}
+
 /* --- Topics --------------------------------------------------------------------------------------------------------- */
 
 static int32_t count_offline(const struct image_topic *t)
@@ -115,10 +128,9 @@ void http_get_topic(const struct http_view *v,
         const char *arg,
         struct http_answer *a)
 {
-    const struct image_topic *t = image_topic_by_name(v->image, arg);
+    const struct image_topic *t = http_known_topic(v, c, arg, a);
 
     if (t == NULL) {
-        http_no_topic(a, c, arg);
         return;
     }
     json_t *json = topic_json(t);
@@ -157,11 +169,10 @@ void http_get_partitions(const struct http_view *v,
         const char *arg,
         struct http_answer *a)
 {
-    const struct image_topic *t = image_topic_by_name(v->image, arg);
+    const struct image_topic *t = http_known_topic(v, c, arg, a);
     struct http_page page;
 
     if (t == NULL) {
-        http_no_topic(a, c, arg);
         return;
     }
     if (!http_page_begin(&page, 'p', c, a)) {

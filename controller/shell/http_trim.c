@@ -314,15 +314,13 @@ void http_post_trim(const struct http_view *v,
         const char *arg,
         struct http_later *later)
 {
-    const struct image_topic *topic = image_topic_by_name(v->image, arg);
     const char *dry_run = http_call_param(c, "dry_run");
     struct http_faults faults = {0};
     struct http_answer a = {0};
+    const struct image_topic *topic = http_known_topic(v, c, arg, &a);
     struct trim *t = NULL;
 
-    if (topic == NULL) {
-        http_no_topic(&a, c, arg);
-    } else if (may_trim(c, arg, &a)) {
+    if (topic != NULL && may_trim(c, arg, &a)) {
         t = mem_new(struct trim);
         t->topic = mem_strdup(arg);
         t->topic_id = topic->id;

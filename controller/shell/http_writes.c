@@ -107,8 +107,7 @@ void http_delete_topic(const struct http_view *v,
 
     const char *now = http_call_param(c, "now");
 
-    if (image_topic_by_name(v->image, arg) == NULL) {
-        http_no_topic(a, c, arg);
+    if (http_known_topic(v, c, arg, a) == NULL) {
         return;
     }
     if (now != NULL && strcmp(now, "true") != 0 && strcmp(now, "false") != 0) {

@@ -5,23 +5,21 @@
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/loads.h"
+#include "tests/lib/zkserver.h"
 
 #include "common/base/array.h"
 #include "common/base/mem.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <jansson.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,32 +65,9 @@ static void need_cluster(void)
 
 /* --- ZooKeeper -------------------------------------------------------------------------------- */
 
-/* What it says of itself: "leader", "follower", "" = it does not serve. */
 static const char *server_mode(int i)
 {
-    static char mode[16];
-    struct sockaddr_in at = {
-            .sin_family = AF_INET, .sin_port = htons((uint16_t)zookeeper_port(i + 1))};
-    const struct timeval patience = {.tv_sec = 2};
-    char answer[4096];
-    size_t size = 0;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    CHECK(fd >= 0);
-    at.sin_addr.s_addr = htonl(0x7f000000U + server_address[i]);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    if (connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && write(fd, "srvr", 4) == 4) {
-        ssize_t n = 0;
-        while (size < sizeof(answer) - 1 &&
-                (n = read(fd, answer + size, sizeof(answer) - 1 - size)) > 0) {
-            size += (size_t)n;
-        }
-    }
-    (void)close(fd);
-    answer[size] = '\0';
-    const char *found = strstr(answer, "Mode: ");
-    mode[0] = '\0';
-    return found != NULL && sscanf(found, "Mode: %15s", mode) == 1 ? mode : "";
+    return zkserver_mode_at(0x7f000000U + server_address[i], (uint16_t)zookeeper_port(i + 1));
 }
 
 static void wait_serving(int i)

@@ -203,11 +203,11 @@ void zkserver_resume(struct zkserver *s, int i)
 
 /* --- Questions --------------------------------------------------------------------------------- */
 
-bool zkserver_is_serving(const struct zkserver *s, int i)
+const char *zkserver_mode_at(uint32_t address, uint16_t port)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET,
-            .sin_port = htons(s->at[i].client_port),
-            .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    static char mode[16];
+    struct sockaddr_in at = {
+            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(address)}};
     const struct timeval patience = {.tv_sec = 2};
     char answer[4096];
     size_t size = 0;
@@ -222,9 +222,16 @@ bool zkserver_is_serving(const struct zkserver *s, int i)
             size += (size_t)n;
         }
     }
-    close(fd);
+    (void)close(fd);
     answer[size] = '\0';
-    return strstr(answer, "Mode:") != NULL;
+    const char *found = strstr(answer, "Mode: ");
+    mode[0] = '\0';
+    return found != NULL && sscanf(found, "Mode: %15s", mode) == 1 ? mode : "";
+}
+
+bool zkserver_is_serving(const struct zkserver *s, int i)
+{
+    return zkserver_mode_at(INADDR_LOOPBACK, s->at[i].client_port)[0] != '\0';
 }
 
 void zkserver_wait(struct zkserver *s)

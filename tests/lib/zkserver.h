@@ -39,5 +39,9 @@ bool zkserver_is_serving(const struct zkserver *s, int i);
 /* Waits until all running servers serve; fails the case after 30 s. */
 void zkserver_wait(struct zkserver *s);
 
+/* What the server at that IPv4 address (host order) says of itself: "standalone", "leader", "follower", "" = it does not
+ * serve. Good until the next call. */
+const char *zkserver_mode_at(uint32_t address, uint16_t port);
+
 /* A TCP port of 127.0.0.1 that was free a moment ago and that no other call of this process gave. */
 uint16_t zkserver_free_port(void);
