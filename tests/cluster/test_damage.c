@@ -285,12 +285,25 @@ static const struct directory_kind directory_kinds[] = {
         {4, "pending.kind", NULL},
         {2, ".canary", NULL},
         {2, ".lock", NULL},
+        {2, ".trash/partition.metadata", NULL}, /* of the topic that was deleted */
+        {2, ".trash/00000000000000000000.log", NULL},
 };
 
 enum {
     N_DIRECTORY_KINDS = sizeof(directory_kinds) / sizeof(directory_kinds[0]),
     N_ROUNDS = 5
 };
+
+/* The table has ".trash/FILE" for a file of the log there. */
+static char *real_name(const char *file)
+{
+    struct uuid id = topic_id(FIRST_TOPIC + 1);
+    char text[UUID_TEXT_SIZE];
+
+    return strncmp(file, ".trash/", 7) == 0
+                   ? mem_format(".trash/%s-0/%s", uuid_format(&id, text), file + 7)
+                   : mem_strdup(file);
+}
 
 static void trim(struct world *w, uint8_t topic, offset64 before)
 {
@@ -320,7 +333,9 @@ static void damage_directory(struct world *w, int round, struct buf *before)
     CHECK_EQ(truncate(w->log, 0), 0);
     for (int i = 0; i < N_DIRECTORY_KINDS; i++) {
         if (directory_kinds[i].round == round) {
-            (void)flip(w, directory_kinds[i].file, 0, -1);
+            char *name = real_name(directory_kinds[i].file);
+            (void)flip(w, name, 0, -1);
+            mem_free(name);
         }
     }
     start_again(w);
@@ -341,6 +356,11 @@ static void the_directorys_files(void) /* [LOG-20] [LOG-31] [LOG-58] */
 
     trim(w, FIRST_TOPIC, TRIMMED_TO);
     remove_topic(w, FIRST_TOPIC + 1);
+    char *trashed = real_name(".trash/partition.metadata");
+    char *path = path_in(w, trashed);
+    CHECK_WITHIN(ANSWER_MS, (pause_loop(w, 20), access(path, F_OK)) == 0);
+    mem_free(path);
+    mem_free(trashed);
     answers(w, FIRST_TOPIC, &before);
     (void)fprintf(stderr, "# %s\n", buf_str(&before));
     CHECK_EQ(stop_broker(w, SIGTERM), 0);
