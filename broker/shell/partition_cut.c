@@ -46,17 +46,6 @@ static void cut_failed(struct hold *h, int r)
     partition_fail_locked(h);
 }
 
-/* Log and producers together: neither is ever seen without the other. > 0: PLOG_E_*. */
-static int cut_both(struct partition *p)
-{
-    int r = plog_truncate_run(p->log);
-
-    if (r == 0) {
-        r = partition_producers_cut(p);
-    }
-    return r < 0 ? err_forward(r) : r;
-}
-
 static void run_cut(struct io_job *job)
 {
     struct cut *c = container_of(job, struct cut, job);
@@ -69,7 +58,7 @@ static void run_cut(struct io_job *job)
         cut_over(c, &h, ERRCODE_KAFKA_STORAGE_ERROR);
         return;
     }
-    int r = cut_both(p);
+    int r = partition_producers_cut(p, c->end);
     if (r == PLOG_E_BUSY) { /* a part is done; no descriptor, or no space, for the rest */
         hold_end(&h);
         p->env->submit(p->env->ctx, &c->job);

@@ -82,8 +82,8 @@ void partition_cut_begin(struct partition *p, enum partition_work work, offset64
 MUST_CHECK int partition_producers_open(
         struct partition *p, struct plog *log, offset64 no_producers);
 void partition_producers_close(struct partition *p);
-/* The log was cut: so is what is known. Results as plog_open. */
-MUST_CHECK int partition_producers_cut(struct partition *p);
+/* Cuts the log at `end`, which plog_truncate_begin() gave, and what is known of producers. > 0: PLOG_E_BUSY, again. */
+MUST_CHECK int partition_producers_cut(struct partition *p, offset64 end);
 /* A leader asks before it appends. False: *ret has the outcome, or the request is parked. */
 bool partition_producers_admit(struct hold *h,
         const struct replica_ask *ask,

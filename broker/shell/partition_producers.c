@@ -57,20 +57,21 @@ void partition_producers_close(struct partition *p)
     tell_known(p);
 }
 
-int partition_producers_cut(struct partition *p)
+int partition_producers_cut(struct partition *p, offset64 end)
 {
     struct partition_producers *m = &p->producers;
-    offset64 end = plog_end(p->log), none_below = partition_producers_none_below(p);
+    struct producer_state_source source = {.snapshot = m->snapshot, .replayed = m->unsaved};
+    int r = producer_state_truncate(
+            &m->state, p->log, end, partition_producers_none_below(p), clock_wall(), &source);
 
-    none_below = none_below < end ? none_below : end;
-    if (producers_truncate(&m->state, end)) { /* what was cut was nobody's */
-        m->snapshot = m->snapshot > end ? OFFSET_NONE : m->snapshot;
-        m->none_below = none_below;
-        m->n_segments = plog_n_segments_made(p->log);
-        return 0;
+    if (r != 0) {
+        return r < 0 ? err_forward(r) : r;
     }
-    int r = partition_producers_open(p, p->log, none_below);
-    return r < 0 ? err_forward(r) : r;
+    m->snapshot = source.snapshot <= end ? source.snapshot : OFFSET_NONE;
+    m->unsaved = source.replayed;
+    m->n_segments = plog_n_segments_made(p->log);
+    tell_known(p);
+    return 0;
 }
 
 /* --- A produce request ------------------------------------------------------------------------ */

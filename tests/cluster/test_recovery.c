@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/domain/errcode.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/faults.h"
 #include "tests/lib/run.h"
 
 #include <jansson.h>
@@ -20,17 +21,6 @@ enum {
     BATCH_BYTES = 300 * 1024, /* five windows of the scan */
     PROMPT_MS = 1500
 };
-
-static char faults[512];
-
-static void set_faults(const char *lines)
-{
-    FILE *f = fopen(faults, "we");
-
-    CHECK(f != NULL);
-    CHECK(fputs(lines, f) >= 0);
-    CHECK_EQ(fclose(f), 0);
-}
 
 static void produce_large(struct world *w)
 {
@@ -55,9 +45,7 @@ static struct world *world_recovering(void)
 {
     struct world *w = world_new(true);
 
-    (void)snprintf(faults, sizeof(faults), "%s/faults", test_folder());
-    set_faults("");
-    world_with_faults(faults);
+    begin_faults();
     w->more = "weir.flush.interval.ms=3600000";
     world_serve(w);
     create_topic(w, 2, "small", 1, NULL, NULL);
