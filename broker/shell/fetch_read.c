@@ -73,14 +73,7 @@ static void look_at(const struct fetch_source *s,
     if (s->partitions[i] == NULL) {
         int error = partitions_refusal(table, &fp->topic_id);
 
-        *ret = (struct partition_fetched){.error = error,
-                .detail = partitions_refusal_text(error),
-                .limit = OFFSET_NONE,
-                .log_start = OFFSET_NONE,
-                .high_watermark = OFFSET_NONE,
-                .leader_epoch = EPOCH_NONE,
-                .diverging_epoch = EPOCH_NONE,
-                .diverging_end = OFFSET_NONE};
+        *ret = partition_fetched_none(error, partitions_refusal_text(error));
         return;
     }
     partition_fetch(s->partitions[i], &ask, ret);

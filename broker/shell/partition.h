@@ -234,6 +234,19 @@ struct partition_fetched {
     offset64 diverging_end;
 };
 
+/* What says nothing but that. */
+static inline struct partition_fetched partition_fetched_none(int error, const char *detail)
+{
+    return (struct partition_fetched){.error = error,
+            .detail = detail,
+            .limit = OFFSET_NONE,
+            .log_start = OFFSET_NONE,
+            .high_watermark = OFFSET_NONE,
+            .leader_epoch = EPOCH_NONE,
+            .diverging_epoch = EPOCH_NONE,
+            .diverging_end = OFFSET_NONE};
+}
+
 /* Thread: data. */
 void partition_fetch(
         struct partition *p, const struct partition_fetch_ask *ask, struct partition_fetched *ret);

@@ -105,13 +105,7 @@ void partition_fetch(
 {
     struct hold h;
 
-    *ret = (struct partition_fetched){.detail = "",
-            .limit = OFFSET_NONE,
-            .log_start = OFFSET_NONE,
-            .high_watermark = OFFSET_NONE,
-            .leader_epoch = EPOCH_NONE,
-            .diverging_epoch = EPOCH_NONE,
-            .diverging_end = OFFSET_NONE};
+    *ret = partition_fetched_none(ERRCODE_NONE, "");
     hold_begin(&h, p);
     fetch_locked(&h, ask, ret);
     hold_end(&h);

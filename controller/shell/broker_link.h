@@ -9,7 +9,7 @@
 #include "controller/shell/snapshot_pool.h"
 
 /* One link; inside of broker_links.c (the set), broker_link.c (dial, greet, beat), broker_push.c
- * and link_configs.c. Nobody else. */
+ * and link_ask.c. Nobody else. */
 
 enum link_state {
     LINK_WAITING,
@@ -88,14 +88,12 @@ static inline bool link_may_act(const struct broker_link *l)
     return l->set->options.may_act(l->set->options.ctx);
 }
 
-/* link_configs.c: the link is up; `fn` runs once, not inside. */
+/* link_ask.c: the link is up; `fn` runs once, not inside. */
 void link_describe_configs(struct broker_link *l, broker_configs_fn *fn, void *ctx);
-/* link_trim.c: the same. */
 void link_delete_records(struct broker_link *l,
         const struct msg_delete_records_request *m,
         broker_trim_fn *fn,
         void *ctx);
-/* link_logs.c: the same. */
 void link_describe_logs(struct broker_link *l, bool with_topics, broker_logs_fn *fn, void *ctx);
 
 /* link_replicas.c: what a broker says of its replicas. */
