@@ -17,6 +17,7 @@ enum {
     PARTITIONS = 500, /* of each topic */
     TOPICS_MAX = 20,
     ROUNDS_MAX = 8,
+    WRITTEN_MS = 120000, /* the first records of 500 logs: each syncs the folder that it makes */
     REMOVED_MS = 30000, /* 500 logs: a disk that others sync to takes 20 ms for the files of one */
 };
 
@@ -77,7 +78,8 @@ static void produce_everywhere(struct raw *r, int topic, int round)
                 .records = {.at = batches[i].data, .size = batches[i].size}};
     }
     raw_encode_produce(&body, -1, parts, PARTITIONS);
-    raw_call(r, API_PRODUCE, &body, &a);
+    (void)raw_ask(r, API_PRODUCE, &body);
+    CHECK_EQ(raw_read(r, WRITTEN_MS, &a), RAW_FRAME);
     for (int i = 0; i < PARTITIONS; i++) {
         buf_deinit(&batches[i]);
     }
