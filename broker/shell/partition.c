@@ -133,7 +133,7 @@ void partition_carry_out(struct hold *h, const struct partition_order *o)
             return;
         }
         if (p->log == NULL && p->core.role != REPLICA_FAILED) {
-            partition_install_log(p, partition_open_log(p, &scanned));
+            partition_install_log(p, partition_open_log(p, &p->settings.log, &scanned));
         }
         if (p->log == NULL) {
             if (p->core.role != REPLICA_FAILED) {
@@ -321,13 +321,14 @@ void partition_unref(struct partition *p)
     (void)mem_free(p);
 }
 
-struct plog *partition_open_log(struct partition *p, int64_t *ret_scanned)
+struct plog *partition_open_log(
+        struct partition *p, const struct plog_config *config, int64_t *ret_scanned)
 {
     struct checkpoint_entry ckpt = {0};
     struct plog_open_stats stats = {0};
     struct plog *log = NULL;
     int r = plog_open(p->dir, p->env->files, p->topic, &p->key.topic_id, p->key.number,
-            &p->settings.log, &log, &stats);
+            config, &log, &stats);
 
     if (r == 0) {
         (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
@@ -375,7 +376,7 @@ int64_t partition_open(struct partition *p)
 
     hold_begin(&h, p);
     if (p->log == NULL && p->core.role == REPLICA_NONE && !atomic_load(&p->is_removed)) {
-        partition_install_log(p, partition_open_log(p, &scanned));
+        partition_install_log(p, partition_open_log(p, &p->settings.log, &scanned));
         if (p->log == NULL && !log_dir_is_interrupted(p->dir)) {
             partition_fail_locked(&h);
         }

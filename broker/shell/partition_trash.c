@@ -74,8 +74,9 @@ static bool must_wait(const struct partition *p, int r)
            (r < 0 && log_dir_is_scarce(r)) || log_trash_is_leaving(p->dir, p->name);
 }
 
-/* Removed before its turn came: what is in the trash, or on the way there, stays so. */
-static bool give_up_opening(struct partition *p)
+/* Removed before its turn came: what is in the trash, or on the way there, stays so. Else the
+ * configuration to open with; one that comes meanwhile is held. */
+static bool give_up_opening(struct partition *p, struct plog_config *ret)
 {
     struct hold h;
     bool is_removed;
@@ -86,6 +87,7 @@ static bool give_up_opening(struct partition *p)
         p->is_opening = p->has_held = false;
         partition_use_end(&h);
     }
+    *ret = p->settings.log;
     hold_end(&h);
     return is_removed;
 }
@@ -93,12 +95,13 @@ static bool give_up_opening(struct partition *p)
 /* [TRS-8] Neither the move nor the recovery holds the partition's lock: requests find it without a role. */
 bool partition_try_open(struct partition *p)
 {
+    struct plog_config config;
     struct plog *log = NULL;
     struct hold h;
     int64_t scanned = 0;
     int r = LOG_TRASH_E_BUSY;
 
-    if (give_up_opening(p)) {
+    if (give_up_opening(p, &config)) {
         return true;
     }
     if (!log_trash_is_leaving(p->dir, p->name)) {
@@ -111,7 +114,7 @@ bool partition_try_open(struct partition *p)
         tell_restore(p, r);
     }
     if (r == 0 || r == LOG_TRASH_E_ABSENT) {
-        log = partition_open_log(p, &scanned);
+        log = partition_open_log(p, &config, &scanned);
     }
     hold_begin(&h, p);
     must(p->is_opening && p->n_users > 0);
