@@ -18,6 +18,13 @@
 
 static struct zkserver *zookeeper;
 static int n_case;
+static int stall_ms = 60000;
+
+void world_stalls_after(int ms)
+{
+    stall_ms = ms;
+}
+
 /* --- Turning the loop --------------------------------------------------------------------------------------------- */
 
 struct waiting {
@@ -498,7 +505,7 @@ static void on_connection(void *ctx, bool connected)
 
 void start_broker_as(struct world *w, int id, const char *log, const char *more)
 {
-    char program[512], set[8][512];
+    char program[512], set[9][512];
     const char *argv[28];
     int n = 0;
 
@@ -512,20 +519,16 @@ void start_broker_as(struct world *w, int id, const char *log, const char *more)
     (void)snprintf(set[6], sizeof(set[6]), "weir.flush.interval.ms=50");
     /* What a case sees of its files is what it reads; `more` may say otherwise. */
     (void)snprintf(set[7], sizeof(set[7]), "weir.scrub.bytes.per.second=0");
+    (void)snprintf(set[8], sizeof(set[8]), "weir.disk.stall.ms=%d", stall_ms);
     n = faults_preload(argv, n);
-    const bool has_faults = n > 0;
     argv[n++] = program;
-    for (int i = 0; i < 8; i++) {
+    for (size_t i = 0; i < COUNT_OF(set); i++) {
         argv[n++] = "--set";
         argv[n++] = set[i];
     }
     if (more != NULL) {
         argv[n++] = "--set";
         argv[n++] = more;
-    }
-    if (has_faults) {
-        argv[n++] = "--set";
-        argv[n++] = "weir.disk.stall.ms=500";
     }
     argv[n] = NULL;
     w->pid = run_background(argv, NULL, log);

@@ -103,8 +103,11 @@ void create_topic(struct world *w,
         int32_t n_partitions,
         const char *key,
         const char *value);
+/* Brokers started from now on count a disk as stalled after so long. Before that it is a minute: the machine's own disk may
+ * be slow too. */
+void world_stalls_after(int ms);
 /* A broker process with that id, log and one more setting (NULL = none). After begin_faults() of tests/lib/faults.h it
- * has the fault shim, and counts a disk as stalled after 500 ms. */
+ * has the fault shim. */
 void start_broker_as(struct world *w, int id, const char *log, const char *more);
 void start_broker(struct world *w);
 /* A chroot, a folder and ports of its own; `has_parents`: /weir/brokers is there. */

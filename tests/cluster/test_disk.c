@@ -17,6 +17,7 @@
 static struct world *world_on_bad_disk(void)
 {
     begin_faults();
+    world_stalls_after(2000);
     return world_serving();
 }
 
