@@ -9,7 +9,7 @@ enum {
 
 /* From now on there is a file of faults, without a fault yet. */
 void begin_faults(void);
-/* What the shim is to do from now on. For a moment there is no fault. */
+/* What the shim is to do from now on. */
 void set_faults(const char *lines);
 /* How often the `line`th of them, which has a WHEN, has fitted. */
 int faults_met(int line);
