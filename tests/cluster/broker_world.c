@@ -188,6 +188,8 @@ void hello_with(struct world *w,
             .feature_level = 1,
             .ctl_epoch = role == ROLE_CONTROLLER ? ctl_epoch : 0,
             .controller_id = role == ROLE_CONTROLLER ? 1 : -1,
+            .replica = role == ROLE_REPLICA ? WORLD_REPLICA : BROKER_NONE,
+            .replica_epoch = role == ROLE_REPLICA ? WORLD_REPLICA_EPOCH : BROKER_EPOCH_NONE,
             .auth = auth};
     struct rpc_out *out = rpc_out_new();
 

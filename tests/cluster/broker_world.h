@@ -20,6 +20,8 @@ struct resolver;
 
 enum {
     BROKER_ID = 7,
+    WORLD_REPLICA = 8, /* what a replica's Hello says */
+    WORLD_REPLICA_EPOCH = 3,
     ANSWER_MS = 20000
 };
 
