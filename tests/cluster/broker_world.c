@@ -750,7 +750,8 @@ struct msg_fetch_result fetched(struct reply *r)
 }
 
 /* Counts the records from `offset` on, all of whose values are `value`. */
-int consume(struct world *w, offset64 offset, const char *value)
+/* The records of one answer; *ret_end: up to where there are any. */
+static int consume_some(struct world *w, offset64 offset, const char *value, offset64 *ret_end)
 {
     struct msg_fetch_result f;
     struct bytes left;
@@ -760,6 +761,7 @@ int consume(struct world *w, offset64 offset, const char *value)
     call(w, w->client, API_FETCH, fetch_out(1, offset, 0, 1, EPOCH_NONE), &r);
     f = fetched(&r);
     CHECK_EQ(f.error, ERRCODE_NONE);
+    *ret_end = f.high_watermark;
     left = f.records;
     while (left.size > 0) {
         struct record_iter it;
@@ -779,6 +781,20 @@ int consume(struct world *w, offset64 offset, const char *value)
         left.size -= b.size;
     }
     reply_free(&r);
+    return n;
+}
+
+/* An answer need not hold all that is there: what is not in memory comes with the next one. */
+int consume(struct world *w, offset64 offset, const char *value)
+{
+    int64_t give_up = check_now_ms() + ANSWER_MS;
+    offset64 end = 0;
+    int n = 0;
+
+    do {
+        CHECK(check_now_ms() < give_up);
+        n += consume_some(w, offset + n, value, &end);
+    } while (offset + n < end);
     return n;
 }
 
