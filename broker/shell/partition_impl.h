@@ -57,7 +57,8 @@ void partition_fail_locked(struct hold *h);
 
 /* Carries out the newest order that came while the log was being opened. */
 void partition_carry_out(struct hold *h, const struct partition_order *o);
-/* Opens the log; nobody else does so meanwhile. Without the lock, the caller has copied `config` under it. NULL and said in the log: it does not open. */
+/* Opens the log; nobody else does so meanwhile. Without the lock, the caller has copied `config` under it. NULL and said in
+ * the log: it does not open. */
 struct plog *partition_open_log(
         struct partition *p, const struct plog_config *config, int64_t *ret_scanned);
 /* Makes it the partition's. */
