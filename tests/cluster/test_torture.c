@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/judged.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,24 @@ static void a_tortured_cluster_keeps_what_it_said(void)
     mem_free(folder);
 }
 
+/* A client dies too; the others' histories and what is left of its own are judged together. */
+static void clients_and_a_broker_die_and_nothing_that_was_said_is_lost(void)
+{
+    struct judged j;
+
+    (void)WEIR_OK("topic", "create", "judged", "-p", "3");
+    judged_start(&j, "judged", 3, 100);
+    node_kill("broker-2");
+    judged_crash(&j, 1);
+    node_start("broker-2");
+    node_wait_ready("broker-2");
+    struct judged_sum sum = judged_end(&j);
+    CHECK(sum.n_acked > 50);
+    CHECK_EQ(sum.n_failed, 0);
+    CHECK(sum.longest_gap_ms > 0);
+    (void)WEIR_OK("topic", "delete", "judged", "--yes");
+}
+
 /* Each partition has one replica here: nothing to compare, and nothing wrong. */
 static void logs_of_running_brokers_can_be_looked_at(void)
 {
@@ -121,6 +140,7 @@ static void what_makes_no_sense_is_refused(void)
 
 static const struct check_case cases[] = {
         CASE(a_tortured_cluster_keeps_what_it_said),
+        CASE(clients_and_a_broker_die_and_nothing_that_was_said_is_lost),
         CASE(logs_of_running_brokers_can_be_looked_at),
         CASE(what_makes_no_sense_is_refused),
 };

@@ -5,6 +5,7 @@
 #include "clients/check/final_read.h"
 #include "clients/check/judge.h"
 #include "clients/check/load.h"
+#include "clients/check/verdict.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -271,7 +272,11 @@ static int judge(const struct history *h, bool is_promised)
 
     judge_history(h, &v);
     print_verdict(h, &v, is_promised);
-    return judge_n_violated(&v) > 0 ? EXIT_VIOLATED : EXIT_KEPT;
+    if (judge_n_violated(&v) == 0) {
+        return EXIT_KEPT;
+    }
+    verdict_print(stderr, h, &v);
+    return EXIT_VIOLATED;
 }
 
 /* --- Modes ------------------------------------------------------------------------------------ */
