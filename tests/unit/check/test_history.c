@@ -94,6 +94,22 @@ static void operations_of_another_form_are_refused(void)
     REFUSE("true or false", LINE(1, 0, "ok", "producer", "{\"idempotent\":1}"));
 }
 
+static void judge_these(const char *const *lines, size_t n, struct judge_verdict *v)
+{
+    struct history h;
+    char why[256] = "";
+
+    history_init(&h);
+    history_begin_file(&h, "x");
+    for (size_t i = 0; i < n; i++) {
+        if (add(&h, lines[i], why, sizeof(why)) != 0) {
+            check_fail(__FILE__, __LINE__, "%s: %s", why, lines[i]);
+        }
+    }
+    judge_history(&h, v);
+    history_deinit(&h);
+}
+
 /* A crash ends what the process was doing: it may ask again, and what it read before is no
  * promise. */
 static void after_a_crash_it_is_another_client(void)
@@ -103,19 +119,11 @@ static void after_a_crash_it_is_another_client(void)
             LINE(3, 0, "invoke", "list_offsets", "null"), LINE(4, 0, "info", "crash", "null"),
             LINE(5, 0, "invoke", "list_offsets", "null"),
             LINE(6, 0, "ok", "list_offsets", "[[\"a\",0,3]]")};
-    struct history h;
     struct judge_verdict v;
-    char why[256] = "";
 
-    history_init(&h);
-    history_begin_file(&h, "x");
-    for (size_t i = 0; i < COUNT_OF(lines); i++) {
-        CHECK_EQ(add(&h, lines[i], why, sizeof(why)), 0);
-    }
-    judge_history(&h, &v);
+    judge_these(lines, COUNT_OF(lines), &v);
     CHECK_EQ(judge_n_violated(&v), 0);
     CHECK(v.results[JUDGE_C14_END_BACK].is_judged);
-    history_deinit(&h);
 }
 
 /* A producer that may write twice may. */
@@ -125,20 +133,97 @@ static void without_idempotence_a_duplicate_is_told_and_no_violation(void)
             LINE(2, 0, "invoke", "send", "[\"a\",0,\"v-1\",null]"),
             LINE(3, 0, "ok", "send", "[\"a\",0,\"v-1\",0]"),
             LINE(4, 1, "ok", "poll", "[[\"a\",0,[[0,\"v-1\",null],[1,\"v-1\",null]]]]")};
-    struct history h;
     struct judge_verdict v;
-    char why[256] = "";
 
-    history_init(&h);
-    history_begin_file(&h, "x");
-    for (size_t i = 0; i < COUNT_OF(lines); i++) {
-        CHECK_EQ(add(&h, lines[i], why, sizeof(why)), 0);
-    }
-    judge_history(&h, &v);
+    judge_these(lines, COUNT_OF(lines), &v);
     CHECK_EQ(judge_n_violated(&v), 0);
     CHECK_EQ(v.n_doubled, 1);
     CHECK(!v.results[JUDGE_C13_CHANGED].is_judged);
-    history_deinit(&h);
+}
+
+#define ACKED(i, k, value, offset)                                                                 \
+    LINE(i, 0, "invoke", "send", "[\"a\",0,\"" value "\",null]"),                                  \
+            LINE(k, 0, "ok", "send", "[\"a\",0,\"" value "\"," #offset "]")
+
+/* Between two assigns a consumer may pass over anything, and behind its last record too. */
+static void only_what_a_consumer_passed_is_lost(void)
+{
+    static const char *const lines[] = {ACKED(1, 2, "v-1", 1), ACKED(3, 4, "v-5", 5),
+            ACKED(5, 6, "v-9", 20), LINE(7, 1, "ok", "assign", "[[\"a\",0,0]]"),
+            LINE(8, 1, "ok", "poll", "[[\"a\",0,[[0,\"x-0\",null],[1,\"v-1\",null]]]]"),
+            LINE(9, 1, "ok", "assign", "[[\"a\",0,10]]"),
+            LINE(10, 1, "ok", "poll", "[[\"a\",0,[[12,\"x-1\",null]]]]")};
+    static const char *const passed[] = {ACKED(1, 2, "v-1", 11), ACKED(3, 4, "v-5", 12),
+            LINE(9, 1, "ok", "assign", "[[\"a\",0,10]]"),
+            LINE(10, 1, "ok", "poll", "[[\"a\",0,[[12,\"v-5\",null]]]]")};
+    struct judge_verdict v;
+
+    judge_these(lines, COUNT_OF(lines), &v);
+    CHECK_EQ(judge_n_violated(&v), 0);
+    CHECK_EQ(v.n_acked_absent, 2);
+    judge_these(passed, COUNT_OF(passed), &v);
+    CHECK_EQ(judge_n_violated(&v), 1);
+    CHECK_EQ(v.results[JUDGE_C1_LOST].n, 1);
+    CHECK_EQ(v.results[JUDGE_C1_LOST].witnesses[0].offset, 11);
+}
+
+/* Acknowledged after the final read began: nobody can say that it should be in it. Below its start:
+ * deleted as too old. */
+static void a_final_read_is_of_what_was_before_it(void)
+{
+    static const char *const lines[] = {ACKED(1, 2, "v-1", 3),
+            LINE(3, 0, "invoke", "send", "[\"a\",0,\"v-2\",null]"),
+            LINE(4, 1, "invoke", "final", "null"), LINE(5, 0, "ok", "send", "[\"a\",0,\"v-2\",7]"),
+            LINE(6, 1, "ok", "assign", "[[\"a\",0,4]]"),
+            LINE(7, 1, "ok", "poll", "[[\"a\",0,[[4,\"x-0\",null]]]]"),
+            LINE(8, 1, "ok", "final", "[[\"a\",0,4,5]]")};
+    static const char *const missing[] = {ACKED(1, 2, "v-1", 4),
+            LINE(4, 1, "invoke", "final", "null"), LINE(6, 1, "ok", "assign", "[[\"a\",0,4]]"),
+            LINE(8, 1, "ok", "final", "[[\"a\",0,4,4]]")};
+    struct judge_verdict v;
+
+    judge_these(lines, COUNT_OF(lines), &v);
+    CHECK_EQ(judge_n_violated(&v), 0);
+    CHECK(v.results[JUDGE_C2_UNSEEN].is_judged);
+    judge_these(missing, COUNT_OF(missing), &v);
+    CHECK_EQ(judge_n_violated(&v), 1);
+    CHECK_EQ(v.results[JUDGE_C2_UNSEEN].n, 1);
+}
+
+/* Two acknowledgements of one offset, and nobody has read there yet. */
+static void one_offset_is_promised_once(void)
+{
+    static const char *const lines[] = {ACKED(1, 2, "v-1", 4), ACKED(3, 4, "v-2", 4),
+            LINE(5, 1, "invoke", "final", "null"), LINE(6, 1, "fail", "final", "null"),
+            LINE(7, 1, "ok", "poll", "[[\"a\",0,[[0,\"x-0\",null]]]]")};
+    struct judge_verdict v;
+
+    judge_these(lines, COUNT_OF(lines), &v);
+    CHECK_EQ(v.results[JUDGE_C3_INCONSISTENT].n, 1);
+    CHECK(!v.results[JUDGE_C2_UNSEEN].is_judged);
+}
+
+static void a_value_in_another_partition_is_displaced(void)
+{
+    static const char *const lines[] = {
+            ACKED(1, 2, "v-1", 4), LINE(3, 1, "ok", "poll", "[[\"a\",1,[[4,\"v-1\",null]]]]")};
+    struct judge_verdict v;
+
+    judge_these(lines, COUNT_OF(lines), &v);
+    CHECK_EQ(judge_n_violated(&v), 1);
+    CHECK_EQ(v.results[JUDGE_C11_DISPLACED].n, 1);
+}
+
+/* A record of a load's topic that no load can have written. */
+static void a_record_without_a_value_is_changed_bytes(void)
+{
+    static const char *const lines[] = {
+            LINE(1, 1, "ok", "poll", "[[\"a\",1,[[4,null,\"0123456789abcdef\"]]]]")};
+    struct judge_verdict v;
+
+    judge_these(lines, COUNT_OF(lines), &v);
+    CHECK_EQ(judge_n_violated(&v), 1);
+    CHECK_EQ(v.results[JUDGE_C13_CHANGED].n, 1);
 }
 
 static void every_line_that_is_written_is_json(void)
@@ -200,6 +285,11 @@ static const struct check_case cases[] = {
         CASE(operations_of_another_form_are_refused),
         CASE(after_a_crash_it_is_another_client),
         CASE(without_idempotence_a_duplicate_is_told_and_no_violation),
+        CASE(only_what_a_consumer_passed_is_lost),
+        CASE(a_final_read_is_of_what_was_before_it),
+        CASE(one_offset_is_promised_once),
+        CASE(a_value_in_another_partition_is_displaced),
+        CASE(a_record_without_a_value_is_changed_bytes),
         CASE(every_line_that_is_written_is_json),
         CASE(a_history_survives_its_writer),
 };
