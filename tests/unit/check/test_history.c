@@ -180,12 +180,19 @@ static void a_final_read_is_of_what_was_before_it(void)
     static const char *const missing[] = {ACKED(1, 2, "v-1", 4),
             LINE(4, 1, "invoke", "final", "null"), LINE(6, 1, "ok", "assign", "[[\"a\",0,4]]"),
             LINE(8, 1, "ok", "final", "[[\"a\",0,4,4]]")};
+    /* The same process had read it earlier: that is not the final read. */
+    static const char *const before[] = {ACKED(1, 2, "v-1", 0),
+            LINE(3, 1, "ok", "poll", "[[\"a\",0,[[0,\"v-1\",null]]]]"),
+            LINE(4, 1, "invoke", "final", "null"), LINE(5, 1, "ok", "final", "[[\"a\",0,0,0]]")};
     struct judge_verdict v;
 
     judge_these(lines, COUNT_OF(lines), &v);
     CHECK_EQ(judge_n_violated(&v), 0);
     CHECK(v.results[JUDGE_C2_UNSEEN].is_judged);
     judge_these(missing, COUNT_OF(missing), &v);
+    CHECK_EQ(judge_n_violated(&v), 1);
+    CHECK_EQ(v.results[JUDGE_C2_UNSEEN].n, 1);
+    judge_these(before, COUNT_OF(before), &v);
     CHECK_EQ(judge_n_violated(&v), 1);
     CHECK_EQ(v.results[JUDGE_C2_UNSEEN].n, 1);
 }
@@ -207,9 +214,14 @@ static void a_value_in_another_partition_is_displaced(void)
 {
     static const char *const lines[] = {
             ACKED(1, 2, "v-1", 4), LINE(3, 1, "ok", "poll", "[[\"a\",1,[[4,\"v-1\",null]]]]")};
+    static const char *const unknown[] = {LINE(1, 0, "invoke", "send", "[\"a\",0,\"v-1\",null]"),
+            LINE(3, 1, "ok", "poll", "[[\"a\",1,[[4,\"v-1\",null]]]]")};
     struct judge_verdict v;
 
     judge_these(lines, COUNT_OF(lines), &v);
+    CHECK_EQ(judge_n_violated(&v), 1);
+    CHECK_EQ(v.results[JUDGE_C11_DISPLACED].n, 1);
+    judge_these(unknown, COUNT_OF(unknown), &v); /* acknowledged or not */
     CHECK_EQ(judge_n_violated(&v), 1);
     CHECK_EQ(v.results[JUDGE_C11_DISPLACED].n, 1);
 }
