@@ -65,6 +65,7 @@ struct plog {
     bool is_swapping; /* between plog_swap_claim and _release */
     bool is_truncating;
     offset64 truncate_to;
+    offset64 start_before; /* the truncation began */
     uint32_t n_truncations;
 
     offset64 tail_offset; /* the last batch of the active segment, for who waits at the end */

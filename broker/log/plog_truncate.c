@@ -73,6 +73,7 @@ int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end)
     l->is_truncating = true;
     l->n_truncations++; /* [LOG-67] What a flush under way has synced may be cut by then. */
     l->truncate_to = place.end;
+    l->start_before = l->start;
     if (l->recovery_point > place.end) {
         l->recovery_point = place.end;
     }
@@ -87,6 +88,7 @@ int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end)
 void plog_truncate_cancel(struct plog *l)
 {
     l->is_truncating = false; /* a recovery point that is too low costs a scan, nothing else */
+    l->start = l->start_before; /* what was deleted stays so; whether a checkpoint says less is not known */
 }
 
 /* The log ends at `end` at most. */

@@ -389,8 +389,7 @@ bool do_truncate(struct world *w)
     CHECK(end <= offset);
     if (below(w, 20) == 0) {
         plog_truncate_cancel(w->l);
-        w->start = plog_start(w->l);
-        w->saved_start = w->saved_start < w->start ? w->saved_start : w->start;
+        CHECK_EQ(plog_start(w->l), w->start);
         w->synced = w->synced < end ? w->synced : end;
         return true;
     }
