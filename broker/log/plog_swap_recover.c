@@ -46,12 +46,16 @@ static void collect(void *arg, const char *name, bool is_dir)
     }
 }
 
-/* [LOG-57] No manifest speaks of them any more. */
+/* [LOG-57] No manifest speaks of them any more. That it is gone must be on the disk before they are: an earlier start may
+ * have died between its unlink and the sync, and a manifest that came back without them would be damage. */
 static int remove_leftovers(struct plog *l, const char *folder)
 {
     struct leftovers list = {0};
     int r = l->io->list(l->io->ctx, folder, collect, &list);
 
+    if (r >= 0 && list.names.n > 0) {
+        r = l->io->sync_dir(l->io->ctx, folder);
+    }
     ARRAY_FOREACH (name, &list.names) {
         char *path = mem_format("%s/%s", folder, *name);
         r = r >= 0 ? l->io->unlink(l->io->ctx, path) : r;

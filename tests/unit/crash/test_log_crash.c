@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The whole log, with random operations of every kind, on a disk that forgets; the process dies, or the power goes, at any
  * write, sync, rename, cut or removal. What was acknowledged and synced is always there again, what was only acknowledged
@@ -29,6 +30,7 @@ enum {
 
 static struct {
     uint64_t round;
+    char last_error[512]; /* that the product logged */
 } running;
 
 static uint64_t number_of(const char *name, uint64_t otherwise)
@@ -38,8 +40,11 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
     return given != NULL ? strtoull(given, NULL, 10) : otherwise;
 }
 
-static void drop_line(void *ctx, const char *text)
+static void keep_error(void *ctx, const char *text)
 {
+    if (strstr(text, "level=error") != NULL) {
+        (void)snprintf(running.last_error, sizeof(running.last_error), "%s", text);
+    }
 }
 
 static void tell_failure(void)
@@ -49,6 +54,7 @@ static void tell_failure(void)
             (unsigned long long)running.round, (unsigned long long)running.round, "test_log_crash",
             (unsigned long long)check_seed());
     tell_story();
+    printf("# the last error in the log: %s\n", running.last_error);
 }
 
 /* An assertion of the product's: the process is about to end. */
@@ -92,7 +98,7 @@ static void a_log_is_what_was_written_after_any_death(void)
     struct crash_stats s = {0};
     uint64_t n_ops = number_of("WEIR_CRASH_OPS", OPS);
 
-    log_set_sink(drop_line, NULL);
+    log_set_sink(keep_error, NULL);
     check_on_failure(tell_failure);
     (void)signal(SIGABRT, tell_abort);
     for (uint64_t round = number_of("WEIR_CRASH_FROM", 0); s.n_ops < n_ops; round++) {
