@@ -43,6 +43,7 @@ const size_t conf_n_topic_keys = COUNT_OF(conf_topic_keys);
             IS_KEY(topic_name, "max.compaction.lag.ms"))
 #define CLUSTER_NAME(topic_name)                                                                   \
     (IS_KEY(topic_name, "max.message.bytes")                             ? "message.max.bytes"     \
+            : IS_KEY(topic_name, "min.insync.replicas") ? "min.insync.replicas"                    \
             : IS_KEY(topic_name, "flush.messages") ? "log.flush.interval.messages"                 \
             : IS_KEY(topic_name, "flush.ms")       ? "log.flush.interval.ms"                       \
             : IS_KEY(topic_name, "file.delete.delay.ms") ? "log.segment.delete.delay.ms"           \
@@ -79,11 +80,22 @@ const struct conf_key conf_cluster_keys[] = {
                 I64,
                 NONE,
                 CONF_CLUSTER,
-                "1",
-                1,
+                "-1",
+                -1,
                 8,
                 NULL,
-                "Replicas of a topic that is created without a number.",
+                "Replicas of a topic that is created without a number; -1 = as many as brokers are "
+                "up, at most 3.",
+                true),
+        ROW("auto.leader.rebalance.enable",
+                BOOL,
+                NONE,
+                CONF_CLUSTER,
+                "true",
+                0,
+                0,
+                NULL,
+                "Whether leaderships go back to the first replicas after 30 s without change.",
                 true),
         ROW("weir.delete.grace.ms",
                 I64,

@@ -75,6 +75,7 @@ enum meta_cause {
     CAUSE_PRODUCER_IDS = 13,       /* a broker has none left for its clients */
     CAUSE_TRASH_EXPIRED = 14,      /* a deleted topic was kept for weir.delete.grace.ms */
     CAUSE_TRASH_FULL = 15,         /* the trash holds no more; the oldest went */
+    CAUSE_LEADERS_BALANCED = 16,   /* leaderships go back to the first replicas */
 };
 
 struct meta_why {

@@ -74,7 +74,7 @@ static int check_replication(
         struct ctl *c, const struct ctl_set_configs *asked, const char **ret_detail)
 {
     for (size_t i = 0; asked->scope == CONFIG_CLUSTER && i < asked->n_pairs; i++) {
-        int32_t rf = ctl_number_of(asked->pairs[i].value, CTL_REPLICATION_DEFAULT);
+        int32_t rf = ctl_number_of(asked->pairs[i].value, 1);
         if (strcmp(asked->pairs[i].key, "default.replication.factor") == 0 &&
                 rf > c->replication_factor_max) {
             return refuse(ret_detail, ERRCODE_INVALID_REPLICATION_FACTOR,
@@ -153,6 +153,8 @@ static void follow(struct ctl *c,
     bool has_min_isr = false;
 
     for (size_t i = 0; i < n; i++) {
+        c->is_stirred =
+                c->is_stirred || strcmp(pairs[i].key, "auto.leader.rebalance.enable") == 0;
         has_min_isr = has_min_isr || strcmp(pairs[i].key, "min.insync.replicas") == 0;
     }
     for (int32_t p = 0; has_min_isr && t->topic != NULL && p < t->topic->n_partitions; p++) {

@@ -16,7 +16,7 @@ struct ctl *ctl_new(const struct ctl_options *options)
     c->trash_partitions_max = options->trash_partitions_max > 0 ? options->trash_partitions_max
                                                                 : CTL_TRASH_PARTITIONS;
     c->has_journal = options->has_journal;
-    c->purge_at = WTIME_NEVER;
+    c->purge_at = c->rebalance_at = c->rebalance_by = WTIME_NEVER;
     prng_init(&c->prng, options->seed);
     return c;
 }
@@ -28,7 +28,8 @@ static void forget(struct ctl *c)
     ctl_forget_seen(c);
     c->last_seq = c->committed_seq = 0;
     c->is_listed = false;
-    c->purge_at = WTIME_NEVER;
+    c->purge_at = c->rebalance_at = c->rebalance_by = WTIME_NEVER;
+    c->is_stirred = false;
 }
 
 struct ctl *ctl_free(struct ctl *c)
@@ -111,7 +112,11 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_PURGE_TOPIC: ctl_on_purge_topic(c); break;
     case CTL_EV_RESTORE_TOPIC: ctl_on_restore_topic(c); break;
     case CTL_EV_SET_CONFIGS: ctl_on_set_configs(c, &c->ev->set_configs); break;
-    case CTL_EV_TICK: ctl_purge_old(c); break;
+    case CTL_EV_ELECT: ctl_on_elect(c); break;
+    case CTL_EV_TICK:
+        ctl_purge_old(c);
+        ctl_rebalance(c);
+        break;
     }
 }
 
@@ -138,6 +143,7 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
     }
     ctl_settle_summary(c);
     ctl_plan_purge(c);
+    ctl_plan_rebalance(c);
     ctl_fx_end(c);
     c->is_stepping = false;
     check_slow(ctl_check(c));
@@ -145,7 +151,7 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
 
 wtime ctl_deadline(const struct ctl *c)
 {
-    return c->purge_at;
+    return wtime_min(c->purge_at, c->rebalance_at);
 }
 
 bool ctl_is_active(const struct ctl *c)

@@ -43,6 +43,7 @@ enum ctl_event_kind {
     CTL_EV_PURGE_TOPIC,      /* out of the trash, for good */
     CTL_EV_RESTORE_TOPIC,    /* out of the trash, as it was */
     CTL_EV_SET_CONFIGS,
+    CTL_EV_ELECT,            /* somebody asks for a preferred, or an unclean, election */
     CTL_EV_TICK,             /* ctl_deadline() has come */
 };
 
@@ -89,6 +90,12 @@ struct ctl_alter_partition {
 struct ctl_failed_replica {
     struct ctl_partition_ref ref;
     const char *reason;
+};
+
+struct ctl_elect_partition {
+    const char *topic;
+    int32_t partition;
+    broker_id leader; /* unclean: who is to lead */
 };
 
 struct ctl_event {
@@ -144,6 +151,12 @@ struct ctl_event {
             bool dry_run;
         } restore_topic;
         struct ctl_set_configs set_configs;
+        struct {
+            const struct ctl_elect_partition *partitions;
+            size_t n; /* 0 = all that others than their first replicas lead; not with is_unclean */
+            bool is_unclean;
+            bool dry_run;
+        } elect;
     };
 };
 
@@ -166,6 +179,14 @@ struct ctl_altered {
     struct partition_state state; /* the record in force; with error 0 */
 };
 
+struct ctl_elected {
+    const char *topic;
+    int32_t partition;
+    int error;
+    const char *detail;
+    broker_id was, leader; /* before and after; BROKER_NONE = nobody */
+};
+
 struct ctl_reply {
     uint64_t request;
     uint64_t after_seq;
@@ -182,6 +203,8 @@ struct ctl_reply {
     uint32_t shutdown_remaining;
     const struct ctl_altered *altered; /* ALTER_PARTITION: in the order asked; with error 0 */
     size_t n_altered;
+    const struct ctl_elected *elected; /* ELECT: in the order asked; with error 0 */
+    size_t n_elected;
     int64_t ids_first; /* PRODUCER_IDS: the block first … first + count - 1 */
     int32_t ids_count;
 };

@@ -9,9 +9,8 @@
 #include "controller/core/partition_change.h"
 
 enum {
-    CTL_PARTITIONS_DEFAULT =
-            1, /* num.partitions and default.replication.factor, when the cluster sets none */
-    CTL_REPLICATION_DEFAULT = 1,
+    CTL_PARTITIONS_DEFAULT = 1,  /* num.partitions, when the cluster sets none */
+    CTL_REPLICATION_DEFAULT = 3, /* default.replication.factor, likewise: with so many brokers */
     CTL_TRASH_TOPICS = 1000, /* [TRS-5] */
     CTL_TRASH_PARTITIONS = 50000,
     CTL_JOURNAL_REPLICAS = 3,   /* of the decision journal, where so many brokers are up */
@@ -47,6 +46,9 @@ struct ctl {
     uint64_t last_seq, committed_seq;
     bool is_listed;              /* BROKERS_LISTED came */
     wtime purge_at;              /* when to look at the trash; WTIME_NEVER = it is empty */
+    /* [CTL-49] When leaderships go back, and until when that is put off at the latest. */
+    wtime rebalance_at, rebalance_by;
+    bool is_stirred;             /* in this step: brokers or partitions changed */
     ARRAY(struct ctl_seen) seen; /* sorted by id */
 
     /* Of the step under way. */
@@ -129,12 +131,26 @@ void ctl_on_replica_failed(struct ctl *c);
 /* --- proposals.c ------------------------------------------------------------------------------ */
 void ctl_on_alter_partition(struct ctl *c);
 
+/* --- elections.c ------------------------------------------------------------------------------ */
+void ctl_on_elect(struct ctl *c);
+/* [REP-9] `p` has no leader and several replicas, one of them `winner`; `what` is the inputs. */
+void ctl_elect_unclean(struct ctl *c,
+        const struct partition_state *p,
+        broker_id winner,
+        const char *what);
+/* [CTL-49] Gives leaderships back when it is time to. */
+void ctl_rebalance(struct ctl *c);
+/* Says when it is; at the end of a step. */
+void ctl_plan_rebalance(struct ctl *c);
+
 /* --- topics.c --------------------------------------------------------------------------------- */
 void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);
 /* Places the partitions that an earlier controller announced and did not get to. */
 void ctl_finish_topics(struct ctl *c);
 /* Makes the topic of the decision journal when it is not there and a broker can hold it. */
 void ctl_make_journal(struct ctl *c);
+/* [CTL-53] default.replication.factor, or what stands for it. */
+int32_t ctl_default_replication(const struct ctl *c);
 /* The effective min.insync.replicas: `own` of the topic (NULL = none), else of the cluster, else 2
  * from replication factor 3 on; never above it. */
 int32_t ctl_min_isr(const struct ctl *c, const char *own, int32_t replication_factor);

@@ -32,6 +32,7 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_DELETE_TOPIC:
     case CTL_EV_PURGE_TOPIC:
     case CTL_EV_RESTORE_TOPIC:
+    case CTL_EV_ELECT:
     case CTL_EV_SET_CONFIGS: return CAUSE_ADMIN;
     case CTL_EV_ELECTED:
     case CTL_EV_BROKERS_LISTED:
@@ -120,9 +121,19 @@ struct meta_record ctl_record(struct ctl *c, enum meta_kind kind, const char *in
     return r;
 }
 
+/* What may let a leadership go back, or not yet: brokers that change, partitions that do. */
+static bool stirs(enum meta_kind kind)
+{
+    return kind == META_PARTITION_STATE || kind == META_UNFENCE_BROKER ||
+           kind == META_FENCE_BROKER || kind == META_REGISTER_BROKER ||
+           kind == META_BROKER_SHUTDOWN;
+}
+
 void ctl_append(struct ctl *c, const struct meta_record *record)
 {
     struct meta_record *r = array_push(&c->records);
+
+    c->is_stirred = c->is_stirred || stirs(record->kind);
 
     *r = *record;
     r->seq = ++c->last_seq;

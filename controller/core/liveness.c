@@ -153,6 +153,7 @@ void ctl_on_brokers_listed(struct ctl *c)
         }
     }
     ctl_settle(c, BROKER_NONE, false, "takeover");
+    c->is_stirred = true; /* A leadership that its predecessor would have given back. */
     ctl_finish_topics(c);
     ctl_make_journal(c);
 }

@@ -36,6 +36,18 @@ int32_t ctl_min_isr(const struct ctl *c, const char *own, int32_t replication_fa
     return min_isr < replication_factor ? min_isr : replication_factor;
 }
 
+int32_t ctl_default_replication(const struct ctl *c)
+{
+    int32_t standard = 0;
+
+    for (size_t i = 0; i < image_n_brokers(c->next) && standard < CTL_REPLICATION_DEFAULT; i++) {
+        standard += image_broker_at(c->next, i)->state == BROKER_ACTIVE;
+    }
+    standard = standard < c->replication_factor_max ? standard : c->replication_factor_max;
+    return ctl_number_of(image_cluster_config(c->next, "default.replication.factor"),
+            standard > 0 ? standard : 1);
+}
+
 static const char *own_config(const struct ctl_create_topic *t, const char *key)
 {
     for (size_t i = 0; i < t->n_configs; i++) {
@@ -102,10 +114,7 @@ static int check_replication(struct ctl *c, struct plan *plan, const char **ret_
     int32_t rf = t->replication_factor;
 
     if (rf == -1) {
-        rf = t->n_assignments > 0
-                     ? t->assignments[0].n
-                     : ctl_number_of(image_cluster_config(c->next, "default.replication.factor"),
-                               CTL_REPLICATION_DEFAULT);
+        rf = t->n_assignments > 0 ? t->assignments[0].n : ctl_default_replication(c);
     }
     plan->replication_factor = rf;
     if (rf < 1) {

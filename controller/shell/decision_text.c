@@ -49,6 +49,7 @@ static const struct {
         {CAUSE_PRODUCER_IDS, "producer_ids"},
         {CAUSE_TRASH_EXPIRED, "trash_expired"},
         {CAUSE_TRASH_FULL, "trash_full"},
+        {CAUSE_LEADERS_BALANCED, "leaders_balanced"},
 };
 
 const char *decision_cause_name(enum meta_cause cause)
@@ -325,7 +326,8 @@ static const char *broker_cause(enum meta_cause cause)
     case CAUSE_ISR_PROPOSED:
     case CAUSE_INTERNAL_TOPIC:
     case CAUSE_TRASH_EXPIRED:
-    case CAUSE_TRASH_FULL: break;
+    case CAUSE_TRASH_FULL:
+    case CAUSE_LEADERS_BALANCED: break;
     }
     return NULL;
 }
@@ -354,6 +356,9 @@ static void put_because(const struct meta_record *r, struct buf *out)
         buf_append_str(out, "the cluster keeps its own state in it");
     } else if (r->why.cause == CAUSE_TRASH_EXPIRED) {
         buf_append_str(out, "it had been in the trash for weir.delete.grace.ms");
+    } else if (r->why.cause == CAUSE_LEADERS_BALANCED) {
+        buf_append_str(out, "its first replica is in sync again and auto.leader.rebalance.enable is "
+                            "true");
     } else if (r->why.cause == CAUSE_TRASH_FULL) {
         buf_append_str(out, "the trash holds no more topics and it was the oldest");
     } else {

@@ -91,6 +91,17 @@ static const struct ctl_failed_replica *copy_failed(
     return copy;
 }
 
+static const struct ctl_elect_partition *copy_elect(
+        struct arena *a, const struct ctl_elect_partition *partitions, size_t n)
+{
+    struct ctl_elect_partition *copy = copy_array(a, partitions, n, sizeof(*partitions));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i].topic = copy_text(a, copy[i].topic);
+    }
+    return copy;
+}
+
 void event_queue_init(struct event_queue *q)
 {
     STAILQ_INIT(&q->events);
@@ -124,6 +135,9 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
         break;
     case CTL_EV_REPLICA_FAILED:
         e->ev.failed.replicas = copy_failed(&e->arena, ev->failed.replicas, ev->failed.n);
+        break;
+    case CTL_EV_ELECT:
+        e->ev.elect.partitions = copy_elect(&e->arena, ev->elect.partitions, ev->elect.n);
         break;
     case CTL_EV_CREATE_TOPIC: copy_create(&e->ev.create, &e->arena); break;
     case CTL_EV_DELETE_TOPIC:
@@ -165,23 +179,47 @@ struct queued_event *queued_event_free(struct queued_event *e)
     return mem_free(e);
 }
 
+static const struct ctl_placement *copy_placement(
+        struct arena *a, const struct ctl_placement *placement, size_t n)
+{
+    struct ctl_placement *copy = copy_array(a, placement, n, sizeof(*placement));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i].why = copy_text(a, copy[i].why);
+    }
+    return copy;
+}
+
+static const struct ctl_altered *copy_altered(
+        struct arena *a, const struct ctl_altered *altered, size_t n)
+{
+    struct ctl_altered *copy = copy_array(a, altered, n, sizeof(*altered));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i].detail = copy_text(a, copy[i].detail);
+    }
+    return copy;
+}
+
+static const struct ctl_elected *copy_elected(
+        struct arena *a, const struct ctl_elected *elected, size_t n)
+{
+    struct ctl_elected *copy = copy_array(a, elected, n, sizeof(*elected));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i].topic = copy_text(a, copy[i].topic);
+        copy[i].detail = copy_text(a, copy[i].detail);
+    }
+    return copy;
+}
+
 struct ctl_reply ctl_reply_copy(const struct ctl_reply *reply, struct arena *a)
 {
     struct ctl_reply copy = *reply;
-    struct ctl_placement *placement =
-            copy_array(a, reply->placement, reply->n_placement, sizeof(*reply->placement));
 
-    for (size_t i = 0; i < copy.n_placement; i++) {
-        placement[i].why = copy_text(a, placement[i].why);
-    }
-    copy.placement = placement;
-    struct ctl_altered *altered =
-            copy_array(a, reply->altered, reply->n_altered, sizeof(*reply->altered));
-
-    for (size_t i = 0; i < copy.n_altered; i++) {
-        altered[i].detail = copy_text(a, altered[i].detail);
-    }
-    copy.altered = altered;
+    copy.placement = copy_placement(a, reply->placement, reply->n_placement);
+    copy.altered = copy_altered(a, reply->altered, reply->n_altered);
+    copy.elected = copy_elected(a, reply->elected, reply->n_elected);
     copy.detail = copy_text(a, reply->detail);
     copy.topic = reply->topic != NULL ? copy_text(a, reply->topic) : NULL;
     return copy;

@@ -63,7 +63,8 @@ static void cluster_keys_have_kafkas_names(void)
             "log.message.timestamp.type", "log.message.timestamp.after.max.ms", "compression.type",
             "compression.lz4.level", "log.roll.ms", "log.roll.jitter.ms",
             "log.index.size.max.bytes", "log.flush.interval.messages",
-            "log.flush.interval.ms", "weir.ack.durability", "weir.delete.grace.ms", "weir.delete.protection"};
+            "log.flush.interval.ms", "weir.ack.durability", "weir.delete.grace.ms", "weir.delete.protection",
+            "min.insync.replicas", "auto.leader.rebalance.enable"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const struct conf_key *key =
@@ -77,7 +78,8 @@ static void cluster_keys_have_kafkas_names(void)
         CHECK_STR(key->fallback, conf_topic_keys[i].fallback);
         CHECK(strstr(key->name, "message") != NULL || strstr(key->name, "log.") == key->name ||
                 strstr(key->name, "compression.") == key->name ||
-                strstr(key->name, "weir.") == key->name);
+                strstr(key->name, "weir.") == key->name ||
+                strcmp(key->name, "min.insync.replicas") == 0);
     }
 }
 

@@ -484,6 +484,27 @@ static void many_partitions_are_told_in_short(void)
     CHECK(strstr(world_story(&w), "ctl  and 30 more partitions\n") != NULL);
 }
 
+static void topic_without_a_number_gets_what_the_brokers_allow(void) /* [CTL-53] */
+{
+    WORLD(w, 8);
+
+    world_start(&w, 2);
+    world_create(&w, "two", 1, -1);
+    CHECK_EQ(world_partition(&w, "two", 0)->replicas.n, 2);
+    for (broker_id id = 3; id <= 5; id++) {
+        world_seen(&w, id, 100 + id, CRASH_CLEAN);
+        world_ready(&w, id, 100 + id);
+    }
+    world_create(&w, "three", 1, -1);
+    CHECK_EQ(world_partition(&w, "three", 0)->replicas.n, 3);
+    CHECK_EQ(world_partition(&w, "three", 0)->min_isr, 2);
+    world_deinit(&w);
+    world_init(&w, 1, 42);
+    world_start(&w, 3);
+    world_create(&w, "one", 1, -1); /* no more than is served */
+    CHECK_EQ(world_partition(&w, "one", 0)->replicas.n, 1);
+}
+
 static const struct check_case cases[] = {
         CASE(standby_refuses_requests_and_ignores_brokers),
         CASE(term_begins_with_the_barrier),
@@ -508,5 +529,6 @@ static const struct check_case cases[] = {
         CASE(assignments_are_checked_and_kept),
         CASE(topic_is_deleted_once_and_internal_ones_are_not),
         CASE(many_partitions_are_told_in_short),
+        CASE(topic_without_a_number_gets_what_the_brokers_allow),
 };
 CHECK_MAIN("ctl", cases)

@@ -89,12 +89,20 @@ static void without_its_broker_it_waits_for_it(void) /* [TRS-2] */
     CHECK_EQ(world_partition(&w, "orders", 0)->unclean_epoch, EPOCH_NONE);
 }
 
+/* The other thing that waits, for some quiet, is past. */
+static void be_quiet(void)
+{
+    w.now = wtime_add(w.now, WTIME_S(30));
+    tick();
+}
+
 static void deleted_now_is_purged_in_the_same_decision(void) /* [TRS-3] */
 {
     struct ctl_event ev = {.kind = CTL_EV_DELETE_TOPIC};
 
     begin(1, 1);
     world_create(&w, "orders", 1, 1);
+    be_quiet();
     ev.delete_topic.name = "orders";
     ev.delete_topic.is_now = true;
     world_step(&w, ev);
@@ -112,10 +120,11 @@ static void deleted_now_is_purged_in_the_same_decision(void) /* [TRS-3] */
 static void trash_is_purged_after_the_grace(void) /* [TRS-4] */
 {
     begin(1, 1);
-    CHECK_EQ(ctl_deadline(w.ctl), WTIME_NEVER);
     world_create(&w, "orders", 1, 1);
+    be_quiet();
+    CHECK_EQ(ctl_deadline(w.ctl), WTIME_NEVER);
     world_delete(&w, "orders");
-    CHECK(ctl_deadline(w.ctl) <= WTIME_S(60)); /* the clock may be set meanwhile */
+    CHECK(ctl_deadline(w.ctl) <= w.now + WTIME_S(60)); /* the clock may be set meanwhile */
     w.wall = 1000 + DAY - 5;
     w.now = WTIME_S(1000);
     tick();

@@ -108,6 +108,16 @@ static const struct {
         {{.kind = META_PURGE_TOPIC, .why = WHY(CAUSE_TRASH_EXPIRED, "", "", "")}, "t", NULL,
                 "deleted topic t purged: it cannot be restored any more, because it had been in "
                 "the trash for weir.delete.grace.ms"},
+        {{.kind = META_FEATURE_SET, .why = WHY(CAUSE_LEADERS_BALANCED, "", "", ""),
+                 .feature = {.name = "metadata.version", .level = 1}},
+                NULL, NULL,
+                "feature metadata.version at level 1, because its first replica is in sync again and "
+                "auto.leader.rebalance.enable is true"},
+        {{.kind = META_FEATURE_SET, .why = WHY(CAUSE_ISR_PROPOSED, "broker 1", "", ""),
+                 .feature = {.name = "metadata.version", .level = 1}},
+                NULL, NULL,
+                "feature metadata.version at level 1, because broker 1, its leader, proposed the "
+                "ISR"},
         {{.kind = META_PURGE_TOPIC, .why = WHY(CAUSE_TRASH_FULL, "", "", "")}, NULL, NULL,
                 "deleted topic (its name is not known) purged: it cannot be restored any more, "
                 "because the trash holds no more topics and it was the oldest"},
