@@ -516,10 +516,10 @@ static void a_session_outlives_the_absence_of_every_server(void)
     struct zkserver *own = zkserver_new(1, 0);
     struct client c;
 
-    client_start(&c, zkserver_connect(own), 1500);
+    client_start(&c, zkserver_connect(own), 8000); /* the time to come back in, too */
     CHECK(loop_until(c.loop, 10000, is_connected, &c));
     zkserver_kill(own, 0);
-    loop_for(c.loop, 3500);
+    loop_for(c.loop, 9500);
     zkserver_start(own, 0);
     CHECK(loop_until(c.loop, 30000, is_connected, &c));
     CHECK_EQ(c.n_sessions, 1);
