@@ -24,7 +24,7 @@ enum {
 
 /* Topics of replication factor 1 until brokers replicate. */
 enum {
-    REPLICATION_FACTOR_MAX = 1
+    REPLICATION_FACTOR_MAX = 5 /* of REPLICAS_MAX, so that a set has room to move */
 };
 
 struct program {

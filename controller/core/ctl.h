@@ -229,7 +229,7 @@ void ctl_fx_deinit(struct ctl_fx *fx);
 struct ctl_options {
     uint64_t seed;               /* topic ids come from it: the shell gives real randomness */
     const struct trace *trace;   /* or NULL */
-    int32_t replication_factor_max; /* greater ones are refused with a sentence: 1 until replication serves */
+    int32_t replication_factor_max; /* greater ones are refused with a sentence */
     size_t trash_topics_max;     /* 0 = 1,000 */
     size_t trash_partitions_max; /* 0 = 50,000 */
     bool has_journal;            /* the topic TOPIC_DECISIONS is made as soon as a broker can hold it */
