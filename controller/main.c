@@ -22,7 +22,6 @@ enum {
     EXIT_CONF = 2
 };
 
-/* Topics of replication factor 1 until brokers replicate. */
 enum {
     REPLICATION_FACTOR_MAX = 5 /* of REPLICAS_MAX, so that a set has room to move */
 };
