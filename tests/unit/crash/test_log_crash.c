@@ -21,9 +21,9 @@
  * A history is a disk and some lives on it; it depends on nothing but the seed and its number. */
 
 enum {
-    OPS = 200000,
+    OPS = 500000,
     LONG_EVERY = 24,
-    LIVES = 7,
+    LIVES = 4,
     LIVES_LONG = 60,
     STEPS_MAX = 110
 };
