@@ -123,13 +123,8 @@ static int check_replication(struct ctl *c, struct plan *plan, const char **ret_
     }
     if (rf > c->replication_factor_max) {
         return refuse(ret_detail, ERRCODE_INVALID_REPLICATION_FACTOR,
-                c->replication_factor_max == 1
-                        ? ctl_format(c,
-                                  "replication factor %d: this version serves replication factor 1 "
-                                  "only; create the topic with replication factor 1",
-                                  rf)
-                        : ctl_format(c, "replication factor %d: at most %d is served", rf,
-                                  c->replication_factor_max));
+                ctl_format(c, "replication factor %d: at most %d is served", rf,
+                        c->replication_factor_max));
     }
     return ERRCODE_NONE;
 }

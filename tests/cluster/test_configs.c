@@ -299,9 +299,9 @@ static void what_is_wrong_changes_nothing(void) /* [CFG-2] [CFG-6] */
             422);
     CHECK_EQ(json_array_size(json_object_get(t.json, "errors")), 2);
     CHECK_STR(value_at("/v1/topics/same/configs", "max.message.bytes"), "2048 topic");
-    WEIR(&r, "cluster", "config", "set", "default.replication.factor=2");
+    WEIR(&r, "cluster", "config", "set", "default.replication.factor=6");
     CHECK_EQ(r.code, 2);
-    CHECK(strstr((const char *)r.err.data, "serves replication factor 1 only") != NULL);
+    CHECK(strstr((const char *)r.err.data, "at most 5") != NULL);
     WEIR(&r, "broker", "config", "set", "1", "listeners=weir://0.0.0.0:1");
     CHECK_EQ(r.code, 2);
     CHECK(strstr((const char *)r.err.data, "is read when weir-broker starts") != NULL);
