@@ -60,23 +60,23 @@ static void read_members(struct ctl *c, struct proposal *q)
     }
 }
 
-/* Whether the proposal asks for what holds. */
+/* [CTL-42] (KAFKA-14144) Whether it asks, upon an older record, for what holds: then the answer to the request that
+ * made it so was lost. Upon the present record it is carried out, whatever it asks for: the leader needs the new
+ * partition epoch to know that an earlier proposal of its own cannot be carried out any more. */
 static bool is_done(const struct proposal *q)
 {
-    return q->wrong == NULL && broker_set_equal(&q->isr, &q->p->isr) &&
-           !(q->asked->is_recovered && q->p->recovering);
+    return q->asked->partition_epoch < q->p->partition_epoch && q->wrong == NULL &&
+           broker_set_equal(&q->isr, &q->p->isr) && !(q->asked->is_recovered && q->p->recovering);
 }
 
 static int check_version(struct ctl *c, struct proposal *q)
 {
-    if (q->asked->partition_epoch == q->p->partition_epoch) {
+    if (q->asked->partition_epoch == q->p->partition_epoch || is_done(q)) {
         return ERRCODE_NONE;
     }
-    /* [CTL-42] (KAFKA-14144) The answer to the request that made this record was lost. */
-    return is_done(q) ? ERRCODE_NONE
-                      : refuse(q, ERRCODE_INVALID_UPDATE_VERSION,
-                                ctl_format(c, "the record's epoch is %d by now, not %d",
-                                        q->p->partition_epoch, q->asked->partition_epoch));
+    return refuse(q, ERRCODE_INVALID_UPDATE_VERSION,
+            ctl_format(c, "the record's epoch is %d by now, not %d", q->p->partition_epoch,
+                    q->asked->partition_epoch));
 }
 
 /* [CTL-45] NULL, or why that incarnation may not join. (KIP-841, KIP-903) */
@@ -153,11 +153,9 @@ static void accept(struct ctl *c, struct proposal *q)
     }
     struct partition_state next = ctl_changed(c, q->p, &wish);
 
-    if (partition_differs(q->p, &next)) {
-        ctl_append_partition(c, q->p, &next,
-                ctl_format(c, "proposed=[%s]%s", ctl_set_text(&q->isr, text, sizeof(text)),
-                        wish.is_recovered ? " recovered" : ""));
-    }
+    ctl_append_partition(c, q->p, &next,
+            ctl_format(c, "proposed=[%s]%s", ctl_set_text(&q->isr, text, sizeof(text)),
+                    wish.is_recovered ? " recovered" : ""));
 }
 
 /* [CTL-47] The leader asked without knowing that the replica had failed: a record, whose only news
@@ -183,7 +181,9 @@ static struct ctl_altered decide(struct ctl *c, const struct ctl_alter_partition
     struct ctl_altered result = {.ref = asked->ref};
 
     result.error = judge(c, &q);
-    if (result.error == ERRCODE_NONE && !is_done(&q)) {
+    bool was_done = result.error == ERRCODE_NONE && is_done(&q);
+
+    if (result.error == ERRCODE_NONE && !was_done) {
         accept(c, &q);
     } else if (result.error == ERRCODE_INELIGIBLE_REPLICA) {
         let_it_know(c, &q);

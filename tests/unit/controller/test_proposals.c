@@ -97,11 +97,21 @@ static void lost_answer_does_not_fence_the_leader_for_ever_kafka_14144(void) /* 
     CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ONE_TWO, .partition_epoch_off = -1)), ERRCODE_NONE);
     CHECK_EQ(w.n_appended, 0);
     CHECK_EQ(w.reply.altered[0].state.partition_epoch, 1);
-    CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ONE_TWO)), ERRCODE_NONE);
-    CHECK_EQ(w.n_appended, 0); /* what holds is not recorded again */
     CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ONE, .partition_epoch_off = -1)),
             ERRCODE_INVALID_UPDATE_VERSION);
     CHECK_EQ(world_partition(&w, "orders", 0)->partition_epoch, 1);
+}
+
+/* A leader that takes a proposal back asks for the ISR as it is: afterwards the first one is too late. */
+static void present_isr_uses_the_partition_epoch_up(void) /* [CTL-42], [REP-41] */
+{
+    ORDERS(w);
+
+    CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ALL)), ERRCODE_NONE);
+    CHECK_EQ(w.n_appended, 1);
+    CHECK_EQ(w.reply.altered[0].state.partition_epoch, 1);
+    CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ONE_TWO, .partition_epoch_off = -1)),
+            ERRCODE_INVALID_UPDATE_VERSION);
 }
 
 static void the_isr_is_of_replicas_with_the_leader_each_once(void) /* [CTL-43] */
@@ -303,6 +313,7 @@ static const struct check_case cases[] = {
         CASE(request_to_a_stale_controller_is_refused_kafka_14154),
         CASE(only_the_leader_of_now_proposes),
         CASE(lost_answer_does_not_fence_the_leader_for_ever_kafka_14144),
+        CASE(present_isr_uses_the_partition_epoch_up),
         CASE(the_isr_is_of_replicas_with_the_leader_each_once),
         CASE(fenced_and_shutting_down_brokers_do_not_join_kip_841),
         CASE(restarted_follower_joins_only_as_who_it_is_now_kip_903),
