@@ -119,3 +119,64 @@ const struct cli_command cli_broker_describe = {
                     "  weir broker describe 1 -O json | jq '.dirs[].topics'\n",
         .run = broker_describe,
 };
+
+/* --- stop-check ----------------------------------------------------------------------------------------------------- */
+
+static void print_risks(const json_t *answer)
+{
+    size_t i, k;
+    json_t *risk, *p;
+
+    if (json_is_true(json_object_get(answer, "safe"))) {
+        printf("broker %" PRId64 " may be stopped\n", jint(answer, "broker", -1));
+        return;
+    }
+    printf("broker %" PRId64 " should not be stopped now\n", jint(answer, "broker", -1));
+    json_array_foreach(json_object_get(answer, "risks"), i, risk)
+    {
+        int64_t count = jint(risk, "count", 0);
+        printf("  %" PRId64 " partition%s %s; %s\n   ", count, count == 1 ? "" : "s",
+                jstr(risk, "kind", "?"), jstr(risk, "text", ""));
+        json_array_foreach(json_object_get(risk, "partitions"), k, p)
+        {
+            printf(" %s/%" PRId64, jstr(p, "topic", "?"), jint(p, "partition", -1));
+        }
+        printf("%s\n", (size_t)count > json_array_size(json_object_get(risk, "partitions"))
+                                ? " …"
+                                : "");
+    }
+}
+
+static int broker_stop_check(struct cli *cli, int argc, char **argv)
+{
+    const char *id = NULL;
+    int r = cli_parse(cli, NULL, 0, argc, argv, &id, 1, 1);
+
+    if (r >= 0) {
+        return r;
+    }
+    char *escaped = url_escape(id);
+    char *path = mem_format("/v1/brokers/%s/stop-check", escaped);
+    json_t *answer = cli_get_one(cli, path, &r);
+
+    if (answer != NULL) {
+        if (!cli_print_json(cli, answer, "broker")) {
+            print_risks(answer);
+        }
+        r = json_is_true(json_object_get(answer, "safe")) ? EXIT_DONE : EXIT_UNHEALTHY;
+    }
+    json_decref(answer);
+    mem_free(escaped);
+    mem_free(path);
+    return r;
+}
+
+const struct cli_command cli_broker_stop_check = {
+        .noun = "broker",
+        .verb = "stop-check",
+        .summary = "whether the cluster can do without a broker now",
+        .usage = "N",
+        .details = "Exits with 10 when partitions would be offline or refuse acks=all meanwhile.",
+        .examples = "  weir broker stop-check 1 && systemctl restart weir-broker\n",
+        .run = broker_stop_check,
+};

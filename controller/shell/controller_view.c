@@ -105,7 +105,7 @@ struct controller_refusal controller_refusal(const struct controller *c, size_t 
 void controller_update_gauges(struct controller *c)
 {
     const struct image *image = meta_log_image(c->log);
-    int64_t n_active = 0, n_offline = 0;
+    int64_t n_active = 0, n_offline = 0, n_under_replicated = 0, n_under_min_isr = 0;
 
     if (image_position(image).index == c->gauges_index) {
         return;
@@ -118,10 +118,14 @@ void controller_update_gauges(struct controller *c)
         const struct image_topic *t = image_topic_at(image, i);
         for (int32_t p = 0; p < t->n_partitions; p++) {
             n_offline += t->partitions[p].leader == BROKER_NONE;
+            n_under_replicated += t->partitions[p].isr.n < t->partitions[p].replicas.n;
+            n_under_min_isr += t->partitions[p].isr.n < t->partitions[p].min_isr;
         }
     }
     metric_set(METRIC_CONTROLLER_BROKERS_ACTIVE, n_active);
     metric_set(METRIC_CONTROLLER_OFFLINE_PARTITIONS, n_offline);
+    metric_set(METRIC_CONTROLLER_UNDER_REPLICATED_PARTITIONS, n_under_replicated);
+    metric_set(METRIC_CONTROLLER_UNDER_MIN_ISR_PARTITIONS, n_under_min_isr);
     metric_set(METRIC_CONTROLLER_TOPICS, (int64_t)image_n_topics(image));
     metric_set(METRIC_CONTROLLER_PARTITIONS, (int64_t)image_n_partitions(image));
 }

@@ -117,6 +117,9 @@ void http_get_metrics(const struct http_view *v,
     metric_set(METRIC_CONTROLLER_TOPICS, (int64_t)v->counts->n_topics);
     metric_set(METRIC_CONTROLLER_PARTITIONS, (int64_t)v->counts->n_partitions);
     metric_set(METRIC_CONTROLLER_OFFLINE_PARTITIONS, (int64_t)v->counts->n_offline);
+    metric_set(METRIC_CONTROLLER_UNDER_REPLICATED_PARTITIONS,
+            (int64_t)v->counts->n_under_replicated);
+    metric_set(METRIC_CONTROLLER_UNDER_MIN_ISR_PARTITIONS, (int64_t)v->counts->n_under_min_isr);
     metrics_write(&a->body, "controller");
     write_broker_family(v, &a->body, "weir_controller_broker_leaders",
             "Partitions that the broker leads.", broker_leaders);
@@ -205,10 +208,12 @@ static json_t *counts_json(const struct http_view *v)
     while (http_view_next_broker(v, &walk, &b)) {
         n++;
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "brokers", n, "brokers_up",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "brokers", n, "brokers_up",
             (json_int_t)count_active_brokers(v), "topics", (json_int_t)v->counts->n_topics,
             "partitions", (json_int_t)v->counts->n_partitions, "offline",
-            (json_int_t)v->counts->n_offline);
+            (json_int_t)v->counts->n_offline, "under_replicated",
+            (json_int_t)v->counts->n_under_replicated, "under_min_isr",
+            (json_int_t)v->counts->n_under_min_isr);
 }
 
 void http_get_cluster(const struct http_view *v,

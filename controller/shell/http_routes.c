@@ -51,6 +51,11 @@ static const struct route routes[] = {
                 true, http_get_decisions, false},
         {"GET", "/v1/decisions/{}", "", NULL, NULL, true, http_get_decision, false},
         {"GET", "/v1/topics/{}/partitions", PAGE, http_get_partitions, NULL, true, NULL, false},
+        {"GET", "/v1/partitions", PAGE "state topic ", http_get_all_partitions, NULL, true, NULL,
+                false},
+        {"POST", "/v1/partitions:elect", "confirm dry_run ", NULL, http_post_elect, true, NULL,
+                false},
+        {"GET", "/v1/brokers/{}/stop-check", "", http_get_stop_check, NULL, true, NULL, false},
         {"GET", "/v1/metadata/image", "", NULL, NULL, false, http_export_image, false},
 };
 
@@ -116,7 +121,7 @@ static void refuse_path(const struct http_call *c, struct http_answer *a)
             has_slash
                     ? "Paths have no slash at their end."
                     : "The resources are /v1/cluster, /v1/controllers, /v1/brokers, /v1/topics, "
-                      "/v1/trash and /v1/decisions.",
+                      "/v1/partitions, /v1/trash and /v1/decisions.",
             "there is nothing at %s", http_shown(c->path, shown));
 }
 

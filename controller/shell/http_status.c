@@ -104,6 +104,17 @@ static void find_reasons(const struct http_view *v, struct reasons *r)
                 v->counts->n_internal_offline, v->counts->n_internal_offline == 1 ? "" : "s",
                 v->counts->n_internal_offline == 1 ? "has" : "have");
     }
+    if (v->counts->n_under_min_isr > 0) {
+        add_reason(r,
+                "%zu partition%s fewer replicas in sync than min.insync.replicas: acks=all is "
+                "refused there",
+                v->counts->n_under_min_isr, v->counts->n_under_min_isr == 1 ? " has" : "s have");
+    }
+    if (v->counts->n_under_replicated > 0) {
+        add_reason(r, "%zu partition%s replicas that are not in sync",
+                v->counts->n_under_replicated,
+                v->counts->n_under_replicated == 1 ? " has" : "s have");
+    }
     if (image_n_brokers(v->image) == 0 && v->n_refused == 0) {
         add_reason(r, "there is no broker");
     }
@@ -304,6 +315,10 @@ static void write_next(const struct http_view *v, const struct reasons *r, struc
     } else if (offline != NULL) {
         buf_append_format(out, "  weir topic describe %s\n  weir broker list\n", offline->name);
         buf_append_str(out, "  Start the brokers again that have the replicas.\n");
+    } else if (v->counts->n_under_min_isr > 0) {
+        buf_append_str(out, "  weir partition list --under-min-isr\n  weir broker list\n");
+    } else if (v->counts->n_under_replicated > 0) {
+        buf_append_str(out, "  weir partition list --urp\n  weir broker list\n");
     } else if (r->n > 0) {
         buf_append_str(out, "  weir broker list\n");
     } else if (v->counts->n_topics == 0) {

@@ -140,30 +140,6 @@ void http_get_topic(const struct http_view *v,
 
 /* --- Partitions ----------------------------------------------------------------------------------------------------- */
 
-static json_t *set_json(const struct broker_set *s)
-{
-    json_t *list = json_array();
-
-    for (uint8_t i = 0; i < s->n; i++) {
-        must(json_array_append_new(list, json_integer(s->at[i])) == 0);
-    }
-    return list;
-}
-
-static json_t *leader_json(broker_id leader)
-{
-    return leader != BROKER_NONE ? json_integer(leader) : json_null();
-}
-
-static json_t *partition_json(const struct partition_state *p)
-{
-    return json_pack("{s:i, s:o, s:i, s:i, s:o, s:o, s:o, s:s}", "partition", (int)p->partition,
-            "leader", leader_json(p->leader), "leader_epoch", (int)p->leader_epoch,
-            "partition_epoch", (int)p->partition_epoch, "replicas", set_json(&p->replicas), "isr",
-            set_json(&p->isr), "elr", set_json(&p->elr), "state",
-            p->leader != BROKER_NONE ? "online" : "offline");
-}
-
 void http_get_partitions(const struct http_view *v,
         const struct http_call *c,
         const char *arg,
@@ -183,7 +159,7 @@ void http_get_partitions(const struct http_view *v,
             http_page_more_number(&page, i - 1);
             break;
         }
-        http_page_add(&page, partition_json(&t->partitions[i]));
+        http_page_add(&page, http_partition_json(&t->partitions[i]));
     }
     http_page_end(&page, a);
 }

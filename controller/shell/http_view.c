@@ -35,6 +35,8 @@ static void count_partition(struct http_counts *c, const struct partition_state 
     if (p->leader != BROKER_NONE) {
         counts_slot(c, p->leader)->leaders++;
     }
+    c->n_under_replicated += p->isr.n < p->replicas.n ? 1 : 0;
+    c->n_under_min_isr += p->isr.n < p->min_isr ? 1 : 0;
 }
 
 void http_counts_refresh(struct http_counts *c, const struct image *image)
@@ -48,6 +50,7 @@ void http_counts_refresh(struct http_counts *c, const struct image *image)
     c->image = image;
     c->at = at;
     c->n_topics = c->n_partitions = c->n_offline = c->n_internal_offline = 0;
+    c->n_under_replicated = c->n_under_min_isr = 0;
     for (size_t i = 0; i < image_n_topics(image); i++) {
         const struct image_topic *t = image_topic_at(image, i);
         size_t n_offline = 0;

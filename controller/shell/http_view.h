@@ -53,6 +53,7 @@ struct http_counts {
     struct image_position at;
     size_t n_topics, n_partitions, n_offline; /* of users; what brokers carry counts internal ones too */
     size_t n_internal_offline;
+    size_t n_under_replicated, n_under_min_isr; /* of all topics, offline ones too */
     ARRAY(struct http_broker_counts) brokers; /* sorted by id */
 };
 

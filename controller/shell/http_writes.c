@@ -21,6 +21,8 @@ void http_write_deinit(struct http_write *w)
     mem_free(w->detail);
     mem_free(w->topic);
     json_decref(w->placement);
+    json_decref(w->elected);
+    http_elect_spec_deinit(&w->elect);
     array_deinit(&w->leaders);
     memset(w, 0, sizeof(*w));
 }
@@ -178,6 +180,14 @@ void http_write_event(const struct http_write *w, struct ctl_event *ret)
         ret->restore_topic.dry_run = w->dry_run;
         return;
     }
+    if (w->kind == HTTP_WRITE_ELECT) {
+        ret->kind = CTL_EV_ELECT;
+        ret->elect.partitions = w->elect.partitions.items;
+        ret->elect.n = w->elect.partitions.n;
+        ret->elect.is_unclean = w->elect.is_unclean;
+        ret->elect.dry_run = w->dry_run;
+        return;
+    }
     ret->kind = CTL_EV_CREATE_TOPIC;
     ret->create = (struct ctl_create_topic){
             .name = w->spec.name,
@@ -228,6 +238,7 @@ void http_write_take(struct http_write *w, const struct ctl_reply *reply)
     w->topic = reply->topic != NULL ? mem_strdup(reply->topic) : NULL;
     w->purged_at = reply->purged_at;
     w->is_protected = reply->is_protected;
+    w->elected = http_elected_json(reply);
     w->placement = json_array();
     for (size_t i = 0; i < reply->n_placement; i++) {
         add_leader(w, reply->placement[i].leader);
@@ -386,6 +397,8 @@ void http_write_answer(const struct http_write *w,
         answer_error(w, v, c, a);
     } else if (w->kind == HTTP_WRITE_SET_CONFIGS) {
         http_configs_written(w, v, is_ready, a);
+    } else if (w->kind == HTTP_WRITE_ELECT) {
+        http_answer_json(a, 200, json_incref(w->elected));
     } else if (w->kind == HTTP_WRITE_CREATE_TOPIC) {
         http_answer_json(a, w->dry_run ? 200 : 201,
                 json_pack("{s:o, s:o, s:b, s:O}", "name", http_json_text(w->spec.name), "topic_id",
