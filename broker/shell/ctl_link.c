@@ -5,6 +5,7 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/broker_configs.h"
+#include "broker/shell/describe_ends.h"
 #include "broker/shell/describe_logs.h"
 #include "broker/shell/errcode_map.h"
 #include "broker/shell/keeper.h"
@@ -445,9 +446,11 @@ static void on_request(void *owner, struct rpc_conn *c, struct rpc_request *r)
         on_describe_configs(l, r, &arena);
     } else if (r->header.api == API_DESCRIBE_LOGS) {
         describe_logs(l->b, c, r);
+    } else if (r->header.api == API_DESCRIBE_ENDS) {
+        describe_ends(l->b, c, r);
     } else {
         rpc_answer(c, &r->header, ERRCODE_UNSUPPORTED_VERSION,
-                "a broker takes Push, Beat, DescribeConfigs, DescribeLogs and "
+                "a broker takes Push, Beat, DescribeConfigs, DescribeLogs, DescribeEnds and "
                 "DeleteRecords on this connection", NULL);
     }
     arena_deinit(&arena);

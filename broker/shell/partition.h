@@ -290,6 +290,9 @@ struct partition_epoch_end {
     offset64 end;
 };
 
+/* How far the log reaches, whoever leads: the last batch's leader epoch (EPOCH_NONE = none) and the end. An error when
+ * there is no log that this broker can vouch for. Thread: pool. */
+void partition_log_end(struct partition *p, struct partition_epoch_end *ret);
 /* As plog_epoch_end(), for who believes that `leader_epoch` is the present one (EPOCH_NONE = not checked). Thread: data. */
 void partition_epoch_end(
         struct partition *p, epoch32 leader_epoch, epoch32 asked, struct partition_epoch_end *ret);

@@ -34,3 +34,19 @@ void partition_epoch_end(
     }
     hold_end(&h);
 }
+
+void partition_log_end(struct partition *p, struct partition_epoch_end *ret)
+{
+    struct hold h;
+
+    *ret = (struct partition_epoch_end){.detail = "", .epoch = EPOCH_NONE, .end = OFFSET_NONE};
+    hold_begin(&h, p);
+    if (p->log == NULL || p->is_opening || p->core.role == REPLICA_FAILED) { /* [CTL-52] */
+        ret->error = ERRCODE_KAFKA_STORAGE_ERROR;
+        ret->detail = "there is no log here that can be vouched for";
+    } else {
+        ret->epoch = plog_last_epoch(p->log);
+        ret->end = plog_end(p->log);
+    }
+    hold_end(&h);
+}

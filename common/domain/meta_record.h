@@ -76,6 +76,7 @@ enum meta_cause {
     CAUSE_TRASH_EXPIRED = 14,      /* a deleted topic was kept for weir.delete.grace.ms */
     CAUSE_TRASH_FULL = 15,         /* the trash holds no more; the oldest went */
     CAUSE_LEADERS_BALANCED = 16,   /* leaderships go back to the first replicas */
+    CAUSE_FURTHEST_LOG = 17,       /* nobody was in sync; of all who may have the records, its log reaches furthest */
 };
 
 struct meta_why {

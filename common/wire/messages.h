@@ -73,6 +73,7 @@ enum wire_api {
     API_DESCRIBE_LOGS = 38,    /* controller → broker */
     API_ALTER_PARTITION = 39,  /* broker → controller */
     API_REPLICA_FAILED = 40,   /* broker → controller */
+    API_DESCRIBE_ENDS = 41,    /* controller → broker */
 };
 
 /* "produce"; "unknown" for a number that is not in the list. */
@@ -506,6 +507,24 @@ struct msg_replica_failed_request {
     size_t n_partitions;
 };
 
+struct msg_describe_ends_request {
+    struct msg_partition_ref *partitions;
+    size_t n_partitions;
+};
+
+struct msg_log_end {
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t error;
+    epoch32 last_epoch;
+    offset64 end;
+};
+
+struct msg_describe_ends_response {
+    struct msg_log_end *partitions;
+    size_t n_partitions;
+};
+
 /* The answer to ReplicaFailed has no member: an empty body. */
 
 /* Pushes carry up to 512 KiB of batches or one snapshot chunk. */
@@ -619,6 +638,8 @@ WIRE_PAIR(allocate_producer_ids_response);
 WIRE_PAIR(alter_partition_request);
 WIRE_PAIR(alter_partition_response);
 WIRE_PAIR(replica_failed_request);
+WIRE_PAIR(describe_ends_request);
+WIRE_PAIR(describe_ends_response);
 WIRE_PAIR(cluster_id);
 WIRE_PAIR(epoch);
 WIRE_PAIR(active);

@@ -26,6 +26,7 @@ const char *wire_api_name(uint32_t api)
     case API_ALLOCATE_PRODUCER_IDS: return "allocate_producer_ids";
     case API_ALTER_PARTITION: return "alter_partition";
     case API_REPLICA_FAILED: return "replica_failed";
+    case API_DESCRIBE_ENDS: return "describe_ends";
     default: return "unknown";
     }
 }

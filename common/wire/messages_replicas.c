@@ -7,7 +7,7 @@
 #include "proto/control.pb-c.h"
 #include "proto/state.pb-c.h"
 
-/* What a broker tells the controller of its replicas: AlterPartition, ReplicaFailed. */
+/* What a broker tells the controller of its replicas: AlterPartition, ReplicaFailed, DescribeEnds. */
 
 /* --- AlterPartition --- */
 
@@ -186,3 +186,80 @@ static void from_replica_failed_request(struct dec *d,
 DEFINE_DECODE(replica_failed_request,
         Weir__V1__ReplicaFailedRequest,
         weir__v1__replica_failed_request__descriptor)
+
+/* --- DescribeEnds --- */
+
+void wire_encode_describe_ends_request(const struct msg_describe_ends_request *m, struct buf *out)
+{
+    CLEANUP(enc_deinit) struct enc e = {0};
+    Weir__V1__DescribeEndsRequest pb;
+
+    weir__v1__describe_ends_request__init(&pb);
+    pb.partitions = enc_list(&e, &weir__v1__partition_ref__descriptor, m->n_partitions);
+    pb.n_partitions = m->n_partitions;
+    for (size_t i = 0; i < m->n_partitions; i++) {
+        pb.partitions[i]->topic_id = enc_uuid(&m->partitions[i].topic_id);
+        pb.partitions[i]->partition = enc_count(m->partitions[i].partition);
+    }
+    enc_finish(&pb.base, out);
+}
+
+static void from_describe_ends_request(struct dec *d,
+        const Weir__V1__DescribeEndsRequest *pb,
+        struct msg_describe_ends_request *m)
+{
+    m->partitions = dec_list(d, pb->n_partitions, sizeof(*m->partitions));
+    m->n_partitions = pb->n_partitions;
+    for (size_t i = 0; m->partitions != NULL && i < pb->n_partitions; i++) {
+        m->partitions[i] = (struct msg_partition_ref){
+                .topic_id = dec_uuid(d, &pb->partitions[i]->topic_id),
+                .partition = dec_count(d, pb->partitions[i]->partition),
+        };
+    }
+}
+
+DEFINE_DECODE(describe_ends_request,
+        Weir__V1__DescribeEndsRequest,
+        weir__v1__describe_ends_request__descriptor)
+
+void wire_encode_describe_ends_response(const struct msg_describe_ends_response *m, struct buf *out)
+{
+    CLEANUP(enc_deinit) struct enc e = {0};
+    Weir__V1__DescribeEndsResponse pb;
+
+    weir__v1__describe_ends_response__init(&pb);
+    pb.partitions = enc_list(&e, &weir__v1__log_end__descriptor, m->n_partitions);
+    pb.n_partitions = m->n_partitions;
+    for (size_t i = 0; i < m->n_partitions; i++) {
+        const struct msg_log_end *p = &m->partitions[i];
+        Weir__V1__LogEnd *to = pb.partitions[i];
+        to->topic_id = enc_uuid(&p->topic_id);
+        to->partition = enc_count(p->partition);
+        to->error = p->error;
+        to->last_epoch = p->last_epoch;
+        to->end = p->end;
+    }
+    enc_finish(&pb.base, out);
+}
+
+static void from_describe_ends_response(struct dec *d,
+        const Weir__V1__DescribeEndsResponse *pb,
+        struct msg_describe_ends_response *m)
+{
+    m->partitions = dec_list(d, pb->n_partitions, sizeof(*m->partitions));
+    m->n_partitions = pb->n_partitions;
+    for (size_t i = 0; m->partitions != NULL && i < pb->n_partitions; i++) {
+        const Weir__V1__LogEnd *from = pb->partitions[i];
+        m->partitions[i] = (struct msg_log_end){
+                .topic_id = dec_uuid(d, &from->topic_id),
+                .partition = dec_count(d, from->partition),
+                .error = from->error,
+                .last_epoch = from->last_epoch,
+                .end = from->end,
+        };
+    }
+}
+
+DEFINE_DECODE(describe_ends_response,
+        Weir__V1__DescribeEndsResponse,
+        weir__v1__describe_ends_response__descriptor)

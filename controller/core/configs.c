@@ -148,6 +148,9 @@ static void follow(struct ctl *c,
     bool has_min_isr = false;
 
     for (size_t i = 0; i < n; i++) {
+        if (c->is_listed && strcmp(pairs[i].key, "weir.unclean.election") == 0) {
+            ctl_look_for_lost(c);
+        }
         c->is_stirred =
                 c->is_stirred || strcmp(pairs[i].key, "auto.leader.rebalance.enable") == 0;
         has_min_isr = has_min_isr || strcmp(pairs[i].key, "min.insync.replicas") == 0;

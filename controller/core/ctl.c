@@ -16,7 +16,7 @@ struct ctl *ctl_new(const struct ctl_options *options)
     c->trash_partitions_max = options->trash_partitions_max > 0 ? options->trash_partitions_max
                                                                 : CTL_TRASH_PARTITIONS;
     c->has_journal = options->has_journal;
-    c->purge_at = c->rebalance_at = c->rebalance_by = WTIME_NEVER;
+    c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = WTIME_NEVER;
     prng_init(&c->prng, options->seed);
     return c;
 }
@@ -28,7 +28,8 @@ static void forget(struct ctl *c)
     ctl_forget_seen(c);
     c->last_seq = c->committed_seq = 0;
     c->is_listed = false;
-    c->purge_at = c->rebalance_at = c->rebalance_by = WTIME_NEVER;
+    c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = WTIME_NEVER;
+    array_deinit(&c->recoveries);
     c->is_stirred = false;
 }
 
@@ -113,8 +114,10 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_RESTORE_TOPIC: ctl_on_restore_topic(c); break;
     case CTL_EV_SET_CONFIGS: ctl_on_set_configs(c, &c->ev->set_configs); break;
     case CTL_EV_ELECT: ctl_on_elect(c); break;
+    case CTL_EV_LOG_ENDS: ctl_on_log_ends(c); break;
     case CTL_EV_TICK:
         ctl_purge_old(c);
+        ctl_ask_again(c);
         ctl_rebalance(c);
         break;
     }
@@ -151,7 +154,7 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
 
 wtime ctl_deadline(const struct ctl *c)
 {
-    return wtime_min(c->purge_at, c->rebalance_at);
+    return wtime_min(wtime_min(c->purge_at, c->rebalance_at), c->ask_at);
 }
 
 bool ctl_is_active(const struct ctl *c)

@@ -44,6 +44,7 @@ enum ctl_event_kind {
     CTL_EV_RESTORE_TOPIC,    /* out of the trash, as it was */
     CTL_EV_SET_CONFIGS,
     CTL_EV_ELECT,            /* somebody asks for a preferred, or an unclean, election */
+    CTL_EV_LOG_ENDS,         /* what came of an ASK_ENDS, perhaps nothing but errors */
     CTL_EV_TICK,             /* ctl_deadline() has come */
 };
 
@@ -90,6 +91,13 @@ struct ctl_alter_partition {
 struct ctl_failed_replica {
     struct ctl_partition_ref ref;
     const char *reason;
+};
+
+struct ctl_log_end {
+    struct ctl_partition_ref ref;
+    int error;           /* ERRCODE_*; it did not answer, or has no log that it can vouch for */
+    epoch32 last_epoch;  /* of its last batch; EPOCH_NONE = none */
+    offset64 end;
 };
 
 struct ctl_elect_partition {
@@ -152,6 +160,12 @@ struct ctl_event {
         } restore_topic;
         struct ctl_set_configs set_configs;
         struct {
+            broker_id id;
+            int64_t epoch; /* of the ASK_ENDS */
+            const struct ctl_log_end *partitions;
+            size_t n;
+        } ends;
+        struct {
             const struct ctl_elect_partition *partitions;
             size_t n; /* 0 = all that others than their first replicas lead; not with is_unclean */
             bool is_unclean;
@@ -163,6 +177,7 @@ struct ctl_event {
 enum ctl_fx_kind {
     CTL_FX_APPEND, /* commit `records` (seq dense and rising over all effects), in this order */
     CTL_FX_REPLY,  /* answer `request` once `after_seq` is committed */
+    CTL_FX_ASK_ENDS, /* ask that broker how far its logs reach; later a LOG_ENDS with all of them, in any case */
 };
 
 struct ctl_placement {
@@ -216,6 +231,12 @@ struct ctl_fx_item {
         size_t n;
     } append;
     struct ctl_reply reply;
+    struct {
+        broker_id id;
+        int64_t epoch; /* the incarnation that is meant */
+        struct ctl_partition_ref *refs;
+        size_t n;
+    } ask;
 };
 
 /* Effects of one step, in order. Zero-initialised before the first; its memory is reused from step to step. */

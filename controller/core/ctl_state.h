@@ -25,6 +25,18 @@ struct ctl_failed {
     epoch32 known_since;
 };
 
+/* [CTL-52] A partition whose last known replicas were asked how far their logs reach. */
+struct ctl_recovery {
+    struct ctl_partition_ref ref;
+    epoch32 partition_epoch; /* of the record upon which they were asked */
+    struct ctl_recovery_answer {
+        int64_t epoch; /* of the broker that was asked */
+        bool is_told;
+        epoch32 last_epoch;
+        offset64 end;
+    } asked[REPLICAS_MAX]; /* in the order of the last known */
+};
+
 /* A broker whose ephemeral node stands. What a registration needs is in the image; here is what
  * only this controller heard. */
 struct ctl_seen {
@@ -49,6 +61,8 @@ struct ctl {
     /* [CTL-49] When leaderships go back, and until when that is put off at the latest. */
     wtime rebalance_at, rebalance_by;
     bool is_stirred;             /* in this step: brokers or partitions changed */
+    ARRAY(struct ctl_recovery) recoveries; /* sorted */
+    wtime ask_at;                /* when to ask again; WTIME_NEVER = nobody failed to answer */
     ARRAY(struct ctl_seen) seen; /* sorted by id */
 
     /* Of the step under way. */
@@ -142,6 +156,13 @@ void ctl_elect_unclean(struct ctl *c,
 void ctl_rebalance(struct ctl *c);
 /* Says when it is; at the end of a step. */
 void ctl_plan_rebalance(struct ctl *c);
+
+/* --- recovery.c ------------------------------------------------------------------------------- */
+/* [CTL-52] Asks about every partition that can be recovered now. */
+void ctl_look_for_lost(struct ctl *c);
+/* The same, when somebody failed to answer. */
+void ctl_ask_again(struct ctl *c);
+void ctl_on_log_ends(struct ctl *c);
 
 /* --- topics.c --------------------------------------------------------------------------------- */
 void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);

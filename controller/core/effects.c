@@ -38,6 +38,7 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_BROKERS_LISTED:
     case CTL_EV_COMMITTED:
     case CTL_EV_DEPOSED:
+    case CTL_EV_LOG_ENDS:
     case CTL_EV_TICK: break;
     }
     return CAUSE_CONTROLLER_ELECTED;

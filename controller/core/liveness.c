@@ -153,6 +153,7 @@ void ctl_on_brokers_listed(struct ctl *c)
         }
     }
     ctl_settle(c, BROKER_NONE, false, "takeover");
+    ctl_look_for_lost(c);
     c->is_stirred = true; /* A leadership that its predecessor would have given back. */
     ctl_finish_topics(c);
     ctl_make_journal(c);
@@ -232,6 +233,7 @@ void ctl_on_broker_ready(struct ctl *c)
     }
     ctl_settle(c, id, false, ctl_format(c, "ready=%d", id));
     if (c->is_listed) {
+        ctl_look_for_lost(c);
         ctl_finish_topics(c);
         ctl_make_journal(c);
     }

@@ -94,6 +94,10 @@ void link_delete_records(struct broker_link *l,
         const struct msg_delete_records_request *m,
         broker_trim_fn *fn,
         void *ctx);
+void link_describe_ends(struct broker_link *l,
+        const struct msg_describe_ends_request *m,
+        broker_ends_fn *fn,
+        void *ctx);
 void link_describe_logs(struct broker_link *l, bool with_topics, broker_logs_fn *fn, void *ctx);
 
 /* link_replicas.c: what a broker says of its replicas. */

@@ -213,6 +213,22 @@ bool broker_links_describe_logs(
     return true;
 }
 
+bool broker_links_describe_ends(struct broker_links *l,
+        broker_id id,
+        int64_t epoch,
+        const struct msg_describe_ends_request *m,
+        broker_ends_fn *fn,
+        void *ctx)
+{
+    struct broker_link *link = find(l, id);
+
+    if (link == NULL || link->state != LINK_UP || link->epoch != epoch) {
+        return false;
+    }
+    link_describe_ends(link, m, fn, ctx);
+    return true;
+}
+
 size_t broker_links_n(const struct broker_links *l)
 {
     return l->links.n;

@@ -97,6 +97,14 @@ bool broker_links_delete_records(struct broker_links *l,
 typedef void broker_logs_fn(void *ctx, const struct msg_describe_logs_response *m);
 bool broker_links_describe_logs(
         struct broker_links *l, broker_id id, bool with_topics, broker_logs_fn *fn, void *ctx);
+/* The same of how far logs reach, of that incarnation only. */
+typedef void broker_ends_fn(void *ctx, const struct msg_describe_ends_response *m);
+bool broker_links_describe_ends(struct broker_links *l,
+        broker_id id,
+        int64_t epoch,
+        const struct msg_describe_ends_request *m,
+        broker_ends_fn *fn,
+        void *ctx);
 /* Whether that broker applied `index`. */
 bool broker_links_has_applied(const struct broker_links *l, broker_id id, uint64_t index);
 

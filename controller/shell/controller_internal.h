@@ -122,6 +122,9 @@ void controller_on_replica_failed(void *ctx,
         const struct msg_replica_failed_request *m,
         struct link_request *request);
 
+/* The core asks a broker how far its logs reach; what comes of it goes back as an event. */
+void controller_ask_ends(struct controller *c, const struct ctl_fx_item *fx);
+
 /* controller_handover.c */
 /* [ZK-26] More than half of the brokers are silent: asks the standbys, not more often than every three broker timeouts. */
 void controller_consider_handover(struct controller *c, size_t n_silent, size_t n_brokers);

@@ -138,3 +138,67 @@ void controller_on_replica_failed(void *ctx,
     controller_submit(c, &ev, on_failed, request_new(c, request));
     mem_free(list);
 }
+
+/* --- How far logs reach ------------------------------------------------------------------------ */
+
+struct ends_question {
+    struct controller *c;
+    broker_id id;
+    int64_t epoch;
+    ARRAY(struct ctl_log_end) ends; /* errors until it answers */
+};
+
+static void take_ends(struct ends_question *q, const struct msg_describe_ends_response *m)
+{
+    if (m == NULL || m->n_partitions != q->ends.n) {
+        return;
+    }
+    for (size_t i = 0; i < q->ends.n; i++) {
+        const struct msg_log_end *from = &m->partitions[i];
+        struct ctl_log_end *to = &q->ends.items[i];
+        if (uuid_equal(&from->topic_id, &to->ref.topic_id) &&
+                from->partition == to->ref.partition) {
+            to->error = from->error;
+            to->last_epoch = from->last_epoch;
+            to->end = from->end;
+        }
+    }
+}
+
+static void on_ends(void *ctx, const struct msg_describe_ends_response *m)
+{
+    struct ends_question *q = ctx;
+    struct ctl_event ev = {.kind = CTL_EV_LOG_ENDS};
+
+    take_ends(q, m);
+    ev.ends.id = q->id;
+    ev.ends.epoch = q->epoch;
+    ev.ends.partitions = q->ends.items;
+    ev.ends.n = q->ends.n;
+    controller_push_event(q->c, &ev);
+    array_deinit(&q->ends);
+    mem_free(q);
+}
+
+void controller_ask_ends(struct controller *c, const struct ctl_fx_item *fx)
+{
+    struct ends_question *q = mem_new(struct ends_question);
+    struct msg_describe_ends_request m = {.n_partitions = fx->ask.n};
+
+    q->c = c;
+    q->id = fx->ask.id;
+    q->epoch = fx->ask.epoch;
+    m.partitions = mem_new_n(struct msg_partition_ref, m.n_partitions + 1);
+    for (size_t i = 0; i < fx->ask.n; i++) {
+        m.partitions[i].topic_id = fx->ask.refs[i].topic_id;
+        m.partitions[i].partition = fx->ask.refs[i].partition;
+        *array_push(&q->ends) = (struct ctl_log_end){.ref = fx->ask.refs[i],
+                .error = ERRCODE_BROKER_NOT_AVAILABLE,
+                .last_epoch = EPOCH_NONE,
+                .end = OFFSET_NONE};
+    }
+    if (!broker_links_describe_ends(c->links, q->id, q->epoch, &m, on_ends, q)) {
+        on_ends(q, NULL);
+    }
+    mem_free(m.partitions);
+}

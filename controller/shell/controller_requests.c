@@ -106,6 +106,11 @@ static void execute(struct controller *c)
                 meta_log_append(c->log, fx->append.records, fx->append.n);
             }
             break;
+        case CTL_FX_ASK_ENDS:
+            if (may_append) {
+                controller_ask_ends(c, fx);
+            }
+            break;
         case CTL_FX_REPLY: execute_reply(c, &fx->reply, !may_append); break;
         }
     }

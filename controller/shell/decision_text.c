@@ -50,6 +50,7 @@ static const struct {
         {CAUSE_TRASH_EXPIRED, "trash_expired"},
         {CAUSE_TRASH_FULL, "trash_full"},
         {CAUSE_LEADERS_BALANCED, "leaders_balanced"},
+        {CAUSE_FURTHEST_LOG, "furthest_log"},
 };
 
 const char *decision_cause_name(enum meta_cause cause)
@@ -327,7 +328,8 @@ static const char *broker_cause(enum meta_cause cause)
     case CAUSE_INTERNAL_TOPIC:
     case CAUSE_TRASH_EXPIRED:
     case CAUSE_TRASH_FULL:
-    case CAUSE_LEADERS_BALANCED: break;
+    case CAUSE_LEADERS_BALANCED:
+    case CAUSE_FURTHEST_LOG: break;
     }
     return NULL;
 }
@@ -356,6 +358,9 @@ static void put_because(const struct meta_record *r, struct buf *out)
         buf_append_str(out, "the cluster keeps its own state in it");
     } else if (r->why.cause == CAUSE_TRASH_EXPIRED) {
         buf_append_str(out, "it had been in the trash for weir.delete.grace.ms");
+    } else if (r->why.cause == CAUSE_FURTHEST_LOG) {
+        buf_append_str(out, "nobody was in sync, and of all who may have the last records its log "
+                            "reaches furthest (weir.unclean.election=balanced)");
     } else if (r->why.cause == CAUSE_LEADERS_BALANCED) {
         buf_append_str(out, "its first replica is in sync again and auto.leader.rebalance.enable is "
                             "true");

@@ -136,6 +136,10 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
     case CTL_EV_REPLICA_FAILED:
         e->ev.failed.replicas = copy_failed(&e->arena, ev->failed.replicas, ev->failed.n);
         break;
+    case CTL_EV_LOG_ENDS:
+        e->ev.ends.partitions = copy_array(
+                &e->arena, ev->ends.partitions, ev->ends.n, sizeof(*ev->ends.partitions));
+        break;
     case CTL_EV_ELECT:
         e->ev.elect.partitions = copy_elect(&e->arena, ev->elect.partitions, ev->elect.n);
         break;

@@ -4,12 +4,13 @@
 #include "controller/shell/broker_link.h"
 
 /* What only a broker knows is asked from that broker, each time, and kept nowhere else: what it
- * runs with (its file is on its machine), what its log directories hold, and whether the starts of
+ * runs with (its file is on its machine), what its log directories hold, how far the logs reach, and whether the starts of
  * the logs that it leads were moved, which it answers when they are on its disks. */
 
 enum {
     CONFIGS_TIMEOUT_MS = 2000,
     LOGS_TIMEOUT_MS = 3000,
+    ENDS_TIMEOUT_MS = 3000,
     TRIM_TIMEOUT_MS = 30000
 };
 
@@ -22,6 +23,7 @@ struct link_ask {
         broker_configs_fn *configs;
         broker_logs_fn *logs;
         broker_trim_fn *trim;
+        broker_ends_fn *ends;
     } fn;
     void *ctx;
 };
@@ -48,6 +50,14 @@ static void give_trim(const struct link_ask *ask, const struct bytes *body, stru
     bool is_good = body != NULL && wire_decode_delete_records_response(*body, arena, &m) == 0;
 
     ask->fn.trim(ask->ctx, is_good ? &m : NULL);
+}
+
+static void give_ends(const struct link_ask *ask, const struct bytes *body, struct arena *arena)
+{
+    struct msg_describe_ends_response m = {0};
+    bool is_good = body != NULL && wire_decode_describe_ends_response(*body, arena, &m) == 0;
+
+    ask->fn.ends(ask->ctx, is_good ? &m : NULL);
 }
 
 static void on_answer(void *ctx, struct rpc_reply *reply)
@@ -114,4 +124,17 @@ void link_delete_records(struct broker_link *l,
     ask_broker(l, API_DELETE_RECORDS, TRIM_TIMEOUT_MS, out,
             &(struct link_ask){
                     .give = give_trim, .event = "records_not_deleted", .fn.trim = fn, .ctx = ctx});
+}
+
+void link_describe_ends(struct broker_link *l,
+        const struct msg_describe_ends_request *m,
+        broker_ends_fn *fn,
+        void *ctx)
+{
+    const struct link_ask ask = {
+            .give = give_ends, .event = "ends_not_told", .fn.ends = fn, .ctx = ctx};
+    struct rpc_out *out = rpc_out_new();
+
+    wire_encode_describe_ends_request(m, rpc_out_buf(out));
+    ask_broker(l, API_DESCRIBE_ENDS, ENDS_TIMEOUT_MS, out, &ask);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partitions of a cluster of real processes: which want something, who leads, who may stop. */
+/* Partitions of a cluster of real processes: which want something, who leads, who may stop, and what becomes of them
+ * when everybody loses power. */
 #include "common/base/array.h"
+#include "common/base/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static struct run_result r;
 
@@ -13,14 +16,22 @@ static bool says(const char *text)
     return strstr(buf_str(&r.out), text) != NULL || strstr(buf_str(&r.err), text) != NULL;
 }
 
-/* Two partitions, one on each broker. */
+/* "orders" has a partition on each broker, "three" has three replicas of each of three. */
 static void begin(void)
 {
     if (!cluster_is_up()) {
         cluster_up((const char *const[]){
-                "--zookeepers", "1", "--controllers", "1", "--brokers", "2", NULL});
-        (void)WEIR_OK("topic", "create", "orders", "-p", "2", "-r", "1");
+                "--zookeepers", "1", "--controllers", "1", "--brokers", "3", NULL});
+        (void)WEIR_OK("topic", "create", "orders", "-p", "3", "-r", "1");
+        (void)WEIR_OK("topic", "create", "three", "-p", "3", "-r", "3");
     }
+}
+
+/* No partition of "three" is in that state. */
+static bool none_is(const char *state)
+{
+    WEIR(&r, "partition", "list", state, "-t", "three", "-O", "json");
+    return r.code == 0 && strcmp(buf_str(&r.out), "[]\n") == 0;
 }
 
 static void partitions_are_listed_and_elected(void)
@@ -29,15 +40,11 @@ static void partitions_are_listed_and_elected(void)
     WEIR(&r, "partition", "list");
     CHECK_EQ(r.code, 0);
     CHECK(says("orders/0"));
-    CHECK(says("orders/1"));
-    WEIR(&r, "partition", "list", "--offline", "-O", "json");
-    CHECK_STR(buf_str(&r.out), "[]\n");
+    CHECK(says("three/2"));
+    CHECK(none_is("--offline"));
     WEIR(&r, "partition", "elect", "orders/0");
     CHECK_EQ(r.code, 0);
     CHECK(says("leads already"));
-    WEIR(&r, "partition", "elect", "--all");
-    CHECK_EQ(r.code, 0);
-    CHECK(says("0 leaderships moved, 0 failed"));
     WEIR(&r, "partition", "elect", "orders/7");
     CHECK_EQ(r.code, 7);
     CHECK(says("there is no partition orders-7"));
@@ -46,33 +53,84 @@ static void partitions_are_listed_and_elected(void)
     WEIR(&r, "partition", "elect", "--unclean", "--leader", "1", "orders/0", "-y");
     CHECK_EQ(r.code, 7);
     CHECK(says("nothing is lost while somebody does"));
-}
-
-static bool one_is_offline(void)
-{
-    WEIR(&r, "partition", "list", "--offline", "-O", "jsonl");
-    return r.code == 0 && says("\"offline\"");
-}
-
-static void only_replica_makes_its_broker_indispensable(void)
-{
-    begin();
     WEIR(&r, "broker", "stop-check", "2");
     CHECK_EQ(r.code, 10);
     CHECK(says("should not be stopped now"));
-    node_kill("broker-2");
-    CHECK_WITHIN(10000, one_is_offline());
-    WEIR(&r, "partition", "list", "--not-preferred");
-    CHECK(says("none"));
-    node_start("broker-2");
-    node_wait_ready("broker-2");
-    CHECK_WITHIN(10000, !one_is_offline());
+}
+
+/* [CTL-45], [CTL-48] */
+static void broker_that_was_killed_is_in_sync_again_and_leads_as_before(void)
+{
+    begin();
+    CHECK_WITHIN(20000, none_is("--urp"));
+    node_kill("broker-1");
+    CHECK_WITHIN(10000, !none_is("--urp") && none_is("--offline"));
+    CHECK(none_is("--under-min-isr"));
+    CHECK(!none_is("--not-preferred"));
+    node_start("broker-1");
+    node_wait_ready("broker-1");
+    CHECK_WITHIN(30000, none_is("--urp"));
+    WEIR(&r, "partition", "elect", "--all");
+    CHECK_EQ(r.code, 0);
+    CHECK(none_is("--not-preferred"));
+}
+
+/* [CTL-51] */
+static void partitions_follow_min_insync_replicas(void)
+{
+    begin();
+    (void)WEIR_OK("topic", "set", "three", "min.insync.replicas=3");
+    WEIR(&r, "broker", "stop-check", "1");
+    CHECK(says("under_min_isr"));
+    CHECK(says("three/0 three/1 three/2"));
+    (void)WEIR_OK("topic", "unset", "three", "min.insync.replicas");
+    WEIR(&r, "broker", "stop-check", "1");
+    CHECK(!says("three/0"));
+}
+
+static void lose_power(const char *node)
+{
+    char *marker = node_path(node, "data/run.marker");
+
+    CHECK_EQ(unlink(marker), 0);
+    mem_free(marker);
+}
+
+/* [CTL-52] Nothing was written meanwhile, so nothing is missing; but nobody knows that. */
+static void furthest_logs_lead_after_everybody_lost_power(void)
+{
+    static const char *const nodes[] = {"broker-1", "broker-2", "broker-3"};
+
+    begin();
+    WEIR_WITH(&r, (&(struct run_options){.input = "one\ntwo\nthree\n"}), "produce", "three");
+    CHECK_EQ(r.code, 0);
+    CHECK_WITHIN(20000, none_is("--urp"));
+    for (size_t i = 0; i < COUNT_OF(nodes); i++) {
+        node_kill(nodes[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(nodes); i++) {
+        lose_power(nodes[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(nodes); i++) {
+        node_start(nodes[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(nodes); i++) {
+        node_wait_ready(nodes[i]);
+    }
+    CHECK_WITHIN(30000, none_is("--offline"));
+    CHECK_WITHIN(30000, none_is("--urp"));
+    CHECK(node_log_has("controller-1", "UNCLEAN"));
+    WEIR(&r, "consume", "three", "-o", "start", "--exit-at-end");
+    CHECK_EQ(r.code, 0);
+    CHECK(says("one") && says("two") && says("three"));
     cluster_down();
 }
 
 static const struct check_case cases[] = {
         CASE(partitions_are_listed_and_elected),
-        CASE(only_replica_makes_its_broker_indispensable),
+        CASE(broker_that_was_killed_is_in_sync_again_and_leads_as_before),
+        CASE(partitions_follow_min_insync_replicas),
+        CASE(furthest_logs_lead_after_everybody_lost_power),
 };
 
 int main(int argc, char **argv)

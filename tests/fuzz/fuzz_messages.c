@@ -44,7 +44,9 @@
     DO(describe_logs_response)                                                                     \
     DO(alter_partition_request)                                                                    \
     DO(alter_partition_response)                                                                   \
-    DO(replica_failed_request)
+    DO(replica_failed_request)                                                                     \
+    DO(describe_ends_request)                                                                      \
+    DO(describe_ends_response)
 
 /* Records of an unknown kind are read, but never written. */
 static bool has_unknown_kind(const struct msg_record_list *m)

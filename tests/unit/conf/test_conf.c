@@ -64,7 +64,7 @@ static void cluster_keys_have_kafkas_names(void)
             "compression.lz4.level", "log.roll.ms", "log.roll.jitter.ms",
             "log.index.size.max.bytes", "log.flush.interval.messages",
             "log.flush.interval.ms", "weir.ack.durability", "weir.delete.grace.ms", "weir.delete.protection",
-            "min.insync.replicas", "auto.leader.rebalance.enable"};
+            "min.insync.replicas", "auto.leader.rebalance.enable", "weir.unclean.election"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const struct conf_key *key =

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/controller/ctl_world.h"
 
+#include "common/base/array.h"
 #include "common/base/mem.h"
 #include "controller/core/partition_change.h"
 #include "tests/lib/check.h"
@@ -62,6 +63,61 @@ static void take_append(struct world *w, const struct ctl_fx_item *item)
     w->n_appended = n;
 }
 
+static void take_ask(struct world *w, const struct ctl_fx_item *item)
+{
+    struct world_ask *ask = &w->asks[w->n_asks++];
+
+    CHECK(w->n_asks <= COUNT_OF(w->asks));
+    CHECK(item->ask.n > 0 && item->ask.n <= COUNT_OF(ask->refs));
+    *ask = (struct world_ask){.id = item->ask.id, .epoch = item->ask.epoch, .n = item->ask.n};
+    for (size_t i = 0; i < ask->n; i++) {
+        ask->refs[i] = item->ask.refs[i];
+    }
+}
+
+const struct world_ask *world_ask_of(const struct world *w, broker_id id)
+{
+    for (size_t i = 0; i < w->n_asks; i++) {
+        if (w->asks[i].id == id) {
+            return &w->asks[i];
+        }
+    }
+    CHECK(!"that broker was not asked");
+    return NULL;
+}
+
+static void tell_ends(
+        struct world *w, const struct world_ask *ask, const struct ctl_log_end *ends, size_t n)
+{
+    struct ctl_event ev = {.kind = CTL_EV_LOG_ENDS};
+
+    ev.ends.id = ask->id;
+    ev.ends.epoch = ask->epoch;
+    ev.ends.partitions = ends;
+    ev.ends.n = n;
+    world_step(w, ev);
+}
+
+void world_tell(struct world *w, broker_id id, epoch32 last_epoch, offset64 end)
+{
+    const struct world_ask *ask = world_ask_of(w, id);
+    const struct ctl_log_end one = {.ref = ask->refs[0], .last_epoch = last_epoch, .end = end};
+
+    tell_ends(w, ask, &one, 1);
+}
+
+void world_tell_error(struct world *w, broker_id id, int error)
+{
+    const struct world_ask *ask = world_ask_of(w, id);
+    struct ctl_log_end ends[COUNT_OF(ask->refs)];
+
+    for (size_t k = 0; k < ask->n; k++) {
+        ends[k] = (struct ctl_log_end){
+                .ref = ask->refs[k], .error = error, .last_epoch = EPOCH_NONE, .end = OFFSET_NONE};
+    }
+    tell_ends(w, ask, ends, ask->n);
+}
+
 static void compare_images(const struct world *w)
 {
     if (!ctl_is_active(w->ctl) || w->keep_n >= 0) {
@@ -85,17 +141,27 @@ void world_step(struct world *w, struct ctl_event ev)
     w->has_reply = false;
     w->n_appended = 0;
     ctl_step(w->ctl, &ev, &w->fx);
+    bool has_asked = false;
+
     for (size_t i = 0; i < w->fx.n; i++) {
         const struct ctl_fx_item *item = &w->fx.items[i];
-        if (item->kind == CTL_FX_APPEND) {
+        switch (item->kind) {
+        case CTL_FX_APPEND:
             CHECK_EQ(i, 0);
             take_append(w, item);
-        } else {
+            break;
+        case CTL_FX_REPLY:
             CHECK(!w->has_reply);
             CHECK_EQ(item->reply.request, 77);
             CHECK(w->keep_n >= 0 || item->reply.after_seq <= w->last_seq);
             w->has_reply = true;
             w->reply = item->reply;
+            break;
+        case CTL_FX_ASK_ENDS:
+            w->n_asks = has_asked ? w->n_asks : 0;
+            has_asked = true;
+            take_ask(w, item);
+            break;
         }
     }
     CHECK(ctl_check(w->ctl));

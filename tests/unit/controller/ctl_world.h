@@ -23,6 +23,14 @@ struct world {
     /* The answer to the last event; `detail` and `placement` live until the next. */
     bool has_reply;
     struct ctl_reply reply;
+    /* Questions of the last event that asked any, until they are answered. */
+    struct world_ask {
+        broker_id id;
+        int64_t epoch;
+        size_t n;
+        struct ctl_partition_ref refs[32];
+    } asks[8];
+    size_t n_asks;
 };
 
 /* The trash of a test is a small one. */
@@ -37,6 +45,11 @@ void world_init_with_journal(struct world *w, int32_t replication_factor_max);
 void world_deinit(struct world *w);
 /* Feeds the event (now, wall and request are filled in) and checks everything. */
 void world_step(struct world *w, struct ctl_event ev);
+
+/* The broker answers its question for the first partition, or for all with an error. */
+void world_tell(struct world *w, broker_id id, epoch32 last_epoch, offset64 end);
+void world_tell_error(struct world *w, broker_id id, int error);
+const struct world_ask *world_ask_of(const struct world *w, broker_id id);
 
 /* The events, in short. */
 void world_elect(struct world *w); /* with the image that the log gives */

@@ -19,7 +19,8 @@ struct cluster {
     struct prng r;
     int64_t epoch[N_BROKERS]; /* of the ephemeral; -1 = none */
     int64_t last_czxid;
-    unsigned n_led, n_leaderless, n_unclean, n_cut, n_restored, n_accepted, n_refused, n_failed;
+    unsigned n_led, n_leaderless, n_unclean, n_cut, n_restored, n_accepted, n_refused, n_failed,
+            n_recovered;
 };
 
 static const char *const topics[N_TOPICS] = {"a", "b", "c"};
@@ -124,6 +125,22 @@ static void fail_replica(struct cluster *c)
     CHECK(!broker_set_has(&p->elr, id));
 }
 
+/* How far a log reaches is told, or not, by one who was asked; perhaps much later. */
+static void tell_end(struct cluster *c)
+{
+    if (c->w.n_asks == 0) {
+        return;
+    }
+    broker_id i = c->w.asks[prng_below(&c->r, c->w.n_asks)].id;
+
+    if (chance(c, 5)) {
+        world_tell_error(&c->w, i, ERRCODE_KAFKA_STORAGE_ERROR);
+    } else {
+        world_tell(&c->w, i, (epoch32)prng_below(&c->r, 4), (offset64)prng_below(&c->r, 9));
+    }
+    c->n_recovered += c->w.n_appended > 0;
+}
+
 static void change_controller(struct cluster *c)
 {
     c->w.keep_n = -1;
@@ -144,7 +161,7 @@ static void act(struct cluster *c)
     broker_id i = (broker_id)prng_below(&c->r, N_BROKERS);
     const char *topic = topics[prng_below(&c->r, N_TOPICS)];
 
-    switch (prng_below(&c->r, 18)) {
+    switch (prng_below(&c->r, 20)) {
     case 0:
     case 1:
         c->epoch[i] = ++c->last_czxid;
@@ -171,6 +188,8 @@ static void act(struct cluster *c)
     case 14:
     case 15: propose(c); break;
     case 16: fail_replica(c); break;
+    case 17:
+    case 18: tell_end(c); break;
     default:
         if (chance(c, 3)) {
             world_delete(&c->w, topic);
@@ -258,6 +277,7 @@ static void any_history_keeps_the_invariants(void) /* [REP-2], [REP-3], [REP-6] 
     CHECK(c.n_accepted > 300);
     CHECK(c.n_refused > 50);
     CHECK(c.n_failed > 100);
+    CHECK(c.n_recovered > 5);
 }
 
 static void controller_may_die_between_any_two_records(void) /* [CTL-2] */

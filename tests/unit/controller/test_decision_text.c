@@ -113,6 +113,11 @@ static const struct {
                 NULL, NULL,
                 "feature metadata.version at level 1, because its first replica is in sync again and "
                 "auto.leader.rebalance.enable is true"},
+        {{.kind = META_FEATURE_SET, .why = WHY(CAUSE_FURTHEST_LOG, "", "", ""),
+                 .feature = {.name = "metadata.version", .level = 1}},
+                NULL, NULL,
+                "feature metadata.version at level 1, because nobody was in sync, and of all who may "
+                "have the last records its log reaches furthest (weir.unclean.election=balanced)"},
         {{.kind = META_FEATURE_SET, .why = WHY(CAUSE_ISR_PROPOSED, "broker 1", "", ""),
                  .feature = {.name = "metadata.version", .level = 1}},
                 NULL, NULL,

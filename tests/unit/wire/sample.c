@@ -506,6 +506,32 @@ static void make_replica_failed_request(struct msg_replica_failed_request *m)
     m->n_partitions = 2;
 }
 
+static void make_describe_ends_request(struct msg_describe_ends_request *m)
+{
+    static struct msg_partition_ref p[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        p[i] = (struct msg_partition_ref){.topic_id = sample_uuid(1), .partition = sample_count(2)};
+    }
+    *m = (struct msg_describe_ends_request){.partitions = p, .n_partitions = 2};
+}
+
+static void make_describe_ends_response(struct msg_describe_ends_response *m)
+{
+    static struct msg_log_end p[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        p[i] = (struct msg_log_end){
+                .topic_id = sample_uuid(1),
+                .partition = sample_count(2),
+                .error = sample_i32(3),
+                .last_epoch = sample_i32(4),
+                .end = sample_i64(5),
+        };
+    }
+    *m = (struct msg_describe_ends_response){.partitions = p, .n_partitions = 2};
+}
+
 static void make_push_request(struct msg_push_request *m)
 {
     static struct msg_pushed_batch batches[2];
@@ -832,7 +858,9 @@ static void make_record_list(struct msg_record_list *m)
     DO(offset_for_leader_epoch_response)                                                           \
     DO(alter_partition_request)                                                                    \
     DO(alter_partition_response)                                                                   \
-    DO(replica_failed_request)
+    DO(replica_failed_request)                                                                     \
+    DO(describe_ends_request)                                                                      \
+    DO(describe_ends_response)
 
 #define ROW(X) {#X, &weir__v1__##X##__descriptor, encode_##X, decode_##X},
 

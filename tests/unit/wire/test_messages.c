@@ -444,6 +444,7 @@ static void requests_have_names(void)
     CHECK_STR(wire_api_name(API_OFFSET_FOR_LEADER_EPOCH), "offset_for_leader_epoch");
     CHECK_STR(wire_api_name(API_ALTER_PARTITION), "alter_partition");
     CHECK_STR(wire_api_name(API_REPLICA_FAILED), "replica_failed");
+    CHECK_STR(wire_api_name(API_DESCRIBE_ENDS), "describe_ends");
     CHECK_STR(wire_api_name(31), "unknown");
     CHECK_STR(wire_api_name(UINT32_MAX), "unknown");
 }
