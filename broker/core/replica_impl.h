@@ -39,6 +39,8 @@ void replica_begin_leading(struct replica *r, struct replica_fx *fx);
 /* Moves the high watermark as far as the rules allow, and ends the interests that it passes. */
 void replica_advance(struct replica *r, struct replica_fx *fx);
 void replica_on_produce(struct replica *r, const struct replica_event *ev, struct replica_fx *fx);
+/* Before the log's end moves. */
+void replica_note_level(struct replica *r);
 void replica_on_appended(struct replica *r, const struct replica_event *ev, struct replica_fx *fx);
 void replica_on_repeated(struct replica *r, const struct replica_event *ev, struct replica_fx *fx);
 void replica_on_flushed(struct replica *r, offset64 flushed, struct replica_fx *fx);

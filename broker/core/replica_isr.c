@@ -156,6 +156,16 @@ static bool is_behind(const struct replica *r, const struct replica_peer *p)
     return wtime_due(behind_at(r, p), r->now);
 }
 
+/* [REP-37] Who has everything fetches nothing while nothing is appended: its time begins with the append. */
+void replica_note_level(struct replica *r)
+{
+    for (uint8_t i = 0; i < r->n_peers; i++) {
+        if (r->peers[i].end == r->log_end) {
+            r->peers[i].caught_up_at = r->now;
+        }
+    }
+}
+
 static bool may_join(const struct replica *r, const struct replica_peer *p)
 {
     offset64 ack = replica_ack_of(r, p->id);

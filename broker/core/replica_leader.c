@@ -156,6 +156,7 @@ void replica_on_appended(struct replica *r, const struct replica_event *ev, stru
     must(ev->appended.base == r->log_end);
     must(ev->appended.log_end > ev->appended.base);
 
+    replica_note_level(r);
     r->log_end = ev->appended.log_end;
     struct replica_interest w = {.is_produce = true,
             .ask = ev->ask,

@@ -437,6 +437,26 @@ static void nobody_joins_who_would_have_to_leave(void) /* [REP-38] */
 
 /* --- The lag clock ------------------------------------------------------------------------------------------------ */
 
+/* Partitions that nothing is appended to are not named in fetches. */
+static void who_had_everything_is_in_time_from_the_next_append_on(void) /* [REP-37] */
+{
+    struct world w;
+
+    lead(&w, 10, 10, 1 << 1 | 1 << 2 | 1 << 3);
+    replica_fetches(&w, 2, 10);
+    replica_fetches(&w, 3, 10);
+    pass_ms(&w, 10 * LAG_MAX_MS);
+    forget_story(w.f);
+    produce(w.f, 1, 1);
+    appended(w.f, 1, 1, 1);
+    forget_story(w.f);
+    tick_at(&w, w.f->now + WTIME_MS(LAG_MAX_MS));
+    CHECK_STR(story(w.f), "");
+    tick_at(&w, w.f->now + WTIME_MS(1) + 1);
+    CHECK(strstr(story(w.f), "propose") != NULL);
+    fixture_free(w.f);
+}
+
 static void who_does_not_catch_up_leaves(void) /* [REP-37] */
 {
     struct world w;
@@ -636,6 +656,7 @@ static void who_leads_no_more_proposes_no_more(void)
 }
 
 static const struct check_case cases[] = {
+        CASE(who_had_everything_is_in_time_from_the_next_append_on),
         CASE(a_batch_is_committed_when_the_whole_isr_has_it),
         CASE(a_replica_reads_to_the_log_end_and_a_consumer_to_the_high_watermark),
         CASE(a_replica_that_waits_is_woken_by_the_append),
