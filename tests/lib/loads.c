@@ -89,8 +89,10 @@ void loads_end(struct loads *l, bool is_acks_0_judged)
         CHECK_EQ(kill(l->pid[i], SIGTERM), 0);
     }
     for (size_t i = 0; i < N_LOADS; i++) {
-        CHECK_EQ(run_wait(l->pid[i], 0, 60000), 0);
+        int code = run_wait(l->pid[i], 0, 60000);
+
         judge(l, i, is_acks_0_judged);
+        CHECK_EQ(code, 0);
         mem_free(l->out[i]);
     }
     (void)WEIR_OK("topic", "delete", l->topic, "--yes");
