@@ -98,6 +98,7 @@ static void begin(void)
     if (!cluster_is_up()) {
         cluster_up((const char *const[]){"--zookeepers", "1", "--controllers", "2", "--brokers",
                 "2", "--set", "zookeeper.session.timeout.ms=2000", "--set",
+                "default.replication.factor=1", "--set",
                 "weir.meta.snapshot.entries=16", NULL});
     }
     CHECK_WITHIN(FAILOVER_MS, has_active());
