@@ -88,8 +88,16 @@ static bool settle(struct ctl *c,
         return false; /* Deleted meanwhile. */
     }
     epoch32 was = p->partition_epoch;
+    struct partition_state next = ctl_settled(c, p, id);
+    bool is_news = c->ev->kind == CTL_EV_REPLICA_FAILED || partition_differs(p, &next);
 
-    ctl_settle_one(c, p, id, what);
+    /* [REP-34] What the leader has counted of it, and is still on its way, ends with the leader epoch. */
+    if (is_news && p->replicas.n > 1 && next.leader_epoch == p->leader_epoch) {
+        next.leader_epoch++;
+    }
+    if (partition_differs(p, &next)) {
+        ctl_append_partition(c, p, &next, what);
+    }
     if (failed != NULL) { /* [CTL-47] Who has seen this change knows of it. */
         failed->known_since = p->partition_epoch > was ? p->partition_epoch : was + 1;
     }

@@ -228,7 +228,7 @@ static void failed_replica_leaves_isr_and_elr_and_leads_no_more_story(void) /* [
             "ctl  orders-0 isr {2,3} -> {3}, leader 3, leader epoch 2\n"
             "ctl  broker 3 epoch 103 silent -> fenced\n"
             "ctl  orders-0 isr {3} -> {}, no leader, leader epoch 3\n"
-            "ctl  orders-0 isr {} -> {}, no leader, leader epoch 3\n"
+            "ctl  orders-0 isr {} -> {}, no leader, leader epoch 4\n"
             "ctl  broker 3 failed replicas of 1 partitions that stay offline\n");
     CHECK(broker_set_equal(&world_partition(&w, "orders", 0)->elr, &(struct broker_set){1, {2}}));
     world_failed(&w, 1, 100, "orders", 0);
@@ -266,14 +266,30 @@ static void failed_replica_joins_again_when_its_leader_says_so(void) /* [CTL-47]
     CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
 }
 
-/* It was out of sync already when it failed, so its failure changed no record; the leader's
+/* It was out of sync already when it failed; the leader's proposal was on its way, and so is a fetch of before. */
+static void what_was_on_its_way_when_a_replica_failed_ends_with_the_leader_epoch(void) /* [REP-34] */
+{
+    ORDERS(w);
+
+    CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ONE_TWO)), ERRCODE_NONE);
+    epoch32 epoch = world_partition(&w, "orders", 0)->leader_epoch;
+    world_failed(&w, 3, 103, "orders", 0);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 1);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader_epoch, epoch + 1);
+    CHECK_EQ(propose(&w,
+                     WORLD_PROPOSAL(1, 101, ALL, .leader_epoch_off = -1, .partition_epoch_off = -1)),
+            ERRCODE_FENCED_LEADER_EPOCH);
+    CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ALL)), ERRCODE_NONE);
+}
+
+/* It was out of sync already when its broker said READY without it, so that changed no record; the leader's
  * proposal was on its way. */
 static void proposal_that_does_not_know_of_the_failure_is_refused_once(void) /* [CTL-47] */
 {
     ORDERS(w);
 
     CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ONE_TWO)), ERRCODE_NONE);
-    world_failed(&w, 3, 103, "orders", 0);
+    world_ready_but(&w, 3, 103, "orders", 0);
     CHECK_EQ(w.n_appended, 0);
     epoch32 epoch = world_partition(&w, "orders", 0)->partition_epoch;
     CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ALL)), ERRCODE_INELIGIBLE_REPLICA);
@@ -323,6 +339,7 @@ static const struct check_case cases[] = {
         CASE(failed_replica_leaves_isr_and_elr_and_leads_no_more_story),
         CASE(failed_only_replica_is_offline_until_its_broker_says_ready),
         CASE(failed_replica_joins_again_when_its_leader_says_so),
+        CASE(what_was_on_its_way_when_a_replica_failed_ends_with_the_leader_epoch),
         CASE(proposal_that_does_not_know_of_the_failure_is_refused_once),
         CASE(failed_only_replica_stays_offline_through_the_trash),
         CASE(ready_forgets_what_had_failed),
