@@ -22,17 +22,19 @@ void replica_init(struct replica *r,
         broker_id self,
         const char *name,
         offset64 log_end,
+        offset64 flushed,
         offset64 high_watermark,
         const struct trace *trace)
 {
     must(log_end >= 0);
+    must(flushed <= log_end);
     *r = (struct replica){
             .self = self,
             .name = name,
             .trace = trace,
             .role = REPLICA_NONE,
             .log_end = log_end,
-            .flushed = log_end, /* recovery has synced or verified all of it */
+            .flushed = flushed,
             .high_watermark = high_watermark < 0 ? 0 : high_watermark,
             .epoch_start = log_end,
             .record = {.partition_epoch = EPOCH_NONE,
@@ -304,6 +306,11 @@ static void on_become(struct replica *r, const struct replica_event *ev, struct 
     }
     r->is_stopped = false;
     replica_settle(r, fx);
+    if (r->fsync_acks && r->flushed < r->log_end && r->work == REPLICA_WORK_NONE &&
+            (r->role == REPLICA_LEADER || r->role == REPLICA_FOLLOWER)) {
+        /* [REP-32] What a killed process has left counts when it is on the disk, and nobody else asks for that. */
+        (void)replica_fx_push(fx, REPLICA_FX_FLUSH);
+    }
 }
 
 static void on_forget(struct replica *r, const struct replica_ask *ask)

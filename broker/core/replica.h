@@ -325,11 +325,13 @@ struct replica {
     wtime report_after, restart_after;
 };
 
-/* The log as it was opened; high_watermark is the checkpointed one and is cut to log_end. */
+/* The log as it was opened, of which what lies below `flushed` is known to be on the disk; high_watermark is the
+ * checkpointed one and is cut to log_end. */
 void replica_init(struct replica *r,
         broker_id self,
         const char *name,
         offset64 log_end,
+        offset64 flushed,
         offset64 high_watermark,
         const struct trace *trace);
 void replica_deinit(struct replica *r);

@@ -285,7 +285,7 @@ struct partition *partition_new(struct partition_env *env,
     p->following = BROKER_NONE;
     atomic_init(&p->deadline, WTIME_NEVER);
     atomic_init(&p->flush_ms, p->settings.flush_ms);
-    replica_init(&p->core, env->self, p->name, 0, 0, env->trace);
+    replica_init(&p->core, env->self, p->name, 0, 0, 0, env->trace);
     if (is_lost) {
         struct hold h;
 
@@ -365,8 +365,8 @@ void partition_install_log(struct partition *p, struct plog *log)
     atomic_store(&p->is_unsealed, plog_lacks_seals(p->log));
     (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
     replica_deinit(&p->core);
-    replica_init(
-            &p->core, p->env->self, p->name, plog_end(p->log), ckpt.high_watermark, p->env->trace);
+    replica_init(&p->core, p->env->self, p->name, plog_end(p->log), plog_recovery_point(p->log),
+            ckpt.high_watermark, p->env->trace);
 }
 
 int64_t partition_open(struct partition *p)

@@ -17,7 +17,7 @@ struct fixture *fixture_new(offset64 log_end, offset64 high_watermark)
     struct fixture *f = mem_new(struct fixture);
 
     f->trace = (struct trace){.line = on_line, .ctx = f};
-    replica_init(&f->r, 1, "orders-0", log_end, high_watermark, &f->trace);
+    replica_init(&f->r, 1, "orders-0", log_end, log_end, high_watermark, &f->trace);
     return f;
 }
 

@@ -95,6 +95,26 @@ static void with_fsync_acks_a_repeat_waits_for_the_disk(void) /* [LOG-70] [PID-1
     fixture_free(f);
 }
 
+/* The process before was killed: what it had not synced is here, and may go with the power. */
+static void with_fsync_acks_what_a_killed_process_left_is_synced_before_it_counts(void) /* [REP-32] */
+{
+    struct fixture *f = fixture_new(3, 0);
+    struct partition_state p = record(1, 0, 0);
+
+    replica_deinit(&f->r);
+    replica_init(&f->r, 1, "orders-0", 3, 1, 0, &f->trace);
+    become_as(f, &p, true, true);
+    CHECK(strstr(story(f), "flush") != NULL);
+    CHECK_EQ(f->r.high_watermark, 1);
+    forget_story(f);
+    repeated(f, 2, -1, 0, 2);
+    CHECK_STR(story(f), "");
+    flushed(f, 3);
+    CHECK_STR(story(f), "high watermark 3\n"
+                        "reply 2 NONE base 0 on disk\n");
+    fixture_free(f);
+}
+
 /* Nothing can be committed, but acks=1 does not ask for that. */
 static void with_fsync_acks_one_needs_no_second_replica(void) /* [LOG-70] */
 {
@@ -436,6 +456,7 @@ static const struct check_case cases[] = {
         CASE(a_repeat_is_acknowledged_when_its_original_is_committed),
         CASE(with_fsync_acks_one_waits_for_the_disk_too),
         CASE(with_fsync_acks_a_repeat_waits_for_the_disk),
+        CASE(with_fsync_acks_what_a_killed_process_left_is_synced_before_it_counts),
         CASE(with_fsync_acks_one_needs_no_second_replica),
         CASE(the_append_that_fills_flush_messages_waits_for_the_disk),
         CASE(a_failed_sync_acknowledges_nobody),
