@@ -111,7 +111,10 @@ void partition_step(struct hold *h,
 
 void partition_fail_locked(struct hold *h)
 {
-    partition_step(h, &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED}, NULL, NULL);
+    partition_step(h,
+            &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED,
+                    .failed = {.is_disk = log_dir_failed(h->p->dir)}},
+            NULL, NULL);
 }
 
 void partition_carry_out(struct hold *h, const struct partition_order *o)
