@@ -171,7 +171,8 @@ struct replica_event {
 
         struct {
             epoch32 leader_epoch; /* under which it was asked (and answered) */
-            offset64 asked;       /* the offset that was asked for */
+            offset64 asked;       /* the offset that was asked for: the log's end then, */
+            epoch32 asked_epoch; /* and the epoch of its last record then, as the fetch said; EPOCH_NONE = it was empty */
             int error;
             offset64 leader_start, leader_hw;
             epoch32 diverging_epoch; /* EPOCH_NONE = it does not diverge */

@@ -54,12 +54,26 @@ static bool peers_are_sound(const struct replica *r)
     return true;
 }
 
-static bool is_added(const struct replica *r, broker_id id)
+/* S14 Whoever is proposed to join has what is committed and what the leadership began with, as long as it is the same
+ * incarnation. */
+static bool joiners_are_sound(const struct replica *r)
 {
-    return !broker_set_has(&r->record.isr, id);
+    const struct replica_proposal *q = &r->pending.proposal;
+
+    for (uint8_t i = 0; i < q->n; i++) {
+        for (uint8_t k = 0; k < r->n_peers; k++) {
+            const struct replica_peer *p = &r->peers[k];
+
+            if (p->id == q->isr[i].id && p->epoch == q->isr[i].epoch && p->end != OFFSET_NONE &&
+                    !broker_set_has(&r->record.isr, p->id) &&
+                    (p->end < r->high_watermark || p->end < r->epoch_start)) {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
-/* S14 Whoever is proposed to join has what is committed and what the leadership began with, until it starts anew. */
 static bool pending_is_sound(const struct replica *r)
 {
     const struct replica_proposal *q = &r->pending.proposal;
@@ -67,23 +81,9 @@ static bool pending_is_sound(const struct replica *r)
     if (!r->pending.is_set) {
         return true;
     }
-    if (r->role != REPLICA_LEADER || q->leader_epoch != r->record.leader_epoch ||
-            q->partition_epoch != r->record.partition_epoch) {
-        return false;
-    }
-    if (!broker_set_has(&r->pending.brake, r->self) || q->n == 0) {
-        return false;
-    }
-    for (uint8_t i = 0; i < r->pending.brake.n; i++) {
-        broker_id id = r->pending.brake.at[i];
-        offset64 ack = replica_end_of(r, id);
-
-        if (is_added(r, id) && ack != OFFSET_NONE &&
-                (ack < r->high_watermark || ack < r->epoch_start)) {
-            return false;
-        }
-    }
-    return true;
+    return r->role == REPLICA_LEADER && q->leader_epoch == r->record.leader_epoch &&
+           q->partition_epoch == r->record.partition_epoch && q->n > 0 &&
+           broker_set_has(&r->pending.brake, r->self) && joiners_are_sound(r);
 }
 
 static bool leader_is_sound(const struct replica *r)

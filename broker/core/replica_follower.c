@@ -31,7 +31,12 @@ static bool is_current(const struct replica *r, const struct replica_event *ev)
     if (ev->fetched.leader_epoch != r->record.leader_epoch && !MUTANT_IS(ANSWER_OF_ANY_EPOCH)) {
         return false;
     }
-    return ev->fetched.asked == r->log_end || MUTANT_IS(ANSWER_OF_ANY_OFFSET);
+    if (MUTANT_IS(ANSWER_OF_ANY_OFFSET)) {
+        return true;
+    }
+    /* Logs of one end and one last epoch are one log; of one end alone it may have been cut and have grown since. */
+    return ev->fetched.asked == r->log_end &&
+           (ev->fetched.asked_epoch == ev->fetched.log_last_epoch || MUTANT_IS(ANSWER_OF_ANY_LOG));
 }
 
 static void on_out_of_range(
@@ -53,11 +58,8 @@ static void on_diverging(struct replica *r, const struct replica_event *ev, stru
 {
     offset64 to = ev->fetched.local_end;
 
-    if (ev->fetched.local_epoch == ev->fetched.diverging_epoch || MUTANT_IS(CUT_TO_LEADERS_END)) {
+    if (ev->fetched.local_epoch == ev->fetched.diverging_epoch) {
         to = ev->fetched.diverging_end < to ? ev->fetched.diverging_end : to;
-    }
-    if (MUTANT_IS(CUT_TO_LEADERS_END)) {
-        to = ev->fetched.diverging_end < r->log_end ? ev->fetched.diverging_end : r->log_end;
     }
     if (to < 0 || to >= r->log_end) { /* That is no answer: it would not shorten this log. */
         fetch_later(ERRCODE_UNKNOWN_SERVER_ERROR, fx);
@@ -211,11 +213,11 @@ void replica_on_cut(struct replica *r, const struct replica_event *ev, struct re
 
 /* --- Failed ------------------------------------------------------------------------------------------------------- */
 
-/* [REP-34] The controller has heard of it, and nothing that was confirmed before counts any more: acknowledgements are bound
- * to the leader epoch, and that has grown since. */
+/* [REP-34] The image is of this incarnation's time, the controller has heard of the failure, and nothing that was confirmed
+ * before counts any more: acknowledgements are bound to the leader epoch, and that has grown since. */
 static bool is_given_up(const struct replica *r)
 {
-    return !replica_is_in_isr_or_elr(r) &&
+    return r->may_lead && !replica_is_in_isr_or_elr(r) &&
            (r->record.leader_epoch > r->failed_epoch || MUTANT_IS(REFILL_IN_EPOCH));
 }
 

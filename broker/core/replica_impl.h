@@ -57,8 +57,6 @@ bool replica_peers_see(struct replica *r, const struct replica_peer_view *views,
 /* A new leadership knows nothing of anybody's log. */
 void replica_peers_begin(struct replica *r);
 struct replica_peer *replica_peer_of(struct replica *r, broker_id id); /* NULL = no replica */
-/* How far its log is known to be as this one. */
-offset64 replica_end_of(const struct replica *r, broker_id id);
 /* A fetch of `p` for `offset` was believed. */
 void replica_peer_fetched(
         struct replica *r, struct replica_peer *p, offset64 offset, offset64 flushed);

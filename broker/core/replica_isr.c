@@ -33,13 +33,6 @@ struct replica_peer *replica_peer_of(struct replica *r, broker_id id)
     return i < 0 ? NULL : &r->peers[i];
 }
 
-offset64 replica_end_of(const struct replica *r, broker_id id)
-{
-    int i = peer_index(r, id);
-
-    return i < 0 ? OFFSET_NONE : r->peers[i].end;
-}
-
 void replica_peers_match(struct replica *r)
 {
     struct replica_peer kept[REPLICAS_MAX];

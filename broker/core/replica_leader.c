@@ -217,9 +217,11 @@ void replica_on_flushed(struct replica *r, offset64 flushed, struct replica_fx *
  * that ended before the offset that it has come to. */
 static bool diverges(const struct replica_event *ev)
 {
-    return ev->fetch.last_epoch >= 0 && ev->fetch.known_epoch >= 0 &&
-           (ev->fetch.known_epoch != ev->fetch.last_epoch ||
-                   ev->fetch.known_end < ev->fetch.offset);
+    if (ev->fetch.last_epoch < 0 || ev->fetch.known_epoch < 0) {
+        return false;
+    }
+    return (ev->fetch.known_epoch != ev->fetch.last_epoch && !MUTANT_IS(EPOCH_NOT_COMPARED)) ||
+           ev->fetch.known_end < ev->fetch.offset;
 }
 
 static void answer_divergence(
@@ -261,16 +263,27 @@ static struct replica_peer *asking_peer(struct replica *r, const struct replica_
     return p->epoch != BROKER_EPOCH_NONE && p->epoch == ev->fetch.broker_epoch ? p : NULL;
 }
 
-/* [REP-30] An empty log confirms nothing but that it begins where this one does. */
-static bool is_out_of_range(const struct replica *r, const struct replica_event *ev)
+/* [REP-50] Whether the histories can be compared at all: a record that both have lies below the offset. An empty log has
+ * none, and is believed where this one begins. At this log's start there is none either: then a member of ISR or ELR is
+ * believed, for it has everything committed, and so what was removed here. */
+static bool is_comparable(
+        const struct replica *r, const struct replica_peer *p, const struct replica_event *ev)
 {
-    offset64 offset = ev->fetch.offset;
+    bool is_at_start = ev->fetch.offset == ev->fetch.log_start;
+    bool is_member = p->is_active && (broker_set_has(&r->record.isr, p->id) ||
+                                             broker_set_has(&r->record.elr, p->id));
 
-    if (offset < ev->fetch.log_start || offset > r->log_end) {
-        return true;
+    if (ev->fetch.last_epoch == EPOCH_NONE) {
+        return is_at_start || MUTANT_IS(EMPTY_LOG_ANYWHERE);
     }
-    return ev->fetch.last_epoch == EPOCH_NONE && offset != ev->fetch.log_start &&
-           !MUTANT_IS(EMPTY_LOG_ANYWHERE);
+    return !is_at_start || is_member || MUTANT_IS(NOTHING_TO_COMPARE);
+}
+
+static bool is_out_of_range(
+        const struct replica *r, const struct replica_peer *p, const struct replica_event *ev)
+{
+    return ev->fetch.offset < ev->fetch.log_start || ev->fetch.offset > r->log_end ||
+           !is_comparable(r, p, ev);
 }
 
 static void on_replica_fetch(
@@ -301,7 +314,7 @@ static void on_replica_fetch(
         answer_divergence(r, ev, fx);
         return;
     }
-    if (is_out_of_range(r, ev)) {
+    if (is_out_of_range(r, p, ev)) {
         replica_fx_reply(fx, &ev->ask, ERRCODE_OFFSET_OUT_OF_RANGE, "");
         return;
     }

@@ -29,6 +29,7 @@ enum {
 struct named {
     uint32_t epoch; /* of the request; 0 = none */
     epoch32 leader_epoch;
+    epoch32 last_epoch;
     offset64 offset;
 };
 
@@ -102,7 +103,10 @@ static void name_of(struct fetcher *f,
 
     memmove(&x->named[1], &x->named[0], sizeof(x->named[0]));
     x->named[0] = (struct named){
-            .epoch = epoch, .leader_epoch = at->leader_epoch, .offset = at->end};
+            .epoch = epoch,
+            .leader_epoch = at->leader_epoch,
+            .last_epoch = at->last_epoch,
+            .offset = at->end};
     *ret = (struct msg_fetch_partition){.topic_id = item->key.topic_id,
             .partition = item->key.number,
             .leader_epoch = at->leader_epoch,
@@ -363,6 +367,7 @@ static void take_result(struct fetcher *f, uint32_t epoch, const struct msg_fetc
     }
     partition_follow(x->partition,
             &(struct partition_follow_ask){.leader_epoch = named->leader_epoch,
+                    .last_epoch = named->last_epoch,
                     .offset = named->offset,
                     .answer = m,
                     .records = records},

@@ -316,6 +316,7 @@ void partition_position(struct partition *p, struct partition_position *ret);
 /* An answer of its leader. `records` is what answer->records says, and may be written to. */
 struct partition_follow_ask {
     epoch32 leader_epoch; /* that it was asked under, */
+    epoch32 last_epoch;   /* with, [REP-44] */
     offset64 offset;      /* and with */
     const struct msg_fetch_result *answer;
     uint8_t *records;

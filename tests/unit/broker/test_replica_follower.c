@@ -40,6 +40,7 @@ static struct replica_event answer(const struct world *w)
     return (struct replica_event){.kind = REPLICA_EV_FETCHED,
             .fetched = {.leader_epoch = w->record.leader_epoch,
                     .asked = w->f->r.log_end,
+                    .asked_epoch = w->f->r.log_end > 0 ? 3 : EPOCH_NONE,
                     .leader_hw = w->f->r.high_watermark,
                     .diverging_epoch = EPOCH_NONE,
                     .diverging_end = OFFSET_NONE,
@@ -174,6 +175,9 @@ static void an_answer_that_is_not_current_is_dropped(void) /* [REP-44] */
     ev = batches(&w, 5, 12);
     ev.fetched.asked = 9;
     step(w.f, &ev);
+    ev = batches(&w, 5, 12);
+    ev.fetched.asked_epoch = 2; /* when it had another record there, which was cut since */
+    step(w.f, &ev);
     CHECK_STR(story(w.f), "");
     ev = batches(&w, 5, 12);
     step(w.f, &ev); /* is being copied: */
@@ -233,7 +237,7 @@ static void an_empty_log_begins_with_the_batch_that_holds_its_end(void) /* [REP-
 
     follow(&w, 10, 10, false);
     struct replica_event ev = batches(&w, 5, 10);
-    ev.fetched.log_last_epoch = EPOCH_NONE;
+    ev.fetched.asked_epoch = ev.fetched.log_last_epoch = EPOCH_NONE;
     ev.fetched.first_base = 8;
     step(w.f, &ev);
     CHECK_STR(story(w.f), "copy from 8\n");

@@ -259,7 +259,7 @@ static void a_diverging_replica_confirms_nothing(void) /* [REP-30] */
     fixture_free(w.f);
 }
 
-static void an_empty_log_confirms_only_the_start(void) /* [REP-30] */
+static void an_empty_log_confirms_only_the_start(void) /* [REP-50] */
 {
     struct world w;
 
@@ -287,6 +287,26 @@ static void a_replica_below_the_start_or_beyond_the_end_is_out_of_range(void)
     step(w.f, &ev);
     CHECK_EQ(w.f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
     replica_fetches(&w, 2, 11);
+    CHECK_EQ(w.f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
+    fixture_free(w.f);
+}
+
+static void a_log_that_ends_where_this_one_begins_is_believed_of_members(void) /* [REP-50] */
+{
+    struct world w;
+
+    lead(&w, 10, 5, 0x6);
+    struct replica_event ev = fetch_of(&w, 3, 5);
+    ev.fetch.log_start = 5;
+    step(w.f, &ev);
+    CHECK_EQ(w.f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
+    ev = fetch_of(&w, 2, 5);
+    ev.fetch.log_start = 5;
+    step(w.f, &ev);
+    CHECK_EQ(w.f->fx.items[0].kind, REPLICA_FX_READ);
+    w.peers[1].is_active = false; /* it has started anew, and the record does not show that yet */
+    push(&w);
+    step(w.f, &ev);
     CHECK_EQ(w.f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
     fixture_free(w.f);
 }
@@ -668,6 +688,7 @@ static const struct check_case cases[] = {
         CASE(a_restarted_replica_confirms_anew),
         CASE(a_diverging_replica_confirms_nothing),
         CASE(an_empty_log_confirms_only_the_start),
+        CASE(a_log_that_ends_where_this_one_begins_is_believed_of_members),
         CASE(a_replica_below_the_start_or_beyond_the_end_is_out_of_range),
         CASE(a_second_look_confirms_nothing),
         CASE(with_fsync_acks_every_disk_counts),
