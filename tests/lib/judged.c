@@ -67,6 +67,7 @@ static void add_figures(const char *path, struct judged_sum *sum)
     sum->n_acked += json_integer_value(json_object_get(o, "acked"));
     sum->n_failed += json_integer_value(json_object_get(o, "failed"));
     sum->n_unknown += json_integer_value(json_object_get(o, "perhaps_written"));
+    sum->n_errors += (int64_t)json_object_size(json_object_get(o, "errors"));
     sum->longest_gap_ms = gap > sum->longest_gap_ms ? gap : sum->longest_gap_ms;
     json_decref(o);
 }

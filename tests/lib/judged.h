@@ -22,6 +22,7 @@ struct judged {
 /* What the clients saw, all together. */
 struct judged_sum {
     int64_t n_acked, n_failed, n_unknown;
+    int64_t n_errors; /* that a producer or a consumer was told, by name */
     int64_t longest_gap_ms; /* of acknowledgements, in the worst partition of the worst client */
 };
 
