@@ -511,7 +511,7 @@ static void start(struct model *m, int id)
     b->begun = EPOCH_NONE;
     b->flushed = b->end; /* recovery synced it */
     b->saved_hw = b->saved_hw < b->start ? b->start : b->saved_hw;
-    replica_init(&b->core, id, "t-0", b->end, b->saved_hw, NULL);
+    replica_init(&b->core, id, "t-0", b->end, b->flushed, b->saved_hw, NULL);
     b->is_core_live = true;
     b->applied = one_in(m, 3) ? (int)below(m, (uint32_t)m->n_history) - 1 : m->n_history - 2;
     b->needs_disqualifying = b->needs_disqualifying || b->is_damaged;
@@ -693,7 +693,7 @@ void model_init(struct model *m, uint64_t seed, int n_brokers, unsigned emphasis
         b->applied = -1;
         im->registered[i] = b->epoch;
         im->is_purged[i] = true;
-        replica_init(&b->core, i, "t-0", 0, 0, NULL);
+        replica_init(&b->core, i, "t-0", 0, 0, 0, NULL);
         b->is_core_live = true;
     }
 }
