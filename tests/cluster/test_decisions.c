@@ -254,7 +254,7 @@ static void a_write_names_the_decision_that_it_became(void)
 
     begin();
     CHECK_EQ(http_request(controller_port(t.active), "POST", "/v1/topics",
-                     "{\"name\": \"orders\", \"partitions\": 4}", true, &answer),
+                     "{\"name\": \"orders\", \"partitions\": 4, \"replication_factor\": 1}", true, &answer),
             201);
     const char *header = strstr(buf_str(&answer), "Weir-Decision: ");
     CHECK(header != NULL);
