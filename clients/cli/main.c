@@ -28,6 +28,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_topic_describe,
         &cli_topic_set,
         &cli_topic_unset,
+        &cli_topic_add_partitions,
         &cli_topic_trim,
         &cli_topic_delete,
         &cli_topic_undelete,

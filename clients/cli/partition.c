@@ -256,3 +256,77 @@ const struct cli_command cli_partition_elect = {
                     "  weir partition elect --unclean --leader 2 orders/3\n",
         .run = partition_elect,
 };
+
+/* --- topic add-partitions ------------------------------------------------------------------------------------------- */
+
+static void print_added(const struct cli *cli, const json_t *answer, int64_t total)
+{
+    static const char *const heads[] = {"PARTITION", "LEADER", "REPLICAS", "WHY"};
+    struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
+    size_t i;
+    json_t *p;
+
+    json_array_foreach(json_object_get(answer, "partitions"), i, p)
+    {
+        char *number = mem_format("%" PRId64, jint(p, "partition", -1));
+        char *leader = mem_format("%" PRId64, jint(p, "leader", -1));
+        char *replicas = jids(json_object_get(p, "replicas"));
+        cli_table_add(t, (const char *const[]){number, leader, replicas, jstr(p, "why", "")});
+        mem_free(number);
+        mem_free(leader);
+        mem_free(replicas);
+    }
+    cli_table_print_free(t);
+    cli_note("topic %s %s %" PRId64 " partitions; keys that come from now on may go to others than "
+             "before",
+            jstr(answer, "name", "?"), cli->dry_run ? "would have" : "has", total);
+}
+
+static int topic_add_partitions(struct cli *cli, int argc, char **argv)
+{
+    const char *name = NULL;
+    int64_t total = 0;
+    const struct cli_opt opts[] = {
+            {0, "to", OPT_I64, &total, "N", "so many partitions there shall be", 1, 100000}};
+    struct http_answer a = {0};
+    int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, &name, 1, 1);
+
+    if (r >= 0) {
+        return r;
+    }
+    if (total == 0) {
+        return cli_fail(EXIT_USAGE, "For example: weir topic add-partitions orders --to 12",
+                "say how many partitions there shall be");
+    }
+    char *escaped = url_escape(name);
+    char *path = mem_format("/v1/topics/%s%s", escaped, cli->dry_run ? "?dry_run=true" : "");
+    char *body = mem_format("{\"partitions\": %" PRId64 "}", total);
+
+    cli_http(cli, "PATCH", path, body, &a);
+    json_t *answer = cli_answer_json(&a);
+    if (a.status == 200) {
+        if (!cli_print_json(cli, answer, "name")) {
+            print_added(cli, answer, total);
+        }
+        r = EXIT_DONE;
+    } else {
+        r = cli_http_fail(&a);
+    }
+    json_decref(answer);
+    mem_free(escaped);
+    mem_free(path);
+    mem_free(body);
+    http_answer_deinit(&a);
+    return r;
+}
+
+const struct cli_command cli_topic_add_partitions = {
+        .noun = "topic",
+        .verb = "add-partitions",
+        .summary = "give a topic more partitions",
+        .usage = "T --to N",
+        .details = "Partitions are only added, never taken away. Records with a key go to another "
+                   "partition than before wherever the number of partitions decides.",
+        .examples = "  weir topic add-partitions orders --to 12\n",
+        .run = topic_add_partitions,
+};

@@ -294,7 +294,7 @@ static int apply_create_topic(struct image *image, uint64_t index, const struct 
     t->created_at_index = original > 0 ? original : index;
     t->created_at = r->at;
     t->partitions = mem_new_n(struct partition_state, (size_t)n);
-    t->n_declared = n;
+    t->n_declared = t->n_room = n;
     for (size_t i = 0; i < r->create_topic.n_configs; i++) {
         config_set(&t->configs, &r->create_topic.configs[i]);
     }
@@ -324,13 +324,26 @@ static bool may_follow(const struct partition_state *old, const struct partition
     return new->leader == old->leader || new->leader_epoch > old->leader_epoch;
 }
 
+/* [CTL-54] For one more partition than there are, announced or not. */
+static void make_room(struct image_topic *t)
+{
+    if (t->n_partitions == t->n_room) {
+        t->n_room *= 2;
+        t->partitions = mem_resize(t->partitions, (size_t)t->n_room, sizeof(*t->partitions));
+    }
+    if (t->n_partitions == t->n_declared) {
+        t->n_declared++;
+    }
+}
+
 static int apply_partition(struct image *image, const struct partition_state *p)
 {
     struct image_topic *live = image_find_topic(image, &p->topic_id);
     struct image_topic *t = live != NULL ? live : image_find_trash(image, &p->topic_id);
 
     if (t == NULL || !partition_state_is_valid(p) || p->partition > t->n_partitions ||
-            p->partition >= t->n_declared || !replicas_are_known(image, &p->replicas)) {
+            p->partition >= PARTITIONS_PER_TOPIC_MAX ||
+            !replicas_are_known(image, &p->replicas)) {
         return IMAGE_E_BROKEN;
     }
     if (p->partition < t->n_partitions) {
@@ -338,6 +351,7 @@ static int apply_partition(struct image *image, const struct partition_state *p)
             return IMAGE_E_BROKEN;
         }
     } else if (live != NULL) {
+        make_room(t);
         t->n_partitions++;
         image->n_partitions++;
     } else {

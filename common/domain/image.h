@@ -54,7 +54,8 @@ struct image_topic {
     wall_ms created_at;
     struct partition_state *partitions; /* by partition number */
     int32_t n_partitions;               /* present; dense from 0 */
-    int32_t n_declared;                 /* what CREATE_TOPIC announced; the rest is still to come */
+    int32_t n_declared; /* what CREATE_TOPIC announced; the rest is still to come. Grows with them later. */
+    int32_t n_room;     /* of `partitions` */
     struct image_configs configs;       /* overrides only */
     wall_ms removed_at;                 /* in the trash: since when; else 0 */
 };

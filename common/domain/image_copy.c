@@ -43,7 +43,8 @@ static struct topic_node *copy_topic(const struct image_topic *from)
     *t = *from;
     t->name = mem_strdup(from->name);
     /* Room for all that were announced, as image_apply() counts on it. */
-    t->partitions = mem_new_n(struct partition_state, (size_t)from->n_declared);
+    t->n_room = from->n_declared;
+    t->partitions = mem_new_n(struct partition_state, (size_t)t->n_room);
     memcpy(t->partitions, from->partitions, (size_t)from->n_partitions * sizeof(*t->partitions));
     t->configs = (struct image_configs){0};
     copy_configs(&from->configs, &t->configs);

@@ -109,6 +109,7 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_REPLICA_FAILED: ctl_on_replica_failed(c); break;
     case CTL_EV_PRODUCER_IDS: ctl_on_producer_ids(c); break;
     case CTL_EV_CREATE_TOPIC: ctl_on_create_topic(c, &c->ev->create); break;
+    case CTL_EV_ADD_PARTITIONS: ctl_on_add_partitions(c); break;
     case CTL_EV_DELETE_TOPIC: ctl_on_delete_topic(c); break;
     case CTL_EV_PURGE_TOPIC: ctl_on_purge_topic(c); break;
     case CTL_EV_RESTORE_TOPIC: ctl_on_restore_topic(c); break;

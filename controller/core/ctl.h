@@ -39,6 +39,7 @@ enum ctl_event_kind {
     CTL_EV_REPLICA_FAILED,   /* it gives up replicas while it runs; answered by a reply */
     CTL_EV_PRODUCER_IDS,     /* it has no producer ids left for its clients; answered by a reply */
     CTL_EV_CREATE_TOPIC,
+    CTL_EV_ADD_PARTITIONS,   /* to a topic that is there */
     CTL_EV_DELETE_TOPIC,
     CTL_EV_PURGE_TOPIC,      /* out of the trash, for good */
     CTL_EV_RESTORE_TOPIC,    /* out of the trash, as it was */
@@ -146,6 +147,11 @@ struct ctl_event {
         struct ctl_create_topic create;
         struct {
             const char *name;
+            int32_t n_partitions; /* that there shall be */
+            bool dry_run;
+        } add_partitions;
+        struct {
+            const char *name;
             bool is_now; /* not kept in the trash */
             bool dry_run;
         } delete_topic;
@@ -211,9 +217,9 @@ struct ctl_reply {
     const char *topic;    /* PURGE_TOPIC, RESTORE_TOPIC: its name, when it was or will be there; else NULL */
     wall_ms purged_at;    /* DELETE_TOPIC: when the trash gives it up; 0 = at once */
     bool is_protected;    /* DELETE_TOPIC: refused because of weir.delete.protection */
-    const struct ctl_placement *placement; /* CREATE_TOPIC: one a partition */
+    const struct ctl_placement *placement; /* CREATE_TOPIC, ADD_PARTITIONS: one a new partition */
     size_t n_placement;
-    bool is_unchanged;        /* SET_CONFIGS: all of it holds already, nothing was recorded */
+    bool is_unchanged;        /* SET_CONFIGS, ADD_PARTITIONS: all of it holds already, nothing was recorded */
     bool shutdown_done;       /* BROKER_SHUTDOWN */
     uint32_t shutdown_remaining;
     const struct ctl_altered *altered; /* ALTER_PARTITION: in the order asked; with error 0 */

@@ -166,6 +166,7 @@ void ctl_on_log_ends(struct ctl *c);
 
 /* --- topics.c --------------------------------------------------------------------------------- */
 void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);
+void ctl_on_add_partitions(struct ctl *c);
 /* Places the partitions that an earlier controller announced and did not get to. */
 void ctl_finish_topics(struct ctl *c);
 /* Makes the topic of the decision journal when it is not there and a broker can hold it. */

@@ -29,6 +29,7 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_REPLICA_FAILED: return CAUSE_REPLICA_FAILED;
     case CTL_EV_PRODUCER_IDS: return CAUSE_PRODUCER_IDS;
     case CTL_EV_CREATE_TOPIC:
+    case CTL_EV_ADD_PARTITIONS:
     case CTL_EV_DELETE_TOPIC:
     case CTL_EV_PURGE_TOPIC:
     case CTL_EV_RESTORE_TOPIC:

@@ -365,6 +365,82 @@ void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t)
     }
 }
 
+/* --- More partitions -------------------------------------------------------------------------- */
+
+/* [CTL-54] What stands in the way, or NONE. */
+static int check_growth(
+        struct ctl *c, const struct image_topic *t, struct plan *plan, const char **ret_detail)
+{
+    if (t == NULL) {
+        return refuse(ret_detail, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION,
+                ctl_format(c, "there is no topic %s", c->ev->add_partitions.name));
+    }
+    if (t->internal) {
+        return refuse(ret_detail, ERRCODE_POLICY_VIOLATION,
+                ctl_format(c, "topic %s holds the cluster's own state, by partition", t->name));
+    }
+    if (t->n_partitions < t->n_declared) {
+        return refuse(ret_detail, ERRCODE_LEADER_NOT_AVAILABLE,
+                ctl_format(c, "topic %s is still being created; try again", t->name));
+    }
+    if (plan->n_partitions < t->n_partitions || plan->n_partitions > PARTITIONS_PER_TOPIC_MAX) {
+        return refuse(ret_detail, ERRCODE_INVALID_PARTITIONS,
+                ctl_format(c, "topic %s has %d partitions; it may have more, up to %d, never fewer",
+                        t->name, t->n_partitions, PARTITIONS_PER_TOPIC_MAX));
+    }
+    plan->replication_factor = t->replication_factor;
+    gather_brokers(c, plan);
+    return check_brokers(c, plan, ret_detail);
+}
+
+/* Each record announces its partition itself: a growth that is cut short is as far as it got. */
+static void grow(struct ctl *c, const struct image_topic *t, struct plan *plan, size_t n)
+{
+    struct uuid id = t->id;
+
+    trace_emit(c->trace, "ctl  topic %s grows from %d to %d partitions", t->name,
+            t->n_partitions, plan->n_partitions);
+    for (size_t i = 0; i < n; i++) {
+        append_partition(c, plan, &id, &plan->placement[i]);
+    }
+}
+
+void ctl_on_add_partitions(struct ctl *c)
+{
+    const struct image_topic *t = image_topic_by_name(c->next, c->ev->add_partitions.name);
+    const struct ctl_create_topic asked = {.name = c->ev->add_partitions.name};
+    struct plan plan = {.asked = &asked, .n_partitions = c->ev->add_partitions.n_partitions};
+    const char *detail = "";
+    int error = check_growth(c, t, &plan, &detail);
+
+    if (error != ERRCODE_NONE) {
+        trace_emit(c->trace, "ctl  partitions refused, %s: %s", errcode_name(error), detail);
+        (void)ctl_answer(c, error, detail);
+        return;
+    }
+    size_t n = (size_t)(plan.n_partitions - t->n_partitions);
+    struct uuid id = t->id;
+
+    plan.min_isr = ctl_min_isr(
+            c, image_topic_config(t, "min.insync.replicas"), plan.replication_factor);
+    plan.placement = arena_alloc(c->fx->arena, (n + 1) * sizeof(*plan.placement));
+    must(plan.placement != NULL);
+    for (size_t i = 0; i < n; i++) {
+        plan.placement[i] = place(c, &plan, t->n_partitions + (int32_t)i);
+    }
+    if (n > 0 && !c->ev->add_partitions.dry_run) {
+        grow(c, t, &plan, n);
+    }
+    struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
+
+    if (reply != NULL) {
+        reply->topic_id = id;
+        reply->is_unchanged = n == 0;
+        reply->placement = plan.placement;
+        reply->n_placement = n;
+    }
+}
+
 static int32_t least(int32_t a, int32_t b)
 {
     return a < b ? a : b;

@@ -144,6 +144,9 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
         e->ev.elect.partitions = copy_elect(&e->arena, ev->elect.partitions, ev->elect.n);
         break;
     case CTL_EV_CREATE_TOPIC: copy_create(&e->ev.create, &e->arena); break;
+    case CTL_EV_ADD_PARTITIONS:
+        e->ev.add_partitions.name = copy_text(&e->arena, ev->add_partitions.name);
+        break;
     case CTL_EV_DELETE_TOPIC:
         e->ev.delete_topic.name = copy_text(&e->arena, ev->delete_topic.name);
         break;

@@ -18,6 +18,7 @@ enum http_write_kind {
     HTTP_WRITE_PURGE_TOPIC,
     HTTP_WRITE_RESTORE_TOPIC,
     HTTP_WRITE_ELECT,
+    HTTP_WRITE_ADD_PARTITIONS,
 };
 
 /* The body of POST /v1/topics, checked but for what the core decides. Owns what it points to. */
@@ -202,7 +203,7 @@ typedef void http_write_fn(const struct http_view *v,
         struct http_write *w);
 http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
         http_patch_topic_configs, http_patch_broker_configs, http_delete_trashed,
-        http_post_restore, http_post_elect;
+        http_post_restore, http_post_elect, http_patch_topic;
 http_later_fn http_get_broker_configs; /* http_broker_configs.c */
 http_later_fn http_get_broker_logs, http_get_trash, http_get_trashed; /* http_logs.c */
 http_later_fn http_export_image; /* http_image.c */

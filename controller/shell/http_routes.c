@@ -40,6 +40,7 @@ static const struct route routes[] = {
         {"GET", "/v1/topics", PAGE "filter include ", http_get_topics, NULL, true, NULL, false},
         {"POST", "/v1/topics", "dry_run ", NULL, http_post_topics, true, NULL, false},
         {"GET", "/v1/topics/{}", "", http_get_topic, NULL, true, NULL, false},
+        {"PATCH", "/v1/topics/{}", "dry_run ", NULL, http_patch_topic, true, NULL, false},
         {"DELETE", "/v1/topics/{}", "confirm now dry_run ", NULL, http_delete_topic, true, NULL,
                 false},
         {"POST", "/v1/topics/{}:trim", "confirm dry_run ", NULL, NULL, true, http_post_trim, true},

@@ -163,3 +163,44 @@ void http_get_partitions(const struct http_view *v,
     }
     http_page_end(&page, a);
 }
+
+/* --- Growth --------------------------------------------------------------------------------------------------------- */
+
+void http_patch_topic(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a,
+        struct http_write *w)
+{
+    static const char example[] = "For example: {\"partitions\": 12}";
+    struct http_faults faults = {0};
+    json_int_t n = 0;
+    json_error_t error;
+
+    if (image_topic_by_name(v->image, arg) == NULL) {
+        http_no_topic(a, c, arg);
+        return;
+    }
+    if (!http_is_json(c, true)) {
+        http_problem(a, c, HTTP_PROBLEM_NOT_JSON, NULL,
+                "Send it with Content-Type: application/json", "the body must be JSON and say so");
+        return;
+    }
+    json_t *body = http_body_object(c->body, &faults);
+
+    if (body != NULL && json_unpack_ex(body, &error, JSON_STRICT, "{s:I}", "partitions", &n) != 0) {
+        http_fault(&faults, "", "must have the member partitions, a whole number, and no other: %s",
+                error.text);
+    } else if (body != NULL && (n < 1 || n > PARTITIONS_PER_TOPIC_MAX)) {
+        http_fault_rule(&faults, ERRCODE_INVALID_PARTITIONS, "/partitions",
+                "must be 1 to %d, not %lld", PARTITIONS_PER_TOPIC_MAX, (long long)n);
+    }
+    json_decref(body);
+    if (faults.list != NULL) {
+        http_refuse_body(c, a, &faults, example);
+        return;
+    }
+    w->spec.name = mem_strdup(arg);
+    w->spec.n_partitions = (int32_t)n;
+    w->kind = HTTP_WRITE_ADD_PARTITIONS;
+}

@@ -180,6 +180,13 @@ void http_write_event(const struct http_write *w, struct ctl_event *ret)
         ret->restore_topic.dry_run = w->dry_run;
         return;
     }
+    if (w->kind == HTTP_WRITE_ADD_PARTITIONS) {
+        ret->kind = CTL_EV_ADD_PARTITIONS;
+        ret->add_partitions.name = w->spec.name;
+        ret->add_partitions.n_partitions = w->spec.n_partitions;
+        ret->add_partitions.dry_run = w->dry_run;
+        return;
+    }
     if (w->kind == HTTP_WRITE_ELECT) {
         ret->kind = CTL_EV_ELECT;
         ret->elect.partitions = w->elect.partitions.items;
@@ -255,6 +262,7 @@ bool http_write_waits_for_leaders(const struct http_write *w)
         return false;
     }
     return (w->kind == HTTP_WRITE_CREATE_TOPIC && !w->has_offline) ||
+           (w->kind == HTTP_WRITE_ADD_PARTITIONS && w->leaders.n > 0) ||
            (w->kind == HTTP_WRITE_RESTORE_TOPIC && w->leaders.n > 0) ||
            (w->kind == HTTP_WRITE_SET_CONFIGS && w->leaders.n > 0);
 }
@@ -277,6 +285,10 @@ static const char *pointer_of(enum http_write_kind kind, int errcode)
         return "/default.replication.factor";
     }
     bool has_name = kind == HTTP_WRITE_RESTORE_TOPIC;
+
+    if (kind == HTTP_WRITE_ADD_PARTITIONS) {
+        return errcode == ERRCODE_INVALID_PARTITIONS ? "/partitions" : NULL;
+    }
 
     for (size_t i = 0; i < COUNT_OF(rows) && (kind == HTTP_WRITE_CREATE_TOPIC || (has_name && i == 0));
             i++) {
@@ -397,6 +409,11 @@ void http_write_answer(const struct http_write *w,
         answer_error(w, v, c, a);
     } else if (w->kind == HTTP_WRITE_SET_CONFIGS) {
         http_configs_written(w, v, is_ready, a);
+    } else if (w->kind == HTTP_WRITE_ADD_PARTITIONS) {
+        http_answer_json(a, 200,
+                json_pack("{s:o, s:o, s:b, s:O}", "name", http_json_text(w->spec.name), "topic_id",
+                        http_json_uuid(&w->topic_id), "ready", is_ready ? 1 : 0, "partitions",
+                        w->placement));
     } else if (w->kind == HTTP_WRITE_ELECT) {
         http_answer_json(a, 200, json_incref(w->elected));
     } else if (w->kind == HTTP_WRITE_CREATE_TOPIC) {

@@ -88,6 +88,22 @@ static void partitions_follow_min_insync_replicas(void)
     CHECK(!says("three/0"));
 }
 
+/* [CTL-54] */
+static void topic_grows_while_it_is_used(void)
+{
+    begin();
+    (void)WEIR_OK("topic", "create", "growing", "-p", "1", "-r", "3");
+    WEIR_WITH(&r, (&(struct run_options){.input = "before\n"}), "produce", "growing");
+    CHECK_EQ(r.code, 0);
+    (void)WEIR_OK("topic", "add-partitions", "growing", "--to", "3");
+    WEIR(&r, "topic", "add-partitions", "growing", "--to", "2");
+    CHECK_EQ(r.code, 2);
+    WEIR_WITH(&r, (&(struct run_options){.input = "after\n"}), "produce", "growing", "-p", "2");
+    CHECK_EQ(r.code, 0);
+    WEIR(&r, "consume", "growing", "-o", "start", "--exit-at-end");
+    CHECK(says("before") && says("after"));
+}
+
 static void lose_power(const char *node)
 {
     char *marker = node_path(node, "data/run.marker");
@@ -130,6 +146,7 @@ static const struct check_case cases[] = {
         CASE(partitions_are_listed_and_elected),
         CASE(broker_that_was_killed_is_in_sync_again_and_leads_as_before),
         CASE(partitions_follow_min_insync_replicas),
+        CASE(topic_grows_while_it_is_used),
         CASE(furthest_logs_lead_after_everybody_lost_power),
 };
 

@@ -503,6 +503,62 @@ static void topic_without_a_number_gets_what_the_brokers_allow(void) /* [CTL-53]
     CHECK_EQ(world_partition(&w, "one", 0)->replicas.n, 1);
 }
 
+static void add_partitions(struct world *w, const char *topic, int32_t n)
+{
+    struct ctl_event ev = {.kind = CTL_EV_ADD_PARTITIONS, .actor = "http 127.0.0.1"};
+
+    ev.add_partitions.name = topic;
+    ev.add_partitions.n_partitions = n;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+}
+
+static void topic_grows_and_never_shrinks(void) /* [CTL-54] */
+{
+    WORLD(w, 3);
+
+    world_start(&w, 3);
+    world_create(&w, "orders", 2, 2);
+    add_partitions(&w, "orders", 7);
+    CHECK_EQ(w.reply.error, ERRCODE_NONE);
+    CHECK_EQ(w.reply.n_placement, 5);
+    CHECK_EQ(w.reply.placement[0].partition, 2);
+    CHECK_EQ(image_topic_by_name(w.log, "orders")->n_partitions, 7);
+    CHECK_EQ(image_topic_by_name(w.log, "orders")->n_declared, 7);
+    CHECK_EQ(world_partition(&w, "orders", 6)->replicas.n, 2);
+    CHECK_EQ(world_partition(&w, "orders", 6)->isr.n, 2);
+    add_partitions(&w, "orders", 7);
+    CHECK_EQ(w.reply.error, ERRCODE_NONE);
+    CHECK(w.reply.is_unchanged);
+    add_partitions(&w, "orders", 6);
+    CHECK_EQ(w.reply.error, ERRCODE_INVALID_PARTITIONS);
+    add_partitions(&w, "nothing", 6);
+    CHECK_EQ(w.reply.error, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION);
+    world_broker(&w, CTL_EV_BROKER_GONE, 2, 102);
+    world_broker(&w, CTL_EV_BROKER_GONE, 3, 103);
+    add_partitions(&w, "orders", 8);
+    CHECK_EQ(w.reply.error, ERRCODE_INVALID_REPLICATION_FACTOR);
+    CHECK_EQ(w.n_appended, 0);
+}
+
+static void growth_that_was_cut_short_goes_on_when_asked_again(void) /* [CTL-54] */
+{
+    WORLD(w, 1);
+
+    world_start(&w, 1);
+    world_create(&w, "orders", 1, 1);
+    w.keep_n = 2;
+    add_partitions(&w, "orders", 5);
+    world_elect(&w);
+    world_seen(&w, 1, 101, CRASH_CLEAN);
+    world_listed(&w);
+    world_ready(&w, 1, 101);
+    CHECK_EQ(image_topic_by_name(w.log, "orders")->n_partitions, 3);
+    add_partitions(&w, "orders", 5);
+    CHECK_EQ(w.reply.n_placement, 2);
+    CHECK_EQ(image_topic_by_name(w.log, "orders")->n_partitions, 5);
+}
+
 static const struct check_case cases[] = {
         CASE(standby_refuses_requests_and_ignores_brokers),
         CASE(term_begins_with_the_barrier),
@@ -528,5 +584,7 @@ static const struct check_case cases[] = {
         CASE(topic_is_deleted_once_and_internal_ones_are_not),
         CASE(many_partitions_are_told_in_short),
         CASE(topic_without_a_number_gets_what_the_brokers_allow),
+        CASE(topic_grows_and_never_shrinks),
+        CASE(growth_that_was_cut_short_goes_on_when_asked_again),
 };
 CHECK_MAIN("ctl", cases)

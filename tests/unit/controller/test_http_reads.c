@@ -348,7 +348,7 @@ static void wrong_method_is_405_with_allow(void)
     CHECK_EQ(world_send(&w, "PUT", "/v1/topics", "{}"), 405);
     CHECK_STR(http_answer_get(&w.answer, "Allow"), "GET, HEAD, POST");
     CHECK_EQ(POST(&w, "/v1/topics/orders", "{}"), 405);
-    CHECK_STR(http_answer_get(&w.answer, "Allow"), "GET, HEAD, DELETE");
+    CHECK_STR(http_answer_get(&w.answer, "Allow"), "GET, HEAD, PATCH, DELETE");
     CHECK_EQ(world_send(&w, "", "/healthz", NULL), 405);
     CHECK_STR(http_answer_get(&w.answer, "Allow"), "GET, HEAD");
     CHECK_EQ(world_send(&w, "HEAD", "/v1/cluster", NULL), 200);

@@ -425,6 +425,33 @@ static void standby_that_knows_of_no_active_one_is_503(void)
     CHECK(strstr(world_text(&w, "detail"), "no server of a:1 accepts a connection") != NULL);
 }
 
+static void growth_reaches_the_core_and_shows_the_new_partitions(void)
+{
+    struct ctl_event ev;
+    const struct ctl_placement added = {
+            .partition = 1, .replicas = {1, {2}}, .leader = 2, .why = "because"};
+    const struct ctl_reply reply = {.after_seq = 41, .placement = &added, .n_placement = 1};
+
+    begin();
+    world_topic(&w, "orders", 1, (const broker_id[]){1});
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"partitions\": 2}"), 0);
+    http_write_event(&w.write, &ev);
+    CHECK_EQ(ev.kind, CTL_EV_ADD_PARTITIONS);
+    CHECK_STR(ev.add_partitions.name, "orders");
+    CHECK_EQ(ev.add_partitions.n_partitions, 2);
+    CHECK_EQ(world_reply(&w, &reply, true), 200);
+    CHECK_EQ(world_number(&w, "partitions/0/partition"), 1);
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/nope", "{\"partitions\": 2}"), 404);
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"partitions\": 0}"), 422);
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"replication_factor\": 2}"), 400);
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"partitions\": 1}"), 0);
+    CHECK_EQ(world_reply(&w,
+                     &(struct ctl_reply){.error = ERRCODE_INVALID_PARTITIONS, .detail = "fewer"},
+                     false),
+            422);
+    CHECK_STR(world_text(&w, "errors/0/pointer"), "/partitions");
+}
+
 static const struct check_case cases[] = {
         CASE(name_alone_is_a_topic),
         CASE(whole_body_reaches_the_core_with_normalised_configs),
@@ -445,6 +472,7 @@ static const struct check_case cases[] = {
         CASE(delete_wants_the_name_again),
         CASE(deleting_an_unknown_topic_is_404),
         CASE(standby_sends_writes_to_the_active_one),
+        CASE(growth_reaches_the_core_and_shows_the_new_partitions),
         CASE(standby_that_knows_of_no_active_one_is_503),
 };
 

@@ -213,12 +213,31 @@ static void partition_out_of_place_is_broken(void)
     struct image *image = small();
 
     refuse(image, partition(2, 0, 1)); /* no such topic */
-    refuse(image, partition(1, 2, 1)); /* more than declared */
+    refuse(image, partition(1, 3, 1)); /* a gap */
     apply(image, creation(2, "gap", 3));
     refuse(image, partition(2, 1, 1));
     struct meta_record r = partition(2, 0, 1);
     r.partition.replicas.at[0] = r.partition.isr.at[0] = r.partition.leader = 8;
     refuse(image, r); /* a broker that never registered */
+    image_free(image);
+}
+
+static void topic_gets_more_partitions_one_by_one(void) /* [CTL-54] */
+{
+    struct image *image = small();
+    const struct image_topic *t = image_topic_by_name(image, "b");
+
+    for (int32_t p = 2; p < 9; p++) {
+        apply(image, partition(1, p, 1));
+        CHECK_EQ(t->n_declared, p + 1);
+    }
+    CHECK_EQ(t->n_partitions, 9);
+    CHECK(image_check(image));
+    struct image *copy = image_copy(image);
+    apply(copy, partition(1, 9, 1));
+    CHECK_EQ(image_topic_by_name(copy, "b")->n_partitions, 10);
+    CHECK_EQ(t->n_partitions, 9);
+    image_free(copy);
     image_free(image);
 }
 
@@ -470,6 +489,7 @@ static const struct check_case cases[] = {
         CASE(removed_topic_frees_its_name),
         CASE(partition_epochs_only_grow),
         CASE(partition_out_of_place_is_broken),
+        CASE(topic_gets_more_partitions_one_by_one),
         CASE(unknown_kinds_and_features_are_told_apart_from_damage),
         CASE(configs_are_set_changed_and_removed),
         CASE(controllers_epoch_and_producer_ids_only_grow),
