@@ -640,7 +640,7 @@ static bool is_unnamed_for_long(struct log_dir *d, const char *path, wall_ms now
         int r = kv_file_write(d->io, note, lines); /* where it fails the day begins with a later sweep */
         mem_free(lines);
         log_info("log_trash", "folder_unnamed", KV_STR("folder", path), KV_I64("noted", r == 0),
-                KV_STR("then", "no topic of its id is known; it is kept for 24 h"));
+                KV_STR("then", "no topic of its id is known, or it has no replica here; it is kept for 24 h"));
     }
     mem_free(note);
     return is_long;
@@ -649,7 +649,7 @@ static bool is_unnamed_for_long(struct log_dir *d, const char *path, wall_ms now
 static int sweep_folder(
         struct log_dir *d, const struct trash_folder *f, const struct log_trash_judge *judge)
 {
-    enum log_trash_verdict verdict = judge->judge(judge->ctx, &f->topic_id);
+    enum log_trash_verdict verdict = judge->judge(judge->ctx, &f->topic_id, f->partition);
     char *trash = log_dir_file(d, ".trash");
     char *path = mem_format("%s/%s", trash, f->name);
     bool is_main = f->kind == FOLDER_KEPT;

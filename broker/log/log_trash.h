@@ -65,11 +65,11 @@ MUST_CHECK int log_trash_restore(
 enum log_trash_verdict {
     LOG_TRASH_KEEP,
     LOG_TRASH_PURGE,
-    LOG_TRASH_UNNAMED, /* the metadata does not know the topic: kept for a day from when this is first said */
+    LOG_TRASH_UNNAMED, /* the metadata does not know it, or not here: kept for a day from when this is first said */
 };
 
 struct log_trash_judge {
-    enum log_trash_verdict (*judge)(void *ctx, const struct uuid *topic_id);
+    enum log_trash_verdict (*judge)(void *ctx, const struct uuid *topic_id, int32_t partition);
     void *ctx;
     wall_ms now;
 };

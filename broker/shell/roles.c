@@ -47,18 +47,6 @@ static void order(struct round *r, struct partition *p, const struct partition_o
     partition_order(p, o, &r->tasks[data_loops_for(&r->b->data, &p->key)]);
 }
 
-/* No replica here any more: the log stays. */
-static void stop(struct round *r, const struct partition_state *state)
-{
-    struct partition *p =
-            partitions_get(&r->b->partitions, &state->topic_id, state->partition);
-
-    if (p != NULL) {
-        order(r, p, &(struct partition_order){.kind = PARTITION_STOP});
-        partition_unref(p);
-    }
-}
-
 /* Its log goes to the trash. */
 static void discard(struct round *r, struct partition *p)
 {
@@ -69,6 +57,19 @@ static void discard(struct round *r, struct partition *p)
     order(r, p, &(struct partition_order){.kind = PARTITION_DELETE});
     keeper_trash(r->b->keeper, p); /* takes the reference */
     r->is_catalog_old = true;
+}
+
+/* [TRS-14] No replica here any more, says a record that this incarnation was told of: its log goes, and is removed. */
+static void leave(struct round *r, const struct partition_state *state)
+{
+    struct partition *p = partitions_get(&r->b->partitions, &state->topic_id, state->partition);
+
+    if (p != NULL) {
+        log_info("roles", "replica_moved_away", KV_STR("partition", p->name));
+        trash_keeper_moved_away(r->b->trash, &p->key);
+        discard(r, p);
+        partition_unref(p);
+    }
 }
 
 /* [TRS-8] Restored under another name while this broker was away: the folder goes the way that it would have gone. */
@@ -253,8 +254,10 @@ void roles_all(struct broker *b)
     for (size_t i = 0; i < n; i++) {
         const struct partition_state *s =
                 image_partition(b->image, &all[i]->key.topic_id, all[i]->key.number);
-        if (s == NULL || !broker_set_has(&s->replicas, b->id)) {
+        if (s == NULL) {
             order(&r, all[i], &(struct partition_order){.kind = PARTITION_STOP});
+        } else if (!broker_set_has(&s->replicas, b->id)) {
+            discard(&r, all[i]); /* [TRS-14] Into the trash, for a day: nobody says when it left. */
         }
         partition_unref(all[i]);
     }
@@ -317,7 +320,7 @@ static void after_record(struct round *round, const struct meta_record *r)
 
             follow(round, topic, &settings, p);
         } else {
-            stop(round, p);
+            leave(round, p);
         }
     } else if (r->kind == META_CONFIG_SET && r->config_set.scope == CONFIG_TOPIC) {
         topic = image_topic_by_id(b->image, &r->config_set.topic_id);

@@ -7,6 +7,7 @@
 #include "broker/log/log_trash.h"
 #include "broker/shell/broker.h"
 #include "broker/shell/broker_configs.h"
+#include "common/base/array.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/domain/errcode.h"
@@ -28,6 +29,7 @@ struct trash_keeper {
     bool is_known, is_moving; /* a view was taken; the image has moved since. Under lock, as: */
     struct trash_topic *topics; /* sorted by id */
     size_t n_topics;
+    ARRAY(struct partition_key) moved; /* under lock: what is removed as soon as it is in the trash */
     atomic_int_least64_t last_sweep;
     atomic_int_least64_t reserve; /* weir.disk.reserve.bytes */
     STAILQ_HEAD(, io_job) waiting; /* under lock: opening_jobs */
@@ -81,14 +83,56 @@ static const struct trash_topic *find(const struct trash_keeper *t, const struct
                            : NULL;
 }
 
+/* --- Replicas that moved away ----------------------------------------------------------------- */
+static size_t moved_index(const struct trash_keeper *t, const struct partition_key *key)
+{
+    size_t i = 0;
+
+    while (i < t->moved.n && memcmp(&t->moved.items[i], key, sizeof(*key)) != 0) {
+        i++;
+    }
+    return i;
+}
+
+void trash_keeper_moved_away(struct trash_keeper *t, const struct partition_key *key)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    if (moved_index(t, key) == t->moved.n) {
+        *array_push(&t->moved) = *key;
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+/* [TRS-14] Of a topic that is there. What moved away while nobody here was told may be one that an older image moved: a day. */
+static enum log_trash_verdict judge_replica(
+        struct trash_keeper *t, const struct uuid *id, int32_t number)
+{
+    const struct partition_key key = {.topic_id = *id, .number = number};
+    struct partition *p = partitions_get(&t->b->partitions, id, number);
+    enum log_trash_verdict verdict = LOG_TRASH_KEEP; /* It is about to be brought back. */
+
+    (void)pthread_mutex_lock(&t->lock);
+    size_t i = moved_index(t, &key);
+
+    if (p == NULL && t->is_known && !t->is_moving) {
+        verdict = i < t->moved.n ? LOG_TRASH_PURGE : LOG_TRASH_UNNAMED;
+    }
+    if (i < t->moved.n && (p != NULL || verdict == LOG_TRASH_PURGE)) {
+        array_remove(&t->moved, i);
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+    partition_unref(p);
+    return verdict;
+}
+
 /* [TRS-10] Only what the image says is gone is removed; of what it does not know, the log directory keeps it for a day. */
-static enum log_trash_verdict judge(void *ctx, const struct uuid *id)
+static enum log_trash_verdict judge(void *ctx, const struct uuid *id, int32_t partition)
 {
     struct trash_keeper *t = ctx;
     enum log_trash_verdict verdict = LOG_TRASH_KEEP;
 
     if (partitions_refusal(&t->b->partitions, id) != ERRCODE_UNKNOWN_TOPIC_ID) {
-        return LOG_TRASH_KEEP; /* It is there: its log is about to be brought back. */
+        return judge_replica(t, id, partition);
     }
     (void)pthread_mutex_lock(&t->lock);
     const struct trash_topic *topic = find(t, id);
@@ -345,5 +389,6 @@ struct trash_keeper *trash_keeper_free(struct trash_keeper *t)
     }
     (void)pthread_mutex_destroy(&t->lock);
     (void)mem_free(t->topics);
+    array_deinit(&t->moved);
     return mem_free(t);
 }

@@ -25,6 +25,11 @@ void trash_keeper_image_moves(struct trash_keeper *t);
 /* Takes a new view of the image. Thread: control. */
 void trash_keeper_image_moved(struct trash_keeper *t);
 
+/* [TRS-14] A record has taken its replica away from here: once it is in the trash it is removed, unless it comes back
+ * before. Thread: control. */
+struct partition_key;
+void trash_keeper_moved_away(struct trash_keeper *t, const struct partition_key *key);
+
 /* Looks at the configuration again. Thread: control. */
 void trash_keeper_tick(struct trash_keeper *t);
 

@@ -358,6 +358,9 @@ static int apply_partition(struct image *image, const struct partition_state *p)
         return IMAGE_E_BROKEN; /* What is in the trash does not grow. */
     }
     t->partitions[p->partition] = *p;
+    if (p->partition == 0) { /* [CTL-58] Of the topic: what its first partition has, or is about to have. */
+        t->replication_factor = p->replicas.n - p->removing.n;
+    }
     return 0;
 }
 

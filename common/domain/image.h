@@ -49,7 +49,7 @@ struct image_topic {
     struct uuid id;
     char *name;
     bool internal;
-    int32_t replication_factor;
+    int32_t replication_factor; /* once there are partitions: what the first of them has, or is about to have */
     uint64_t created_at_index; /* N of the batch that created it */
     wall_ms created_at;
     struct partition_state *partitions; /* by partition number */

@@ -99,6 +99,32 @@ static bool sets_are_valid(const struct partition_state *p)
            is_disjoint(&p->lk, &p->elr);
 }
 
+bool partition_is_moving(const struct partition_state *p)
+{
+    return p->adding.n + p->removing.n > 0;
+}
+
+static struct broker_set replicas_without(
+        const struct partition_state *p, const struct broker_set *less)
+{
+    struct broker_set rest = p->replicas;
+
+    for (int i = 0; i < less->n; i++) {
+        broker_set_remove(&rest, less->at[i]);
+    }
+    return rest;
+}
+
+struct broker_set partition_target(const struct partition_state *p)
+{
+    return replicas_without(p, &p->removing);
+}
+
+struct broker_set partition_origin(const struct partition_state *p)
+{
+    return replicas_without(p, &p->adding);
+}
+
 bool partition_state_is_valid(const struct partition_state *p)
 {
     if (uuid_is_zero(&p->topic_id) || p->partition < 0 || !sets_are_valid(p)) {

@@ -42,5 +42,11 @@ struct partition_state {
     epoch32 unclean_epoch; /* leader epoch of the last unclean election, EPOCH_NONE = never */
 };
 
+/* Whether a reassignment is under way. */
+bool partition_is_moving(const struct partition_state *p);
+/* Who is to hold it when that has ended, and who held it when it began: the replicas where there is none. */
+struct broker_set partition_target(const struct partition_state *p);
+struct broker_set partition_origin(const struct partition_state *p);
+
 /* Whether the record keeps the invariants S4 that one record alone can show. */
 bool partition_state_is_valid(const struct partition_state *p);

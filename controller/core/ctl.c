@@ -115,6 +115,7 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_RESTORE_TOPIC: ctl_on_restore_topic(c); break;
     case CTL_EV_SET_CONFIGS: ctl_on_set_configs(c, &c->ev->set_configs); break;
     case CTL_EV_ELECT: ctl_on_elect(c); break;
+    case CTL_EV_REASSIGN: ctl_on_reassign(c); break;
     case CTL_EV_LOG_ENDS: ctl_on_log_ends(c); break;
     case CTL_EV_TICK:
         ctl_purge_old(c);

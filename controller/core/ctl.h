@@ -45,6 +45,7 @@ enum ctl_event_kind {
     CTL_EV_RESTORE_TOPIC,    /* out of the trash, as it was */
     CTL_EV_SET_CONFIGS,
     CTL_EV_ELECT,            /* somebody asks for a preferred, or an unclean, election */
+    CTL_EV_REASSIGN,         /* somebody wants partitions on other brokers, or as they were */
     CTL_EV_LOG_ENDS,         /* what came of an ASK_ENDS, perhaps nothing but errors */
     CTL_EV_TICK,             /* ctl_deadline() has come */
 };
@@ -105,6 +106,17 @@ struct ctl_elect_partition {
     const char *topic;
     int32_t partition;
     broker_id leader; /* unclean: who is to lead */
+};
+
+struct ctl_reassign {
+    const char *topic;
+    int32_t partition;
+    struct broker_set replicas; /* none = what is under way is taken back */
+};
+
+enum ctl_goal {
+    CTL_GOAL_NAMED,     /* the partitions named */
+    CTL_GOAL_TAKE_BACK, /* all that is under way is taken back */
 };
 
 struct ctl_event {
@@ -177,6 +189,12 @@ struct ctl_event {
             bool is_unclean;
             bool dry_run;
         } elect;
+        struct {
+            enum ctl_goal goal;
+            const struct ctl_reassign *partitions; /* NAMED */
+            size_t n;
+            bool dry_run;
+        } reassign;
     };
 };
 
@@ -208,6 +226,16 @@ struct ctl_elected {
     broker_id was, leader; /* before and after; BROKER_NONE = nobody */
 };
 
+struct ctl_reassigned {
+    const char *topic;
+    int32_t partition;
+    int error;
+    const char *detail;
+    struct broker_set was, target; /* its replicas before, and what is wanted */
+    bool is_unchanged;             /* it is so, or on its way there, already */
+    bool is_done;                  /* with this decision: nobody has to catch up */
+};
+
 struct ctl_reply {
     uint64_t request;
     uint64_t after_seq;
@@ -226,6 +254,8 @@ struct ctl_reply {
     size_t n_altered;
     const struct ctl_elected *elected; /* ELECT: in the order asked; with error 0 */
     size_t n_elected;
+    const struct ctl_reassigned *reassigned; /* REASSIGN: in the order asked; with error 0 */
+    size_t n_reassigned;
     int64_t ids_first; /* PRODUCER_IDS: the block first … first + count - 1 */
     int32_t ids_count;
 };

@@ -164,6 +164,14 @@ void ctl_look_for_lost(struct ctl *c);
 void ctl_ask_again(struct ctl *c);
 void ctl_on_log_ends(struct ctl *c);
 
+/* --- reassign.c ------------------------------------------------------------------------------- */
+void ctl_on_reassign(struct ctl *c);
+/* Begins it, or with no target takes back what is under way; not when the event is a dry run. */
+struct ctl_reassigned ctl_reassign_one(struct ctl *c,
+        const char *topic,
+        const struct partition_state *p,
+        const struct broker_set *target);
+
 /* --- topics.c --------------------------------------------------------------------------------- */
 void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);
 void ctl_on_add_partitions(struct ctl *c);

@@ -34,6 +34,7 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_PURGE_TOPIC:
     case CTL_EV_RESTORE_TOPIC:
     case CTL_EV_ELECT:
+    case CTL_EV_REASSIGN:
     case CTL_EV_SET_CONFIGS: return CAUSE_ADMIN;
     case CTL_EV_ELECTED:
     case CTL_EV_BROKERS_LISTED:

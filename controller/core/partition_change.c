@@ -18,6 +18,27 @@ static void set_remove_all(struct broker_set *s, const struct broker_set *less)
     }
 }
 
+static void set_keep(struct broker_set *s, const struct broker_set *of)
+{
+    const struct broker_set all = *s;
+
+    for (int i = 0; i < all.n; i++) {
+        if (!broker_set_has(of, all.at[i])) {
+            broker_set_remove(s, all.at[i]);
+        }
+    }
+}
+
+static int n_common(const struct broker_set *a, const struct broker_set *b)
+{
+    int n = 0;
+
+    for (int i = 0; i < a->n; i++) {
+        n += broker_set_has(b, a->at[i]);
+    }
+    return n;
+}
+
 static void empty_when_full(struct partition_state *p)
 {
     if (p->isr.n >= p->min_isr) {
@@ -33,27 +54,111 @@ static void fill_elr(struct partition_state *next,
     struct broker_set candidates = p->isr;
 
     set_add_all(&candidates, &p->elr);
+    set_keep(&candidates, &next->replicas);
     next->elr = candidates;
     set_remove_all(&next->elr, &next->isr);
     set_remove_all(&next->elr, &want->disqualified);
     next->lk = candidates;
     set_add_all(&next->lk, &p->lk);
+    set_keep(&next->lk, &next->replicas);
     set_remove_all(&next->lk, &next->isr);
     set_remove_all(&next->lk, &next->elr);
     empty_when_full(next);
 }
 
 /* [REP-5] */
-static void keep_the_only_replica(struct partition_state *next, const struct partition_want *want)
+static void keep_the_only_replica(struct partition_state *next,
+        const struct partition_state *p,
+        const struct partition_want *want)
 {
     if (next->replicas.n == 1) {
+        broker_id only = next->replicas.at[0];
+        bool may_lack = !broker_set_has(&next->isr, only) && !broker_set_has(&p->isr, only) &&
+                        !broker_set_has(&p->elr, only);
         next->isr = next->replicas;
-        next->recovering = next->recovering || broker_set_has(&want->disqualified, next->isr.at[0]);
+        next->recovering = next->recovering || may_lack || broker_set_has(&want->disqualified, only);
+    }
+}
+
+/* --- Reassignments ---------------------------------------------------------------------------- */
+bool partition_may_revert(const struct partition_state *p, int32_t min_isr)
+{
+    const struct broker_set origin = partition_origin(p);
+    bool is_needless = n_common(&p->adding, &p->isr) + n_common(&p->adding, &p->elr) == 0;
+
+    return is_needless || n_common(&origin, &p->isr) >= (min_isr < origin.n ? min_isr : origin.n);
+}
+
+/* [CTL-55] */
+static void begin_move(struct partition_state *next, const struct broker_set *target)
+{
+    const struct broker_set old = next->replicas;
+
+    must(!partition_is_moving(next));
+    next->replicas = next->adding = *target;
+    set_add_all(&next->replicas, &old);
+    must(n_common(&old, &next->replicas) == old.n); /* the caller has counted them */
+    set_remove_all(&next->adding, &old);
+    next->removing = old;
+    set_remove_all(&next->removing, target);
+}
+
+static int32_t min_isr_moved(const struct partition_state *next, const struct partition_want *want)
+{
+    int32_t min_isr = want->min_isr_moved > 0 ? want->min_isr_moved : next->min_isr;
+    int32_t n = next->replicas.n - next->removing.n;
+
+    return min_isr < n ? min_isr : n;
+}
+
+/* [CTL-56] */
+static bool may_complete(const struct partition_state *next,
+        const struct partition_want *want,
+        const struct broker_set *active)
+{
+    struct broker_set left = partition_target(next);
+
+    if (!partition_is_moving(next) || next->recovering ||
+            n_common(&next->adding, &next->isr) < next->adding.n) {
+        return false;
+    }
+    set_keep(&left, &next->isr);
+    return left.n >= min_isr_moved(next, want) && n_common(&left, active) > 0;
+}
+
+static void part_from(struct partition_state *next,
+        const struct partition_state *p,
+        const struct broker_set *leaving)
+{
+    const struct broker_set gone = *leaving;
+
+    set_remove_all(&next->replicas, &gone);
+    set_remove_all(&next->isr, &gone);
+    set_remove_all(&next->elr, &gone);
+    set_remove_all(&next->lk, &gone);
+    next->adding = next->removing = (struct broker_set){0};
+    if (gone.n > 0 && next->leader_epoch == p->leader_epoch) {
+        next->leader_epoch++;
+    }
+}
+
+/* Ends what can end. */
+static void move_on(struct partition_state *next,
+        const struct partition_state *p,
+        const struct partition_want *want,
+        const struct broker_set *active)
+{
+    if (want->is_reverted && partition_is_moving(next)) { /* [CTL-57] */
+        part_from(next, p, &next->adding);
+    } else if (may_complete(next, want, active)) {
+        next->min_isr = min_isr_moved(next, want);
+        part_from(next, p, &next->removing);
     }
 }
 
 static void elect(struct partition_state *next,
         const struct broker_set *active,
+        const struct partition_state *p,
         bool to_preferred)
 {
     broker_id old = next->leader;
@@ -66,7 +171,7 @@ static void elect(struct partition_state *next,
         (void)broker_set_add(&next->isr, next->leader);
         broker_set_remove(&next->elr, next->leader);
     }
-    if (next->leader != old) {
+    if (next->leader != old && next->leader_epoch == p->leader_epoch) {
         next->leader_epoch++; /* [REP-3] */
     }
     if (next->replicas.n == 1 && next->recovering && next->leader != BROKER_NONE) {
@@ -87,9 +192,14 @@ struct partition_state partition_change(
     set_remove_all(&next.isr, &want->disqualified);
     set_remove_all(&active, &want->disqualified);
     next.recovering = next.recovering && !want->is_recovered; /* [CTL-44] */
-    keep_the_only_replica(&next, want);
+    if (want->target.n > 0) {
+        begin_move(&next, &want->target);
+    }
+    move_on(&next, p, want, &active);
+    keep_the_only_replica(&next, p, want);
     fill_elr(&next, p, want);
-    elect(&next, &active, want->to_preferred);
+    elect(&next, &active, p, want->to_preferred);
+    move_on(&next, p, want, &active); /* An elected ELR member can be all that it wanted. */
     empty_when_full(&next); /* [REP-4] An elected ELR member can complete the ISR. */
     next.partition_epoch++; /* [REP-3] */
     must(partition_state_is_valid(&next));

@@ -13,6 +13,9 @@ struct partition_want {
     int32_t min_isr;          /* 0 = as it is */
     bool to_preferred;        /* the present leader is not kept: who comes first leads */
     bool is_recovered;        /* its leader has opened its log: `recovering` ends */
+    struct broker_set target; /* a reassignment begins: who is to hold it; none = as it is */
+    int32_t min_isr_moved;    /* once the replicas are the target's; 0 = as it is */
+    bool is_reverted;         /* the reassignment under way is taken back */
 };
 
 /* The record that follows `p`.
@@ -26,6 +29,17 @@ struct partition_want {
  * clears the mark. */
 struct partition_state partition_change(
         const struct partition_state *p, const struct partition_want *want);
+
+/* Reassignments are decided in the same function, so that each change of an ISR ends what it can.
+ *
+ * [CTL-55] While one is under way the replicas are the target's, in its order, and behind them
+ * those that leave. [CTL-56] It ends in the first record that has every adding replica in the ISR
+ * and as many of the target's as min_isr wants, one of which can lead: the others leave replicas,
+ * ISR and ELR, and the leader epoch grows also when the leader stays, so that no fetch of theirs
+ * counts any more. [CTL-57] Taking it back does the same with those that were to come; it loses
+ * nothing where those who held it before have what is committed without the others, as many of
+ * them as `min_isr` wants. */
+bool partition_may_revert(const struct partition_state *p, int32_t min_isr);
 
 /* The record in which `winner` leads although it was neither in the ISR nor in the ELR: what others
  * have beyond its log is lost.

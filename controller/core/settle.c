@@ -58,14 +58,13 @@ static struct broker_set isr_of_the_living(const struct ctl *c,
     return isr;
 }
 
-/* The min_isr in force: what is configured, but never more than there are replicas. */
-static int32_t min_isr_in_force(const struct ctl *c, const struct partition_state *p)
+/* The min_isr in force with so many replicas: what is configured, but never more than those. */
+static int32_t min_isr_in_force(const struct ctl *c, const struct partition_state *p, int n)
 {
     const struct image_topic *t = image_topic_by_id(c->next, &p->topic_id);
 
     must(t != NULL);
-    return ctl_min_isr(c, image_topic_config(t, "min.insync.replicas"),
-            t->replication_factor < p->replicas.n ? t->replication_factor : p->replicas.n);
+    return ctl_min_isr(c, image_topic_config(t, "min.insync.replicas"), n);
 }
 
 struct partition_state ctl_changed(
@@ -85,7 +84,10 @@ struct partition_state ctl_changed(
         (void)broker_set_add(
                 &want.active, leader->id); /* [CTL-8] It leads on when nobody else can. */
     }
-    want.min_isr = min_isr_in_force(c, p); /* [CTL-51] */
+    /* [CTL-51] [CTL-56] While replicas are added and removed, as with those that there were. */
+    want.min_isr = min_isr_in_force(c, p, p->replicas.n - p->adding.n);
+    want.min_isr_moved = min_isr_in_force(
+            c, p, wish->target.n > 0 ? wish->target.n : p->replicas.n - p->removing.n);
     return partition_change(p, &want);
 }
 
@@ -126,6 +128,25 @@ static const char *inputs_of(struct ctl *c, const struct partition_state *p, con
             ctl_set_text(&p->elr, elr, sizeof(elr)), live);
 }
 
+/* ", replicas …" when they change. */
+static const char *replicas_text(
+        struct ctl *c, const struct partition_state *p, const struct partition_state *next)
+{
+    char old[CTL_SET_TEXT_SIZE], new[CTL_SET_TEXT_SIZE], target[CTL_SET_TEXT_SIZE];
+    struct broker_set to = partition_target(next);
+
+    if (broker_set_equal(&p->replicas, &next->replicas) && !partition_is_moving(p)) {
+        return "";
+    }
+    if (!partition_is_moving(next)) {
+        return ctl_format(c, ", replicas {%s} -> {%s}, moved",
+                ctl_set_text(&p->replicas, old, sizeof(old)),
+                ctl_set_text(&next->replicas, new, sizeof(new)));
+    }
+    return ctl_format(c, ", replicas {%s} -> {%s}", ctl_set_text(&p->replicas, old, sizeof(old)),
+            ctl_set_text(&to, target, sizeof(target)));
+}
+
 static void trace_change(
         struct ctl *c, const struct partition_state *p, const struct partition_state *next)
 {
@@ -157,10 +178,10 @@ static void trace_change(
     if (next->leader != BROKER_NONE) {
         (void)snprintf(leader, sizeof(leader), "leader %d", next->leader);
     }
-    trace_emit(c->trace, "ctl  %s-%d isr {%s} -> {%s}, %s, leader epoch %d%s", t->name,
+    trace_emit(c->trace, "ctl  %s-%d isr {%s} -> {%s}, %s, leader epoch %d%s%s", t->name,
             p->partition, ctl_set_text(&p->isr, old_isr, sizeof(old_isr)),
             ctl_set_text(&next->isr, new_isr, sizeof(new_isr)), leader, next->leader_epoch,
-            next->recovering ? ", recovering" : "");
+            next->recovering ? ", recovering" : "", replicas_text(c, p, next));
 }
 
 void ctl_append_partition(struct ctl *c,

@@ -148,6 +148,24 @@ static void put_number(struct buf *out, const char *name, const int32_t *old, in
     buf_append_format(out, "%" PRId32, now);
 }
 
+/* What becomes of the replicas, when something does. */
+static void put_replicas(
+        const struct partition_state *p, const struct partition_state *old, struct buf *out)
+{
+    const struct broker_set target = partition_target(p);
+
+    if (partition_is_moving(p)) {
+        buf_append_str(out, ", on its way to replicas ");
+        put_set(out, &target);
+    } else if (old != NULL && (partition_is_moving(old) ||
+                                      !broker_set_equal(&old->replicas, &p->replicas))) {
+        buf_append_str(out, ", replicas ");
+        put_set(out, &old->replicas);
+        buf_append_str(out, " → ");
+        put_set(out, &p->replicas);
+    }
+}
+
 static void put_partition(const struct decision *d, struct buf *out)
 {
     const struct partition_state *p = &d->record->partition, *old = d->old;
@@ -166,6 +184,7 @@ static void put_partition(const struct decision *d, struct buf *out)
         buf_append_str(out, " → ");
     }
     put_set(out, &p->isr);
+    put_replicas(p, old, out);
     if (p->partition_epoch == 0) {
         buf_append_str(out, ", as created");
     }

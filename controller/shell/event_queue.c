@@ -102,6 +102,17 @@ static const struct ctl_elect_partition *copy_elect(
     return copy;
 }
 
+static const struct ctl_reassign *copy_reassign(
+        struct arena *a, const struct ctl_reassign *partitions, size_t n)
+{
+    struct ctl_reassign *copy = copy_array(a, partitions, n, sizeof(*partitions));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i].topic = copy_text(a, copy[i].topic);
+    }
+    return copy;
+}
+
 void event_queue_init(struct event_queue *q)
 {
     STAILQ_INIT(&q->events);
@@ -139,6 +150,10 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
     case CTL_EV_LOG_ENDS:
         e->ev.ends.partitions = copy_array(
                 &e->arena, ev->ends.partitions, ev->ends.n, sizeof(*ev->ends.partitions));
+        break;
+    case CTL_EV_REASSIGN:
+        e->ev.reassign.partitions =
+                copy_reassign(&e->arena, ev->reassign.partitions, ev->reassign.n);
         break;
     case CTL_EV_ELECT:
         e->ev.elect.partitions = copy_elect(&e->arena, ev->elect.partitions, ev->elect.n);
@@ -220,6 +235,18 @@ static const struct ctl_elected *copy_elected(
     return copy;
 }
 
+static const struct ctl_reassigned *copy_reassigned(
+        struct arena *a, const struct ctl_reassigned *reassigned, size_t n)
+{
+    struct ctl_reassigned *copy = copy_array(a, reassigned, n, sizeof(*reassigned));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i].topic = copy_text(a, copy[i].topic);
+        copy[i].detail = copy_text(a, copy[i].detail);
+    }
+    return copy;
+}
+
 struct ctl_reply ctl_reply_copy(const struct ctl_reply *reply, struct arena *a)
 {
     struct ctl_reply copy = *reply;
@@ -227,6 +254,7 @@ struct ctl_reply ctl_reply_copy(const struct ctl_reply *reply, struct arena *a)
     copy.placement = copy_placement(a, reply->placement, reply->n_placement);
     copy.altered = copy_altered(a, reply->altered, reply->n_altered);
     copy.elected = copy_elected(a, reply->elected, reply->n_elected);
+    copy.reassigned = copy_reassigned(a, reply->reassigned, reply->n_reassigned);
     copy.detail = copy_text(a, reply->detail);
     copy.topic = reply->topic != NULL ? copy_text(a, reply->topic) : NULL;
     return copy;

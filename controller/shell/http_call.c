@@ -145,6 +145,8 @@ static const struct {
 } errcode_rows[] = {
         {ERRCODE_UNKNOWN_TOPIC_OR_PARTITION, {404, "unknown-topic", "Unknown topic", NULL}},
         {ERRCODE_UNKNOWN_TOPIC_ID, {404, "unknown-topic", "Unknown topic", NULL}},
+        {ERRCODE_REASSIGNMENT_IN_PROGRESS,
+                {409, "reassignment-in-progress", "Reassignment in progress", NULL}},
         {ERRCODE_TOPIC_ALREADY_EXISTS, {409, "topic-exists", "Topic exists", NULL}},
         {ERRCODE_INVALID_REQUEST, {400, "bad-request", "Bad request", NULL}},
         {ERRCODE_INVALID_TOPIC_EXCEPTION, {422, "invalid-topic-name", "Invalid topic name", NULL}},

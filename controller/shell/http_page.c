@@ -69,7 +69,7 @@ static bool token_decode(char kind, const char *token, char *ret, size_t ret_siz
 
 static bool is_number_kind(char kind)
 {
-    return kind != 't' && kind != 'd' && kind != 'x' && kind != 'r';
+    return kind != 't' && kind != 'd' && kind != 'x' && kind != 'r' && kind != 'm';
 }
 
 bool http_page_begin(

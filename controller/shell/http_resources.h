@@ -19,6 +19,7 @@ enum http_write_kind {
     HTTP_WRITE_RESTORE_TOPIC,
     HTTP_WRITE_ELECT,
     HTTP_WRITE_ADD_PARTITIONS,
+    HTTP_WRITE_REASSIGN,
 };
 
 /* The body of POST /v1/topics, checked but for what the core decides. Owns what it points to. */
@@ -71,6 +72,13 @@ struct http_elect_spec {
 };
 void http_elect_spec_deinit(struct http_elect_spec *s);
 
+/* What POST and DELETE /v1/reassignments ask for. Owns the names. */
+struct http_reassign_spec {
+    enum ctl_goal goal;
+    ARRAY(struct ctl_reassign) partitions;
+};
+void http_reassign_spec_deinit(struct http_reassign_spec *s);
+
 struct http_write {
     enum http_write_kind kind;
     bool dry_run;
@@ -81,6 +89,7 @@ struct http_write {
     struct uuid trashed;            /* PURGE_TOPIC, RESTORE_TOPIC: which; its new name is in `spec` */
     bool is_now;                    /* DELETE_TOPIC: not into the trash */
     struct http_elect_spec elect;   /* ELECT */
+    struct http_reassign_spec reassign; /* REASSIGN */
     /* After http_write_take(): */
     int error;
     char *detail;
@@ -91,6 +100,7 @@ struct http_write {
     bool is_protected;        /* DELETE_TOPIC: refused for that */
     json_t *placement;
     json_t *elected;          /* ELECT: the answer */
+    json_t *reassigned;       /* REASSIGN: the answer */
     bool is_unchanged;        /* SET_CONFIGS */
     json_t *items;            /* SET_CONFIGS of a broker: as it told them, or would */
     ARRAY(broker_id) leaders; /* each once; of SET_CONFIGS those who are to apply it */
@@ -194,7 +204,7 @@ http_get_fn http_get_status_text, http_get_health, http_get_ready, http_get_metr
         http_get_version, http_get_cluster, http_get_controllers, http_get_brokers, http_get_broker,
         http_get_topics, http_get_topic, http_get_partitions, http_get_cluster_configs,
         http_get_topic_configs, http_get_trash_untold, http_get_trashed_untold,
-        http_get_all_partitions, http_get_stop_check;
+        http_get_all_partitions, http_get_stop_check, http_get_reassignments;
 http_later_fn http_get_decisions, http_get_decision; /* http_decisions.c */
 typedef void http_write_fn(const struct http_view *v,
         const struct http_call *c,
@@ -203,7 +213,8 @@ typedef void http_write_fn(const struct http_view *v,
         struct http_write *w);
 http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
         http_patch_topic_configs, http_patch_broker_configs, http_delete_trashed,
-        http_post_restore, http_post_elect, http_patch_topic;
+        http_post_restore, http_post_elect, http_patch_topic, http_post_reassignments,
+        http_delete_reassignments;
 http_later_fn http_get_broker_configs; /* http_broker_configs.c */
 http_later_fn http_get_broker_logs, http_get_trash, http_get_trashed; /* http_logs.c */
 http_later_fn http_export_image; /* http_image.c */
@@ -264,6 +275,8 @@ const struct image_topic *http_known_topic(const struct http_view *v,
 json_t *http_partition_json(const struct partition_state *p);
 /* What came of an election. */
 json_t *http_elected_json(const struct ctl_reply *reply);
+/* What came of a reassignment (http_reassignments.c). */
+json_t *http_reassigned_json(const struct ctl_reply *reply);
 
 /* 404 for a topic that is not there. */
 void http_no_topic(struct http_answer *a, const struct http_call *c, const char *name);

@@ -23,6 +23,8 @@ void http_write_deinit(struct http_write *w)
     json_decref(w->placement);
     json_decref(w->elected);
     http_elect_spec_deinit(&w->elect);
+    json_decref(w->reassigned);
+    http_reassign_spec_deinit(&w->reassign);
     array_deinit(&w->leaders);
     memset(w, 0, sizeof(*w));
 }
@@ -195,6 +197,14 @@ void http_write_event(const struct http_write *w, struct ctl_event *ret)
         ret->elect.dry_run = w->dry_run;
         return;
     }
+    if (w->kind == HTTP_WRITE_REASSIGN) {
+        ret->kind = CTL_EV_REASSIGN;
+        ret->reassign.goal = w->reassign.goal;
+        ret->reassign.partitions = w->reassign.partitions.items;
+        ret->reassign.n = w->reassign.partitions.n;
+        ret->reassign.dry_run = w->dry_run;
+        return;
+    }
     ret->kind = CTL_EV_CREATE_TOPIC;
     ret->create = (struct ctl_create_topic){
             .name = w->spec.name,
@@ -246,6 +256,7 @@ void http_write_take(struct http_write *w, const struct ctl_reply *reply)
     w->purged_at = reply->purged_at;
     w->is_protected = reply->is_protected;
     w->elected = http_elected_json(reply);
+    w->reassigned = http_reassigned_json(reply);
     w->placement = json_array();
     for (size_t i = 0; i < reply->n_placement; i++) {
         add_leader(w, reply->placement[i].leader);
@@ -416,6 +427,8 @@ void http_write_answer(const struct http_write *w,
                         w->placement));
     } else if (w->kind == HTTP_WRITE_ELECT) {
         http_answer_json(a, 200, json_incref(w->elected));
+    } else if (w->kind == HTTP_WRITE_REASSIGN) {
+        http_answer_json(a, 200, json_incref(w->reassigned));
     } else if (w->kind == HTTP_WRITE_CREATE_TOPIC) {
         http_answer_json(a, w->dry_run ? 200 : 201,
                 json_pack("{s:o, s:o, s:b, s:O}", "name", http_json_text(w->spec.name), "topic_id",

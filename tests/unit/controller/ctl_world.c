@@ -282,6 +282,21 @@ int world_propose(
     return w->reply.altered[0].error;
 }
 
+const struct ctl_reassigned *world_reassign(
+        struct world *w, const char *topic, int32_t partition, struct broker_set target)
+{
+    struct ctl_reassign asked = {.topic = topic, .partition = partition, .replicas = target};
+    struct ctl_event ev = {.kind = CTL_EV_REASSIGN, .actor = "http 127.0.0.1"};
+
+    ev.reassign.partitions = &asked;
+    ev.reassign.n = 1;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+    CHECK_EQ(w->reply.error, ERRCODE_NONE);
+    CHECK_EQ(w->reply.n_reassigned, 1);
+    return &w->reply.reassigned[0];
+}
+
 void world_create(
         struct world *w, const char *name, int32_t n_partitions, int32_t replication_factor)
 {

@@ -67,7 +67,7 @@ struct world_proposal {
     broker_id from;
     int64_t from_epoch;
     epoch32 leader_epoch_off, partition_epoch_off;
-    struct ctl_isr_member isr[4];
+    struct ctl_isr_member isr[REPLICAS_MAX];
     size_t n;
     bool is_recovered;
 };
@@ -76,6 +76,11 @@ struct world_proposal {
 /* ERRCODE_* of the only result, or of the whole request. */
 int world_propose(
         struct world *w, const char *topic, int32_t partition, const struct world_proposal *p);
+/* To these replicas, or with n = 0 back; the answer's only result. */
+const struct ctl_reassigned *world_reassign(
+        struct world *w, const char *topic, int32_t partition, struct broker_set target);
+#define SET(...)                                                                                   \
+    ((struct broker_set){sizeof((broker_id[]){__VA_ARGS__}) / sizeof(broker_id), {__VA_ARGS__}})
 void world_create(
         struct world *w, const char *name, int32_t n_partitions, int32_t replication_factor);
 void world_delete(struct world *w, const char *name);

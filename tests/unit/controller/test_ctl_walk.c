@@ -11,14 +11,28 @@
 
 enum {
     N_BROKERS = 5,
-    N_TOPICS = 3
+    N_TOPICS = 3,
+    N_LEDGERS = 256
+};
+
+/* What the logs of one partition hold: how many of the records that were committed. */
+struct ledger {
+    struct uuid topic;
+    int32_t partition;
+    unsigned n_committed;
+    unsigned held[N_BROKERS];
+    epoch32 unclean_epoch;
 };
 
 struct cluster {
     struct world w;
     struct prng r;
     int64_t epoch[N_BROKERS]; /* of the ephemeral; -1 = none */
+    enum crash_kind kind[N_BROKERS]; /* of that incarnation; HOST until it was unfenced */
     int64_t last_czxid;
+    struct ledger ledgers[N_LEDGERS];
+    size_t n_ledgers;
+    unsigned n_begun, n_moved, n_taken_back, n_guarded;
     unsigned n_led, n_leaderless, n_unclean, n_cut, n_restored, n_accepted, n_refused, n_failed,
             n_recovered;
 };
@@ -30,9 +44,132 @@ static bool chance(struct cluster *c, unsigned one_in)
     return prng_below(&c->r, one_in) == 0;
 }
 
+/* --- What logs hold --------------------------------------------------------------------------- */
+
+static struct ledger *ledger_of(struct cluster *c, const struct partition_state *p)
+{
+    for (size_t i = 0; i < c->n_ledgers; i++) {
+        struct ledger *l = &c->ledgers[i];
+        if (uuid_equal(&l->topic, &p->topic_id) && l->partition == p->partition) {
+            return l;
+        }
+    }
+    CHECK(c->n_ledgers < N_LEDGERS);
+    struct ledger *l = &c->ledgers[c->n_ledgers++];
+    *l = (struct ledger){.topic = p->topic_id,
+            .partition = p->partition,
+            .unclean_epoch = EPOCH_NONE};
+    return l;
+}
+
+static bool is_current(const struct cluster *c, broker_id i)
+{
+    return c->epoch[i] >= 0 && image_broker(c->w.log, i)->epoch == c->epoch[i];
+}
+
+/* Its log has nothing that anybody can rely on. */
+static void lose(struct cluster *c, broker_id i, const struct partition_state *of)
+{
+    for (size_t k = 0; k < c->n_ledgers; k++) {
+        struct ledger *l = &c->ledgers[k];
+        if (of == NULL || (uuid_equal(&l->topic, &of->topic_id) && l->partition == of->partition)) {
+            l->held[i] = 0;
+        }
+    }
+}
+
+/* It said that its log is lost, and that is recorded, unless it was an older incarnation that said so. */
+static void lose_failed(struct cluster *c, broker_id i, const struct partition_state *p)
+{
+    if ((!broker_set_has(&p->isr, i) && !broker_set_has(&p->elr, i)) || p->recovering) {
+        lose(c, i, p);
+    }
+}
+
+/* Whom a leader proposes has all that the leader has. */
+static void catch_up(struct cluster *c,
+        const struct partition_state *p,
+        broker_id leader,
+        const struct world_proposal *asked)
+{
+    struct ledger *l = ledger_of(c, p);
+
+    for (size_t i = 0; i < asked->n; i++) {
+        l->held[asked->isr[i].id] = l->held[leader];
+    }
+}
+
+/* Who is no replica any more has no log. */
+static void follow_replicas(struct ledger *l, const struct partition_state *p)
+{
+    for (broker_id i = 0; i < N_BROKERS; i++) {
+        if (!broker_set_has(&p->replicas, i)) {
+            l->held[i] = 0;
+        }
+    }
+}
+
+/* S6: who is in ISR or ELR holds all that was committed; what an unclean election lost is not asked for. */
+static void audit(struct cluster *c, const struct partition_state *p)
+{
+    struct ledger *l = ledger_of(c, p);
+    bool may_commit = p->leader != BROKER_NONE && p->isr.n >= p->min_isr && !p->recovering;
+
+    if (p->unclean_epoch != l->unclean_epoch) {
+        l->unclean_epoch = p->unclean_epoch;
+        l->n_committed = p->leader != BROKER_NONE ? l->held[p->leader] : 0;
+        for (broker_id i = 0; i < N_BROKERS; i++) {
+            l->held[i] = l->held[i] < l->n_committed ? l->held[i] : l->n_committed;
+        }
+    }
+    follow_replicas(l, p);
+    for (int i = 0; i < p->replicas.n; i++) {
+        broker_id id = p->replicas.at[i];
+        bool is_member = broker_set_has(&p->isr, id) || broker_set_has(&p->elr, id);
+        if (is_member && is_current(c, id) && p->replicas.n > 1 && !p->recovering) {
+            CHECK_EQ(l->held[id], l->n_committed);
+            c->n_guarded++;
+        }
+        may_commit = may_commit && (!broker_set_has(&p->isr, id) || is_current(c, id));
+    }
+    for (int i = 0; i < p->isr.n && may_commit; i++) {
+        l->held[p->isr.at[i]] = l->n_committed + 1;
+    }
+    l->n_committed += may_commit;
+}
+
+static void audit_all(struct cluster *c)
+{
+    for (size_t i = 0; i < image_n_topics(c->w.log); i++) {
+        const struct image_topic *t = image_topic_at(c->w.log, i);
+        for (int32_t p = 0; p < t->n_partitions; p++) {
+            audit(c, &t->partitions[p]);
+        }
+    }
+    for (broker_id i = 0; i < N_BROKERS; i++) {
+        if (image_broker(c->w.log, i) != NULL && is_current(c, i) &&
+                image_broker_is_active(c->w.log, i)) {
+            c->kind[i] = CRASH_CLEAN;
+        }
+    }
+}
+
+/* --- Events ----------------------------------------------------------------------------------- */
+
+static void start_anew(struct cluster *c, broker_id i)
+{
+    enum crash_kind kind = (enum crash_kind)(1 + prng_below(&c->r, 3));
+
+    c->epoch[i] = ++c->last_czxid;
+    if (kind == CRASH_HOST) {
+        lose(c, i, NULL);
+    }
+    c->kind[i] = kind > c->kind[i] ? kind : c->kind[i];
+}
+
 static void see(struct cluster *c, broker_id i)
 {
-    world_seen(&c->w, i, c->epoch[i], (enum crash_kind)(1 + prng_below(&c->r, 3)));
+    world_seen(&c->w, i, c->epoch[i], c->kind[i]);
 }
 
 static void vanish(struct cluster *c, broker_id i)
@@ -54,8 +191,9 @@ static void be_ready(struct cluster *c, broker_id i)
         return;
     }
     if (t != NULL && t->n_partitions > 0 && chance(c, 3)) {
-        world_ready_but(&c->w, i, c->epoch[i], t->name,
-                (int32_t)prng_below(&c->r, (uint64_t)t->n_partitions));
+        int32_t n = (int32_t)prng_below(&c->r, (uint64_t)t->n_partitions);
+        world_ready_but(&c->w, i, c->epoch[i], t->name, n);
+        lose_failed(c, i, &t->partitions[n]);
     } else {
         world_ready(&c->w, i, c->epoch[i]);
     }
@@ -100,7 +238,14 @@ static void propose(struct cluster *c)
             asked.isr[asked.n++] = (struct ctl_isr_member){m->id, m->epoch - chance(c, 10)};
         }
     }
+    broker_id leader = p->leader;
+    bool was_moving = partition_is_moving(p);
+
     if (world_propose(&c->w, name_of(c, p), p->partition, &asked) == ERRCODE_NONE) {
+        catch_up(c, p, leader, &asked);
+        if (was_moving && !partition_is_moving(p)) { /* [CTL-56] Nobody waits for anybody now. */
+            CHECK(p->leader != BROKER_NONE && p->isr.n >= p->min_isr);
+        }
         c->n_accepted++;
     } else {
         c->n_refused++;
@@ -118,6 +263,7 @@ static void fail_replica(struct cluster *c)
     struct uuid topic = p->topic_id;
 
     world_failed(&c->w, id, image_broker(c->w.log, id)->epoch, name_of(c, p), p->partition);
+    lose_failed(c, id, image_partition(c->w.log, &topic, p->partition));
     c->n_failed++;
     p = image_partition(ctl_next_image(c->w.ctl), &topic, p->partition);
     CHECK(p->leader != id);
@@ -141,13 +287,43 @@ static void tell_end(struct cluster *c)
     c->n_recovered += c->w.n_appended > 0;
 }
 
+/* To other brokers, or back. */
+static void reassign(struct cluster *c)
+{
+    const struct partition_state *p = any_partition(c);
+    struct broker_set target = {0};
+
+    for (int i = 0; i < 8 && (p == NULL || p->leader == BROKER_NONE); i++) {
+        p = any_partition(c);
+    }
+    if (p == NULL) {
+        return;
+    }
+    bool was_moving = partition_is_moving(p), was_led = p->leader != BROKER_NONE;
+    bool is_back = was_moving && chance(c, 2);
+    for (uint64_t n = 1 + prng_below(&c->r, 3); n > 0 && !is_back; n--) {
+        broker_id id = (broker_id)prng_below(&c->r, N_BROKERS);
+        if (image_broker(c->w.log, id) != NULL) {
+            (void)broker_set_add(&target, id);
+        }
+    }
+    const struct ctl_reassigned *r = world_reassign(&c->w, name_of(c, p), p->partition, target);
+
+    CHECK(!was_led || p->leader != BROKER_NONE); /* [CTL-57] Nobody who has it is sent away. */
+    c->n_taken_back += was_moving && target.n == 0 && r->error == ERRCODE_NONE;
+    c->n_begun += !was_moving && target.n > 0 && r->error == ERRCODE_NONE;
+}
+
 static void change_controller(struct cluster *c)
 {
     c->w.keep_n = -1;
     world_elect(&c->w);
     for (broker_id i = 0; i < N_BROKERS; i++) {
         if (chance(c, 6)) {
-            c->epoch[i] = chance(c, 2) ? -1 : ++c->last_czxid;
+            c->epoch[i] = -1;
+            if (chance(c, 2)) {
+                start_anew(c, i);
+            }
         }
         if (c->epoch[i] >= 0) {
             see(c, i);
@@ -161,10 +337,10 @@ static void act(struct cluster *c)
     broker_id i = (broker_id)prng_below(&c->r, N_BROKERS);
     const char *topic = topics[prng_below(&c->r, N_TOPICS)];
 
-    switch (prng_below(&c->r, 20)) {
+    switch (prng_below(&c->r, 24)) {
     case 0:
     case 1:
-        c->epoch[i] = ++c->last_czxid;
+        start_anew(c, i);
         see(c, i);
         break;
     case 2:
@@ -190,6 +366,10 @@ static void act(struct cluster *c)
     case 16: fail_replica(c); break;
     case 17:
     case 18: tell_end(c); break;
+    case 19:
+    case 20:
+    case 21:
+    case 22: reassign(c); break;
     default:
         if (chance(c, 3)) {
             world_delete(&c->w, topic);
@@ -206,6 +386,7 @@ static void act(struct cluster *c)
 
 static void count(struct cluster *c)
 {
+    audit_all(c);
     for (size_t i = 0; i < image_n_topics(c->w.log); i++) {
         const struct image_topic *t = image_topic_at(c->w.log, i);
         for (int32_t p = 0; p < t->n_partitions; p++) {
@@ -214,6 +395,33 @@ static void count(struct cluster *c)
             c->n_unclean += t->partitions[p].unclean_epoch != EPOCH_NONE;
         }
     }
+}
+
+/* [CTL-56] When everybody has caught up, what is under way has ended. */
+static void end_move(struct cluster *c, const char *topic, const struct partition_state *p)
+{
+    struct world_proposal asked = {.from = p->leader, .is_recovered = true};
+
+    if (p->leader == BROKER_NONE) {
+        return;
+    }
+    asked.from_epoch = c->epoch[p->leader];
+    broker_id leader = p->leader;
+
+    for (int turn = 0; turn < 2; turn++) { /* First the log of who won an unclean election is opened. */
+        asked.n = 0;
+        asked.isr[asked.n++] = (struct ctl_isr_member){p->leader, c->epoch[p->leader]};
+        for (int i = 0; i < p->replicas.n && turn == 1; i++) {
+            broker_id id = p->replicas.at[i];
+            if (id != p->leader) {
+                asked.isr[asked.n++] = (struct ctl_isr_member){id, c->epoch[id]};
+            }
+        }
+        c->n_moved += turn == 1 && partition_is_moving(p);
+        CHECK_EQ(world_propose(&c->w, topic, p->partition, &asked), ERRCODE_NONE);
+        catch_up(c, p, leader, &asked);
+    }
+    CHECK(!partition_is_moving(p));
 }
 
 /* When all faults end, every partition that anybody can vouch for is led. */
@@ -227,6 +435,7 @@ static void heal(struct cluster *c)
     for (broker_id i = 0; i < N_BROKERS; i++) {
         world_ready(&c->w, i, c->epoch[i]);
     }
+    audit_all(c);
     for (size_t i = 0; i < image_n_topics(c->w.log); i++) {
         const struct image_topic *t = image_topic_at(c->w.log, i);
         CHECK_EQ(t->n_partitions, t->n_declared);
@@ -234,6 +443,7 @@ static void heal(struct cluster *c)
             const struct partition_state *s = &t->partitions[p];
             CHECK(s->leader != BROKER_NONE || s->isr.n + s->elr.n == 0);
             CHECK(s->leader != BROKER_NONE || s->replicas.n > 1); /* [REP-5] */
+            end_move(c, t->name, s);
         }
     }
 }
@@ -242,8 +452,10 @@ static void walk(struct cluster *c, unsigned n_steps, bool may_cut)
 {
     world_init(&c->w, 3, prng_u64(&c->r));
     c->last_czxid = 0;
+    c->n_ledgers = 0;
     for (broker_id i = 0; i < N_BROKERS; i++) {
         c->epoch[i] = -1;
+        c->kind[i] = CRASH_CLEAN;
     }
     change_controller(c);
     for (unsigned step = 0; step < n_steps; step++) {
@@ -267,7 +479,7 @@ static void any_history_keeps_the_invariants(void) /* [REP-2], [REP-3], [REP-6] 
     static struct cluster c;
 
     prng_init(&c.r, check_seed());
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 100; i++) {
         walk(&c, 220, false);
     }
     CHECK(c.n_led > 1000);
@@ -278,6 +490,10 @@ static void any_history_keeps_the_invariants(void) /* [REP-2], [REP-3], [REP-6] 
     CHECK(c.n_refused > 50);
     CHECK(c.n_failed > 100);
     CHECK(c.n_recovered > 5);
+    CHECK(c.n_begun > 150);
+    CHECK(c.n_moved > 20);
+    CHECK(c.n_taken_back > 50);
+    CHECK(c.n_guarded > 3000);
 }
 
 static void controller_may_die_between_any_two_records(void) /* [CTL-2] */
@@ -285,7 +501,7 @@ static void controller_may_die_between_any_two_records(void) /* [CTL-2] */
     static struct cluster c;
 
     prng_init(&c.r, check_seed() + 1);
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 100; i++) {
         walk(&c, 220, true);
     }
     CHECK(c.n_cut > 500);
@@ -304,7 +520,9 @@ static void same_seed_writes_the_same_log(void)
         c.last_czxid = 0;
         for (broker_id b = 0; b < N_BROKERS; b++) {
             c.epoch[b] = -1;
+            c.kind[b] = CRASH_CLEAN;
         }
+        c.n_ledgers = 0;
         change_controller(&c);
         for (unsigned step = 0; step < 200; step++) {
             act(&c);

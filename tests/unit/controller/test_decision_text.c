@@ -25,8 +25,8 @@ static const struct {
 } rows[] = {
         {{.kind = META_PARTITION_STATE,
                  .why = WHY(CAUSE_BROKER_REFUSED, "", "", "fenced=1 isr=[1] live=[]"),
-                 .partition = {.partition = 3, .isr = {1, {1}}, .leader = BROKER_NONE,
-                         .leader_epoch = 5, .partition_epoch = 5, .unclean_epoch = EPOCH_NONE}},
+                 .partition = {.partition = 3, .replicas = {1, {1}}, .isr = {1, {1}},
+                         .leader = BROKER_NONE, .leader_epoch = 5, .partition_epoch = 5, .unclean_epoch = EPOCH_NONE}},
                 "orders", &before,
                 "orders/3: leader 1 → none, leader epoch 4 → 5, isr [1], because broker 1 was "
                 "refused twice (its process is dead); it saw fenced=1 isr=[1] live=[]"},
@@ -36,6 +36,20 @@ static const struct {
                 "orders", NULL,
                 "orders/0: leader 1, leader epoch 0, isr [1,2], as created, because http 127.0.0.1 "
                 "asked for it (\"test\"); it saw broker 1 has the fewest"},
+        {{.kind = META_PARTITION_STATE, .why = WHY(CAUSE_ADMIN, "http ::1", "", "target=[2]"),
+                 .partition = {.partition = 3, .replicas = {2, {2, 1}}, .adding = {1, {2}},
+                         .removing = {1, {1}}, .isr = {1, {1}}, .leader = 1, .leader_epoch = 4,
+                         .partition_epoch = 5, .unclean_epoch = EPOCH_NONE}},
+                "orders", &before,
+                "orders/3: leader 1, leader epoch 4, isr [1], on its way to replicas [2], because "
+                "http ::1 asked for it; it saw target=[2]"},
+        {{.kind = META_PARTITION_STATE,
+                 .why = WHY(CAUSE_ISR_PROPOSED, "broker 1", "", "proposed=[1,2]"),
+                 .partition = {.partition = 3, .replicas = {1, {2}}, .isr = {1, {2}}, .leader = 2,
+                         .leader_epoch = 5, .partition_epoch = 6, .unclean_epoch = EPOCH_NONE}},
+                "orders", &before,
+                "orders/3: leader 1 → 2, leader epoch 4 → 5, isr [1] → [2], replicas [1] → [2], "
+                "because broker 1, its leader, proposed the ISR; it saw proposed=[1,2]"},
         {{.kind = META_PARTITION_STATE,
                  .why = WHY(CAUSE_BROKER_READY, "broker 1", "", "ready=1 isr=[1] live=[1]"),
                  .partition = {.partition = 3, .isr = {1, {1}}, .leader = 1, .leader_epoch = 6,

@@ -373,7 +373,8 @@ void write_file(const char *path, const void *bytes, size_t size)
     (void)close(fd);
 }
 
-static enum log_trash_verdict purge_all(void *ctx, const struct uuid *topic_id)
+static enum log_trash_verdict purge_all(
+        void *ctx, const struct uuid *topic_id, int32_t partition)
 {
     return LOG_TRASH_PURGE;
 }

@@ -12,7 +12,7 @@
 
 #define DAY ((wall_ms)24 * 60 * 60 * 1000)
 
-static enum log_trash_verdict say(void *ctx, const struct uuid *topic_id)
+static enum log_trash_verdict say(void *ctx, const struct uuid *topic_id, int32_t partition)
 {
     return *(const enum log_trash_verdict *)ctx;
 }

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "clients/cli/json.h"
+
+#include "common/base/array.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Partitions that go to other brokers. */
+
+static char *name_of(const json_t *p)
+{
+    return mem_format("%s/%" PRId64, jstr(p, "topic", "?"), jint(p, "partition", -1));
+}
+
+/* --- What came of it -------------------------------------------------------------------------------------------------- */
+
+static void print_results(const struct cli *cli, const json_t *answer)
+{
+    static const char *const heads[] = {"PARTITION", "FROM", "TO", "RESULT"};
+    struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
+    size_t i;
+    json_t *p;
+
+    json_array_foreach(json_object_get(answer, "items"), i, p)
+    {
+        char *name = name_of(p), *from = jids(json_object_get(p, "from")),
+             *to = jids(json_object_get(p, "to"));
+        bool is_failed = jstr(p, "error", NULL) != NULL;
+        cli_table_add(t, (const char *const[]){name, from, to,
+                                 is_failed ? jstr(p, "detail", "") : jstr(p, "state", "?")});
+        mem_free(name);
+        mem_free(from);
+        mem_free(to);
+    }
+    cli_table_print_free(t);
+    cli_note("%s%" PRId64 " moving, %" PRId64 " done, %" PRId64 " failed",
+            cli->dry_run ? "nothing was changed; would be: " : "", jint(answer, "moving", 0),
+            jint(answer, "done", 0), jint(answer, "failed", 0));
+}
+
+/* Sends it and prints what came of it; `body` NULL = none. */
+static int send(struct cli *cli, const char *method, const char *path, const json_t *body)
+{
+    struct http_answer a = {0};
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    int r = EXIT_DONE;
+
+    must(body == NULL || text != NULL);
+    cli_http(cli, method, path, text, &a);
+    json_t *answer = cli_answer_json(&a);
+
+    if (a.status == 200) {
+        if (!cli_print_json(cli, answer, "topic")) {
+            print_results(cli, answer);
+        }
+        r = jint(answer, "failed", 0) > 0 ? EXIT_PARTLY : EXIT_DONE;
+    } else {
+        r = cli_http_fail(&a);
+    }
+    json_decref(answer);
+    free(text);
+    http_answer_deinit(&a);
+    return r;
+}
+
+static const char *dry_run_of(const struct cli *cli)
+{
+    return cli->dry_run ? "true" : "false";
+}
+
+/* --- partition move --------------------------------------------------------------------------------------------------- */
+
+/* "1,2,3" as a list, or NULL. */
+static json_t *ids_of(const char *text)
+{
+    json_t *list = json_array();
+    const char *at = text;
+
+    while (*at >= '0' && *at <= '9') {
+        char *end = NULL;
+        long id = strtol(at, &end, 10);
+        must(json_array_append_new(list, json_integer(id)) == 0);
+        if (*end == '\0') {
+            return list;
+        }
+        at = *end == ',' ? end + 1 : "";
+    }
+    json_decref(list);
+    return NULL;
+}
+
+/* The topic's name (mem_free) and the number of "orders/3", or NULL. */
+static char *topic_of(const char *text, int64_t *ret_number)
+{
+    const char *slash = strrchr(text, '/');
+    char *end = NULL;
+
+    if (slash == NULL || slash == text || slash[1] < '0' || slash[1] > '9') {
+        return NULL;
+    }
+    *ret_number = strtol(slash + 1, &end, 10);
+    return *end == '\0' ? mem_strndup(text, (size_t)(slash - text)) : NULL;
+}
+
+static int move_back(struct cli *cli, const char *topic, int64_t number)
+{
+    char *escaped = url_escape(topic);
+    char *path = mem_format("/v1/reassignments?topic=%s&partition=%" PRId64 "&dry_run=%s", escaped,
+            number, dry_run_of(cli));
+    int r = send(cli, "DELETE", path, NULL);
+
+    mem_free(escaped);
+    mem_free(path);
+    return r;
+}
+
+static int move_to(struct cli *cli, const char *topic, int64_t number, const char *to)
+{
+    json_t *replicas = ids_of(to);
+
+    if (replicas == NULL) {
+        return cli_fail(EXIT_USAGE, "For example: weir partition move orders/3 1,2,3",
+                "replicas are broker ids with commas between them, not `%s`", to);
+    }
+    json_t *body = json_pack("{s:[{s:s, s:I, s:o}]}", "plan", "topic", topic, "partition",
+            (json_int_t)number, "replicas", replicas);
+    char *path = mem_format("/v1/reassignments?dry_run=%s", dry_run_of(cli));
+    int r = send(cli, "POST", path, body);
+
+    json_decref(body);
+    mem_free(path);
+    return r;
+}
+
+static int partition_move(struct cli *cli, int argc, char **argv)
+{
+    bool is_back = false;
+    const char *args[2] = {0};
+    const struct cli_opt opts[] = {
+            {0, "cancel", OPT_FLAG, &is_back, NULL, "back to the brokers that it comes from", 0, 0},
+    };
+    int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, args, 1, 2);
+    int64_t number = 0;
+
+    if (r >= 0) {
+        return r;
+    }
+    if ((cli_n_args() == 2) == is_back) {
+        return cli_fail(EXIT_USAGE, "For example: weir partition move orders/3 1,2,3",
+                "give the brokers that are to hold it, or --cancel");
+    }
+    char *topic = topic_of(args[0], &number);
+
+    if (topic == NULL) {
+        return cli_fail(EXIT_USAGE, "For example: weir partition move orders/3 1,2,3",
+                "a partition is TOPIC/NUMBER, not `%s`", args[0]);
+    }
+    r = is_back ? move_back(cli, topic, number) : move_to(cli, topic, number, args[1]);
+    mem_free(topic);
+    return r;
+}
+
+/* --- balance ---------------------------------------------------------------------------------------------------------- */
+
+static void print_moving(const json_t *list)
+{
+    static const char *const heads[] = {
+            "PARTITION", "LEADER", "ADDING", "REMOVING", "ISR", "TO CATCH UP"};
+    struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
+    size_t i;
+    json_t *p;
+
+    json_array_foreach(list, i, p)
+    {
+        int64_t id = jint(p, "leader", -1);
+        char *name = name_of(p);
+        char *leader = id >= 0 ? mem_format("%" PRId64, id) : mem_strdup("none");
+        char *adding = jids(json_object_get(p, "adding"));
+        char *removing = jids(json_object_get(p, "removing"));
+        char *isr = jids(json_object_get(p, "isr"));
+        char *behind = jids(json_object_get(p, "to_catch_up"));
+        cli_table_add(t, (const char *const[]){name, leader, adding, removing, isr, behind});
+        mem_free(name);
+        mem_free(leader);
+        mem_free(adding);
+        mem_free(removing);
+        mem_free(isr);
+        mem_free(behind);
+    }
+    cli_table_print_free(t);
+}
+
+static int balance_status(struct cli *cli, int argc, char **argv)
+{
+    int r = cli_parse(cli, NULL, 0, argc, argv, NULL, 0, 0);
+
+    if (r >= 0) {
+        return r;
+    }
+    json_t *list = cli_get(cli, "/v1/reassignments?page_size=1000", &r);
+
+    if (list != NULL) {
+        if (!cli_print_json(cli, list, "topic")) {
+            print_moving(list);
+        }
+        r = EXIT_DONE;
+    }
+    json_decref(list);
+    return r;
+}
+
+static int balance_cancel(struct cli *cli, int argc, char **argv)
+{
+    int r = cli_parse(cli, NULL, 0, argc, argv, NULL, 0, 0);
+
+    if (r >= 0) {
+        return r;
+    }
+    char *path = mem_format("/v1/reassignments?dry_run=%s", dry_run_of(cli));
+
+    r = send(cli, "DELETE", path, NULL);
+    mem_free(path);
+    return r;
+}
+
+const struct cli_command cli_partition_move = {
+        .noun = "partition",
+        .verb = "move",
+        .summary = "move a partition to other brokers while it serves",
+        .usage = "T/P BROKER,… | --cancel T/P",
+        .details = "The first broker is the preferred leader. The old replicas stay until the new ones "
+                   "are in sync; `weir balance status` shows what is on its way.",
+        .examples = "  weir partition move orders/3 1,2,3\n"
+                    "  weir partition move --cancel orders/3\n",
+        .run = partition_move,
+};
+
+const struct cli_command cli_balance_status = {
+        .noun = "balance",
+        .verb = "status",
+        .summary = "list partitions that are on their way to other brokers",
+        .usage = "",
+        .details = "",
+        .examples = "  weir balance status\n",
+        .run = balance_status,
+};
+
+const struct cli_command cli_balance_cancel = {
+        .noun = "balance",
+        .verb = "cancel",
+        .summary = "take back all moves that are under way",
+        .usage = "",
+        .details = "Each partition goes back to the brokers that it comes from. Where too few of those "
+                   "are in sync the move goes on, and the answer says so.",
+        .examples = "  weir balance cancel --dry-run\n",
+        .run = balance_cancel,
+};

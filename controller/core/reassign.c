@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/arena.h"
+#include "controller/core/ctl_state.h"
+
+#include <stdio.h>
+
+/* Reassignments: begun and taken back here, ended in partition_change(). */
+
+static int refuse(struct ctl_reassigned *r, int error, const char *detail)
+{
+    r->detail = detail;
+    return error;
+}
+
+static const char *set_text(struct ctl *c, const struct broker_set *s)
+{
+    char text[CTL_SET_TEXT_SIZE];
+
+    return ctl_strdup(c, s->n > 0 ? ctl_set_text(s, text, sizeof(text)) : "");
+}
+
+static bool is_same_order(const struct broker_set *a, const struct broker_set *b)
+{
+    for (int i = 0; i < a->n && i < b->n; i++) {
+        if (a->at[i] != b->at[i]) {
+            return false;
+        }
+    }
+    return a->n == b->n;
+}
+
+/* --- Begin ------------------------------------------------------------------------------------ */
+
+/* [CTL-59] What is wrong with the target, or NULL. */
+static const char *target_refusal(
+        struct ctl *c, const struct partition_state *p, const struct broker_set *target)
+{
+    struct broker_set all = {0};
+
+    if (target->n > c->replication_factor_max) {
+        return ctl_format(c, "%d replicas: at most %d are served", target->n,
+                c->replication_factor_max);
+    }
+    for (int i = 0; i < target->n; i++) {
+        if (broker_set_has(&all, target->at[i])) {
+            return ctl_format(c, "broker %d is named twice", target->at[i]);
+        }
+        if (image_broker(c->next, target->at[i]) == NULL) {
+            return ctl_format(c, "broker %d is not known", target->at[i]);
+        }
+        (void)broker_set_add(&all, target->at[i]);
+    }
+    for (int i = 0; i < p->replicas.n; i++) {
+        if (!broker_set_add(&all, p->replicas.at[i])) {
+            return ctl_format(c, "old and new replicas together are more than %d; move it in two "
+                                 "steps",
+                    REPLICAS_MAX);
+        }
+    }
+    return NULL;
+}
+
+static int check_target(struct ctl *c,
+        const struct partition_state *p,
+        const struct broker_set *target,
+        struct ctl_reassigned *r)
+{
+    const struct broker_set now = partition_target(p);
+    const char *wrong = target_refusal(c, p, target);
+
+    if (wrong != NULL) {
+        return refuse(r, ERRCODE_INVALID_REPLICA_ASSIGNMENT, wrong);
+    }
+    r->is_unchanged = is_same_order(&now, target);
+    if (partition_is_moving(p) && !r->is_unchanged) { /* [CTL-59] */
+        return refuse(r, ERRCODE_REASSIGNMENT_IN_PROGRESS,
+                ctl_format(c, "it is on its way to [%s]; wait for that, or take it back first",
+                        set_text(c, &now)));
+    }
+    if (p->leader == BROKER_NONE && !r->is_unchanged) { /* [CTL-59] */
+        return refuse(r, ERRCODE_LEADER_NOT_AVAILABLE,
+                "nobody leads it, so there is nobody to copy it from; bring one of its replicas "
+                "back first");
+    }
+    return ERRCODE_NONE;
+}
+
+static int begin(struct ctl *c,
+        const struct partition_state *p,
+        const struct broker_set *target,
+        struct ctl_reassigned *r)
+{
+    const struct partition_want wish = {.isr = p->isr, .target = *target};
+    int error = check_target(c, p, target, r);
+
+    r->target = *target;
+    if (error != ERRCODE_NONE || r->is_unchanged) {
+        return error;
+    }
+    struct partition_state next = ctl_changed(c, p, &wish);
+
+    r->is_done = !partition_is_moving(&next);
+    if (!c->ev->reassign.dry_run) {
+        ctl_append_partition(c, p, &next, ctl_format(c, "target=[%s]", set_text(c, target)));
+    }
+    return ERRCODE_NONE;
+}
+
+/* --- Take back -------------------------------------------------------------------------------- */
+
+static int revert(struct ctl *c, const struct partition_state *p, struct ctl_reassigned *r)
+{
+    const struct partition_want wish = {.isr = p->isr, .is_reverted = true};
+    const struct broker_set origin = partition_origin(p);
+
+    r->target = origin;
+    r->is_done = true;
+    if (!partition_is_moving(p)) {
+        return refuse(r, ERRCODE_NO_REASSIGNMENT_IN_PROGRESS,
+                "no reassignment of it is under way; it may have ended already");
+    }
+    if (!partition_may_revert(p, p->min_isr)) { /* [CTL-57] */
+        return refuse(r, ERRCODE_INVALID_REPLICA_ASSIGNMENT,
+                ctl_format(c,
+                        "too few of its former replicas [%s] are in sync ([%s] are) to do without "
+                        "the new ones; wait until they have caught up",
+                        set_text(c, &origin), set_text(c, &p->isr)));
+    }
+    if (!c->ev->reassign.dry_run) {
+        struct partition_state next = ctl_changed(c, p, &wish);
+        ctl_append_partition(c, p, &next, "taken back");
+    }
+    return ERRCODE_NONE;
+}
+
+/* --- Answers ---------------------------------------------------------------------------------- */
+
+struct ctl_reassigned ctl_reassign_one(struct ctl *c,
+        const char *topic,
+        const struct partition_state *p,
+        const struct broker_set *target)
+{
+    struct ctl_reassigned r = {.topic = ctl_strdup(c, topic),
+            .partition = p->partition,
+            .detail = "",
+            .was = p->replicas};
+
+    r.error = target->n > 0 ? begin(c, p, target, &r) : revert(c, p, &r);
+    return r;
+}
+
+/* The partitions named. */
+static size_t reassign_named(struct ctl *c, struct ctl_reassigned **ret)
+{
+    size_t n = c->ev->reassign.n;
+    struct ctl_reassigned *list = arena_alloc(c->fx->arena, n * sizeof(*list));
+
+    must(list != NULL);
+    for (size_t i = 0; i < n; i++) {
+        const struct ctl_reassign *asked = &c->ev->reassign.partitions[i];
+        const struct image_topic *t = image_topic_by_name(c->next, asked->topic);
+        const struct partition_state *p =
+                t != NULL ? image_partition(c->next, &t->id, asked->partition) : NULL;
+        if (p != NULL) {
+            list[i] = ctl_reassign_one(c, asked->topic, p, &asked->replicas);
+            continue;
+        }
+        list[i] = (struct ctl_reassigned){.topic = ctl_strdup(c, asked->topic),
+                .partition = asked->partition,
+                .error = ERRCODE_UNKNOWN_TOPIC_OR_PARTITION,
+                .detail = ctl_format(
+                        c, "there is no partition %s-%d", asked->topic, asked->partition),
+                .target = asked->replicas};
+    }
+    *ret = list;
+    return n;
+}
+
+/* Everything that is under way. */
+static size_t revert_all(struct ctl *c, struct ctl_reassigned **ret)
+{
+    const struct broker_set none = {0};
+    size_t n = 0;
+    struct ctl_reassigned *list =
+            arena_alloc(c->fx->arena, (image_n_partitions(c->next) + 1) * sizeof(*list));
+
+    must(list != NULL);
+    for (size_t i = 0; i < image_n_topics(c->next); i++) {
+        const struct image_topic *t = image_topic_at(c->next, i);
+        for (int32_t k = 0; k < t->n_partitions; k++) {
+            if (partition_is_moving(&t->partitions[k])) {
+                list[n++] = ctl_reassign_one(c, t->name, &t->partitions[k], &none);
+            }
+        }
+    }
+    *ret = list;
+    return n;
+}
+
+void ctl_on_reassign(struct ctl *c)
+{
+    struct ctl_reassigned *list = NULL;
+    size_t n = 0;
+
+    switch (c->ev->reassign.goal) {
+    case CTL_GOAL_NAMED: n = reassign_named(c, &list); break;
+    case CTL_GOAL_TAKE_BACK: n = revert_all(c, &list); break;
+    }
+    struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
+
+    if (reply != NULL) {
+        reply->reassigned = list;
+        reply->n_reassigned = n;
+    }
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partitions that go to other brokers of a cluster of real processes. */
+#include "common/base/array.h"
+#include "common/base/mem.h"
+#include "tests/lib/check.h"
+#include "tests/lib/cluster.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static struct run_result r;
+
+static bool says(const char *text)
+{
+    return strstr(buf_str(&r.out), text) != NULL || strstr(buf_str(&r.err), text) != NULL;
+}
+
+static void begin(void)
+{
+    if (!cluster_is_up()) {
+        cluster_up((const char *const[]){
+                "--zookeepers", "1", "--controllers", "1", "--brokers", "4", NULL});
+    }
+}
+
+static void produce(const char *topic, const char *lines)
+{
+    WEIR_WITH(&r, (&(struct run_options){.input = lines}), "produce", topic);
+    CHECK_EQ(r.code, 0);
+}
+
+/* Nothing is under way. */
+static bool is_quiet(void)
+{
+    WEIR(&r, "balance", "status", "-O", "json");
+    return r.code == 0 && strcmp(buf_str(&r.out), "[]\n") == 0;
+}
+
+static bool has_log(const char *node, const char *folder)
+{
+    char *name = mem_format("data/%s", folder);
+    char *path = node_path(node, name);
+    bool is_there = access(path, F_OK) == 0;
+
+    mem_free(path);
+    mem_free(name);
+    return is_there;
+}
+
+static bool replicas_are(const char *topic, const char *ids)
+{
+    char *text = mem_format("%s/0 ", topic);
+
+    WEIR(&r, "partition", "list", "-t", topic);
+    bool are = r.code == 0 && says(text) && says(ids);
+    mem_free(text);
+    return are;
+}
+
+/* [CTL-55], [CTL-56], [TRS-14] */
+static void only_replica_moves_with_its_records_and_back(void)
+{
+    begin();
+    (void)WEIR_OK("topic", "create", "lone", "-p", "1", "-r", "1");
+    (void)WEIR_OK("partition", "move", "lone/0", "1");
+    CHECK_WITHIN(20000, is_quiet());
+    produce("lone", "one\ntwo\nthree\n");
+    (void)WEIR_OK("partition", "move", "lone/0", "2");
+    CHECK_WITHIN(20000, is_quiet());
+    CHECK(replicas_are("lone", "  2  "));
+    CHECK(has_log("broker-2", "lone-0"));
+    CHECK_WITHIN(10000, !has_log("broker-1", "lone-0"));
+    produce("lone", "four\n");
+    (void)WEIR_OK("partition", "move", "lone/0", "1");
+    CHECK_WITHIN(20000, is_quiet());
+    WEIR(&r, "consume", "lone", "-o", "start", "--exit-at-end");
+    CHECK_STR(buf_str(&r.out), "one\ntwo\nthree\nfour\n");
+    WEIR(&r, "explain", "lone/0");
+    CHECK(says("on its way to replicas [1]"));
+}
+
+/* [CTL-56] */
+static void moved_partition_serves_all_the_time(void)
+{
+    begin();
+    (void)WEIR_OK("topic", "create", "three", "-p", "1", "-r", "3");
+    (void)WEIR_OK("partition", "move", "three/0", "1,2,3");
+    CHECK_WITHIN(20000, is_quiet());
+    produce("three", "a\nb\n");
+    (void)WEIR_OK("partition", "move", "three/0", "4,2,3");
+    produce("three", "c\n"); /* acks=all, wherever it is by now */
+    CHECK_WITHIN(20000, is_quiet());
+    produce("three", "d\n");
+    CHECK(replicas_are("three", "4,2,3"));
+    (void)WEIR_OK("partition", "move", "three/0", "4"); /* the leader may stay: a new epoch of its own */
+    CHECK_WITHIN(20000, is_quiet());
+    produce("three", "e\n");
+    WEIR(&r, "consume", "three", "-o", "start", "--exit-at-end");
+    CHECK_STR(buf_str(&r.out), "a\nb\nc\nd\ne\n");
+}
+
+/* [CTL-57] F30: the broker that is to take it is dead. */
+static void move_to_a_dead_broker_waits_and_is_taken_back(void)
+{
+    begin();
+    (void)WEIR_OK("topic", "create", "wait", "-p", "1", "-r", "2");
+    (void)WEIR_OK("partition", "move", "wait/0", "1,2");
+    CHECK_WITHIN(20000, is_quiet());
+    produce("wait", "x\n");
+    node_kill("broker-4");
+    (void)WEIR_OK("partition", "move", "wait/0", "2,4");
+    CHECK(!is_quiet());
+    produce("wait", "y\n");
+    WEIR(&r, "partition", "move", "wait/0", "1,3");
+    CHECK_EQ(r.code, 7);
+    CHECK(says("on its way to [2,4]"));
+    (void)WEIR_OK("partition", "move", "--cancel", "wait/0");
+    CHECK(is_quiet());
+    CHECK(replicas_are("wait", "2,1"));
+    node_start("broker-4");
+    node_wait_ready("broker-4");
+    (void)WEIR_OK("partition", "move", "wait/0", "2,4");
+    CHECK_WITHIN(30000, is_quiet());
+    WEIR(&r, "consume", "wait", "-o", "start", "--exit-at-end");
+    CHECK_STR(buf_str(&r.out), "x\ny\n");
+    WEIR(&r, "partition", "move", "wait/0", "2,9");
+    CHECK_EQ(r.code, 7);
+    CHECK(says("broker 9 is not known"));
+    cluster_down();
+}
+
+static const struct check_case cases[] = {
+        CASE(only_replica_moves_with_its_records_and_back),
+        CASE(moved_partition_serves_all_the_time),
+        CASE(move_to_a_dead_broker_waits_and_is_taken_back),
+};
+
+int main(int argc, char **argv)
+{
+    int result = check_main("moves", cases, COUNT_OF(cases), argc, argv);
+
+    run_result_deinit(&r);
+    return result;
+}

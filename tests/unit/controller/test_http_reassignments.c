@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/array.h"
+#include "tests/lib/check.h"
+#include "tests/unit/controller/http_world.h"
+
+/* /v1/reassignments. */
+
+static struct world w;
+
+static void begin(void)
+{
+    if (w.image != NULL) {
+        world_deinit(&w);
+    }
+    world_init(&w);
+    world_topic(&w, "orders", 3, (const broker_id[]){1, 1, 1});
+}
+
+/* orders/1 is on its way from 1 to 2. */
+static void move_one(void)
+{
+    const struct image_topic *t = image_topic_by_name(w.image, "orders");
+    struct meta_record r = {.kind = META_PARTITION_STATE, .partition = t->partitions[1]};
+
+    r.partition.replicas = (struct broker_set){2, {2, 1}};
+    r.partition.adding = (struct broker_set){1, {2}};
+    r.partition.removing = (struct broker_set){1, {1}};
+    r.partition.partition_epoch++;
+    CHECK_EQ(image_apply(w.image, 0, &r), 0);
+}
+
+static void what_is_under_way_is_listed(void) /* [CTL-55] */
+{
+    begin();
+    CHECK_EQ(GET(&w, "/v1/reassignments"), 200);
+    CHECK_EQ((int64_t)json_array_size(world_at(&w, "items")), 0);
+    move_one();
+    CHECK_EQ(GET(&w, "/v1/reassignments"), 200);
+    CHECK_EQ((int64_t)json_array_size(world_at(&w, "items")), 1);
+    CHECK_STR(world_text(&w, "items/0/topic"), "orders");
+    CHECK_EQ(world_number(&w, "items/0/partition"), 1);
+    CHECK_EQ(world_number(&w, "items/0/target/0"), 2);
+    CHECK_EQ(world_number(&w, "items/0/to_catch_up/0"), 2);
+    CHECK_EQ(world_number(&w, "items/0/removing/0"), 1);
+}
+
+static void plan_reaches_the_core_and_tells_each_result(void)
+{
+    struct ctl_event ev;
+    const struct ctl_reassigned told[] = {
+            {.topic = "orders", .partition = 0, .detail = "", .was = {1, {1}}, .target = {1, {2}}},
+            {.topic = "orders",
+                    .partition = 2,
+                    .error = ERRCODE_REASSIGNMENT_IN_PROGRESS,
+                    .detail = "why",
+                    .was = {1, {1}},
+                    .target = {1, {2}}}};
+    const struct ctl_reply reply = {.after_seq = 9, .reassigned = told, .n_reassigned = 2};
+
+    begin();
+    CHECK_EQ(POST(&w, "/v1/reassignments",
+                     "{\"plan\": [{\"topic\": \"orders\", \"partition\": 0, \"replicas\": [2, 1]}]}"),
+            0);
+    http_write_event(&w.write, &ev);
+    CHECK_EQ(ev.kind, CTL_EV_REASSIGN);
+    CHECK_EQ(ev.reassign.goal, CTL_GOAL_NAMED);
+    CHECK_EQ(ev.reassign.n, 1);
+    CHECK_EQ(ev.reassign.partitions[0].replicas.n, 2);
+    CHECK_EQ(ev.reassign.partitions[0].replicas.at[1], 1);
+    CHECK_EQ(world_reply(&w, &reply, false), 200);
+    CHECK_EQ(world_number(&w, "moving"), 1);
+    CHECK_EQ(world_number(&w, "failed"), 1);
+    CHECK_STR(world_text(&w, "items/0/state"), "moving");
+    CHECK_STR(world_text(&w, "items/1/state"), "failed");
+    CHECK_STR(world_text(&w, "items/1/error"), "REASSIGNMENT_IN_PROGRESS");
+}
+
+static void bad_bodies_are_refused(void)
+{
+    static const char *const bodies[] = {"[]", "{}", "{\"plan\": []}", "{\"plan\": [1]}",
+            "{\"plan\": [{\"topic\": \"a\", \"partition\": 0}]}",
+            "{\"plan\": [{\"topic\": \"a\", \"partition\": 0, \"replicas\": []}]}",
+            "{\"plan\": [{\"topic\": \"a\", \"partition\": 0, \"replicas\": [-1]}]}",
+            "{\"plan\": [{\"topic\": \"a\", \"partition\": -1, \"replicas\": [1]}]}",
+            "{\"plan\": [{\"topic\": \"a\", \"partition\": 0, \"replicas\": "
+            "[1,2,3,4,5,6,7,8,9]}]}"};
+
+    for (size_t i = 0; i < COUNT_OF(bodies); i++) {
+        begin();
+        CHECK_EQ(POST(&w, "/v1/reassignments", bodies[i]), 400);
+    }
+}
+
+static void one_or_all_are_taken_back(void)
+{
+    struct ctl_event ev;
+
+    begin();
+    CHECK_EQ(DELETE(&w, "/v1/reassignments?topic=orders&partition=1"), 0);
+    http_write_event(&w.write, &ev);
+    CHECK_EQ(ev.reassign.goal, CTL_GOAL_NAMED);
+    CHECK_EQ(ev.reassign.partitions[0].partition, 1);
+    CHECK_EQ(ev.reassign.partitions[0].replicas.n, 0);
+    begin();
+    CHECK_EQ(DELETE(&w, "/v1/reassignments"), 0);
+    http_write_event(&w.write, &ev);
+    CHECK_EQ(ev.reassign.goal, CTL_GOAL_TAKE_BACK);
+    begin();
+    CHECK_EQ(DELETE(&w, "/v1/reassignments?topic=orders"), 400);
+    CHECK_EQ(DELETE(&w, "/v1/reassignments?topic=orders&partition=x"), 400);
+    CHECK_EQ(DELETE(&w, "/v1/reassignments?topic=nope&partition=1"), 404);
+}
+
+static const struct check_case cases[] = {
+        CASE(what_is_under_way_is_listed),
+        CASE(plan_reaches_the_core_and_tells_each_result),
+        CASE(bad_bodies_are_refused),
+        CASE(one_or_all_are_taken_back),
+};
+
+int main(int argc, char **argv)
+{
+    int r = check_main("http_reassignments", cases, COUNT_OF(cases), argc, argv);
+
+    if (w.image != NULL) {
+        world_deinit(&w);
+    }
+    return r;
+}
