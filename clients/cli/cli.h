@@ -67,7 +67,8 @@ extern const struct cli_command cli_meta_export, cli_meta_rebuild;
 extern const struct cli_command cli_broker_describe, cli_topic_undelete, cli_trash_list, cli_trash_purge;
 extern const struct cli_command cli_partition_list, cli_partition_elect, cli_broker_stop_check,
         cli_topic_add_partitions;
-extern const struct cli_command cli_partition_move, cli_balance_status, cli_balance_cancel;
+extern const struct cli_command cli_partition_move, cli_balance_status, cli_balance_cancel,
+        cli_balance_plan, cli_balance_apply, cli_broker_empty, cli_topic_replicate;
 extern const struct cli_command cli_log_dump, cli_log_verify;
 extern const struct cli_command *const cli_commands[];
 extern const size_t cli_n_commands;

@@ -226,6 +226,122 @@ static int balance_cancel(struct cli *cli, int argc, char **argv)
     return r;
 }
 
+static int pursue(struct cli *cli, json_t *body)
+{
+    char *path = mem_format("/v1/reassignments?dry_run=%s", dry_run_of(cli));
+    int r = send(cli, "POST", path, body);
+
+    json_decref(body);
+    mem_free(path);
+    return r;
+}
+
+static int balance_plan(struct cli *cli, int argc, char **argv)
+{
+    int r = cli_parse(cli, NULL, 0, argc, argv, NULL, 0, 0);
+
+    if (r >= 0) {
+        return r;
+    }
+    cli->dry_run = true;
+    return pursue(cli, json_pack("{s:s}", "goal", "balance"));
+}
+
+static int balance_apply(struct cli *cli, int argc, char **argv)
+{
+    int r = cli_parse(cli, NULL, 0, argc, argv, NULL, 0, 0);
+
+    return r >= 0 ? r : pursue(cli, json_pack("{s:s}", "goal", "balance"));
+}
+
+/* --- broker empty, topic replicate ------------------------------------------------------------------------------------ */
+
+static int broker_empty(struct cli *cli, int argc, char **argv)
+{
+    const char *text = NULL;
+    int r = cli_parse(cli, NULL, 0, argc, argv, &text, 1, 1);
+
+    if (r >= 0) {
+        return r;
+    }
+    json_t *ids = ids_of(text);
+
+    if (ids == NULL) {
+        return cli_fail(EXIT_USAGE, "For example: weir broker empty 4",
+                "a broker is named by its id, not `%s`", text);
+    }
+    return pursue(cli, json_pack("{s:s, s:o}", "goal", "decommission", "brokers", ids));
+}
+
+static int topic_replicate(struct cli *cli, int argc, char **argv)
+{
+    const char *name = NULL;
+    int64_t factor = 0;
+    const struct cli_opt opts[] = {
+            {0, "to", OPT_I64, &factor, "N", "so many replicas of each partition", 1, 8}};
+    int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, &name, 1, 1);
+
+    if (r >= 0) {
+        return r;
+    }
+    if (factor == 0) {
+        return cli_fail(EXIT_USAGE, "For example: weir topic replicate orders --to 3",
+                "say how many replicas each partition shall have");
+    }
+    char *escaped = url_escape(name);
+    char *path = mem_format("/v1/topics/%s?dry_run=%s", escaped, dry_run_of(cli));
+    json_t *body = json_pack("{s:I}", "replication_factor", (json_int_t)factor);
+
+    r = send(cli, "PATCH", path, body);
+    json_decref(body);
+    mem_free(escaped);
+    mem_free(path);
+    return r;
+}
+
+const struct cli_command cli_balance_plan = {
+        .noun = "balance",
+        .verb = "plan",
+        .summary = "show what would move so that brokers hold and lead as much",
+        .usage = "",
+        .details = "Counts replicas and first replicas, and keeps replicas on as many racks as there are. "
+                   "Nothing is moved.",
+        .examples = "  weir balance plan\n",
+        .run = balance_plan,
+};
+
+const struct cli_command cli_balance_apply = {
+        .noun = "balance",
+        .verb = "apply",
+        .summary = "move partitions so that brokers hold and lead as much",
+        .usage = "",
+        .details = "All moves of the plan begin at once; `weir balance status` shows what is on its way, "
+                   "`weir balance cancel` takes it back.",
+        .examples = "  weir balance apply --reason 'two new brokers'\n",
+        .run = balance_apply,
+};
+
+const struct cli_command cli_broker_empty = {
+        .noun = "broker",
+        .verb = "empty",
+        .summary = "move all replicas of brokers to others",
+        .usage = "N[,…]",
+        .details = "What is there now moves; topics that are created later may be placed there again.",
+        .examples = "  weir broker empty 4 --dry-run\n",
+        .run = broker_empty,
+};
+
+const struct cli_command cli_topic_replicate = {
+        .noun = "topic",
+        .verb = "replicate",
+        .summary = "change how many replicas a topic's partitions have",
+        .usage = "T --to N",
+        .details = "More are placed as those of a new topic; of fewer the first stays, and those in sync "
+                   "rather than others.",
+        .examples = "  weir topic replicate orders --to 3\n",
+        .run = topic_replicate,
+};
+
 const struct cli_command cli_partition_move = {
         .noun = "partition",
         .verb = "move",

@@ -16,7 +16,7 @@ struct ctl *ctl_new(const struct ctl_options *options)
     c->trash_partitions_max = options->trash_partitions_max > 0 ? options->trash_partitions_max
                                                                 : CTL_TRASH_PARTITIONS;
     c->has_journal = options->has_journal;
-    c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = WTIME_NEVER;
+    c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = c->raise_at = WTIME_NEVER;
     prng_init(&c->prng, options->seed);
     return c;
 }
@@ -28,9 +28,9 @@ static void forget(struct ctl *c)
     ctl_forget_seen(c);
     c->last_seq = c->committed_seq = 0;
     c->is_listed = false;
-    c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = WTIME_NEVER;
+    c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = c->raise_at = WTIME_NEVER;
     array_deinit(&c->recoveries);
-    c->is_stirred = false;
+    c->is_stirred = c->is_raise_due = false;
 }
 
 struct ctl *ctl_free(struct ctl *c)
@@ -121,6 +121,7 @@ static void on_event_while_active(struct ctl *c)
         ctl_purge_old(c);
         ctl_ask_again(c);
         ctl_rebalance(c);
+        ctl_raise_internal(c);
         break;
     }
 }
@@ -146,6 +147,7 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
     } else {
         on_event_while_standby(c);
     }
+    ctl_plan_raise(c);
     ctl_settle_summary(c);
     ctl_plan_purge(c);
     ctl_plan_rebalance(c);
@@ -156,7 +158,8 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
 
 wtime ctl_deadline(const struct ctl *c)
 {
-    return wtime_min(wtime_min(c->purge_at, c->rebalance_at), c->ask_at);
+    return wtime_min(
+            wtime_min(c->purge_at, c->rebalance_at), wtime_min(c->ask_at, c->raise_at));
 }
 
 bool ctl_is_active(const struct ctl *c)

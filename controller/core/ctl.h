@@ -117,6 +117,9 @@ struct ctl_reassign {
 enum ctl_goal {
     CTL_GOAL_NAMED,     /* the partitions named */
     CTL_GOAL_TAKE_BACK, /* all that is under way is taken back */
+    CTL_GOAL_BALANCE,   /* as many replicas and first replicas on each broker */
+    CTL_GOAL_EMPTY,     /* nothing on the brokers named */
+    CTL_GOAL_FACTOR,    /* so many replicas of each partition of the topic */
 };
 
 struct ctl_event {
@@ -193,6 +196,9 @@ struct ctl_event {
             enum ctl_goal goal;
             const struct ctl_reassign *partitions; /* NAMED */
             size_t n;
+            struct broker_set brokers;  /* EMPTY */
+            const char *topic;          /* FACTOR */
+            int32_t replication_factor; /* FACTOR */
             bool dry_run;
         } reassign;
     };
@@ -254,7 +260,7 @@ struct ctl_reply {
     size_t n_altered;
     const struct ctl_elected *elected; /* ELECT: in the order asked; with error 0 */
     size_t n_elected;
-    const struct ctl_reassigned *reassigned; /* REASSIGN: in the order asked; with error 0 */
+    const struct ctl_reassigned *reassigned; /* REASSIGN: in the order asked, or what is planned; with error 0 */
     size_t n_reassigned;
     int64_t ids_first; /* PRODUCER_IDS: the block first … first + count - 1 */
     int32_t ids_count;

@@ -61,6 +61,8 @@ struct ctl {
     /* [CTL-49] When leaderships go back, and until when that is put off at the latest. */
     wtime rebalance_at, rebalance_by;
     bool is_stirred;             /* in this step: brokers or partitions changed */
+    bool is_raise_due;           /* in this step: an internal topic may get more replicas, */
+    wtime raise_at;              /* then */
     ARRAY(struct ctl_recovery) recoveries; /* sorted */
     wtime ask_at;                /* when to ask again; WTIME_NEVER = nobody failed to answer */
     ARRAY(struct ctl_seen) seen; /* sorted by id */
@@ -171,6 +173,15 @@ struct ctl_reassigned ctl_reassign_one(struct ctl *c,
         const char *topic,
         const struct partition_state *p,
         const struct broker_set *target);
+
+/* --- goals.c ---------------------------------------------------------------------------------- */
+/* Plans what the event asks for and begins it: an error code with the sentence, or each partition that is touched. */
+int ctl_reassign_goal(
+        struct ctl *c, struct ctl_reassigned **ret, size_t *ret_n, const char **ret_detail);
+/* [CTL-64] When it is time to, internal topics get as many replicas as there can be by now. */
+void ctl_raise_internal(struct ctl *c);
+/* Says when it is; at the end of a step, not in it: its answers tell what is in force. */
+void ctl_plan_raise(struct ctl *c);
 
 /* --- topics.c --------------------------------------------------------------------------------- */
 void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t);

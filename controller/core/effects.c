@@ -132,11 +132,23 @@ static bool stirs(enum meta_kind kind)
            kind == META_BROKER_SHUTDOWN;
 }
 
+/* [CTL-64] A partition of the cluster's own has arrived: it may go on to more brokers. */
+static bool ends_internal_move(const struct ctl *c, const struct meta_record *r)
+{
+    const struct image_topic *t = r->kind == META_PARTITION_STATE
+                                          ? image_topic_by_id(c->next, &r->partition.topic_id)
+                                          : NULL;
+
+    return t != NULL && t->internal && !partition_is_moving(&r->partition) &&
+           r->partition.partition < t->n_partitions;
+}
+
 void ctl_append(struct ctl *c, const struct meta_record *record)
 {
     struct meta_record *r = array_push(&c->records);
 
     c->is_stirred = c->is_stirred || stirs(record->kind);
+    c->is_raise_due = c->is_raise_due || record->kind == META_UNFENCE_BROKER || ends_internal_move(c, record);
 
     *r = *record;
     r->seq = ++c->last_seq;

@@ -157,6 +157,7 @@ void ctl_on_brokers_listed(struct ctl *c)
     c->is_stirred = true; /* A leadership that its predecessor would have given back. */
     ctl_finish_topics(c);
     ctl_make_journal(c);
+    c->is_raise_due = true;
 }
 
 /* --- Suspicion -------------------------------------------------------------------------------- */

@@ -200,15 +200,20 @@ static size_t revert_all(struct ctl *c, struct ctl_reassigned **ret)
 void ctl_on_reassign(struct ctl *c)
 {
     struct ctl_reassigned *list = NULL;
+    const char *detail = "";
+    int error = ERRCODE_NONE;
     size_t n = 0;
 
     switch (c->ev->reassign.goal) {
     case CTL_GOAL_NAMED: n = reassign_named(c, &list); break;
     case CTL_GOAL_TAKE_BACK: n = revert_all(c, &list); break;
+    case CTL_GOAL_BALANCE:
+    case CTL_GOAL_EMPTY:
+    case CTL_GOAL_FACTOR: error = ctl_reassign_goal(c, &list, &n, &detail); break;
     }
-    struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
+    struct ctl_reply *reply = ctl_answer(c, error, detail);
 
-    if (reply != NULL) {
+    if (reply != NULL && error == ERRCODE_NONE) {
         reply->reassigned = list;
         reply->n_reassigned = n;
     }

@@ -105,7 +105,7 @@ void http_get_reassignments(const struct http_view *v,
 
 /* --- Bodies ----------------------------------------------------------------------------------------------------------- */
 
-static bool parse_replicas(
+static bool parse_ids(
         const json_t *list, const char *pointer, struct broker_set *ret, struct http_faults *f)
 {
     const json_t *item;
@@ -113,14 +113,14 @@ static bool parse_replicas(
 
     if (!json_is_array(list) || json_array_size(list) == 0 ||
             json_array_size(list) > REPLICAS_MAX) {
-        http_fault(f, pointer, "replicas must be a list of 1 to %d broker ids", REPLICAS_MAX);
+        http_fault(f, pointer, "replicas or brokers must be a list of 1 to %d broker ids", REPLICAS_MAX);
         return false;
     }
     json_array_foreach(list, i, item)
     {
         json_int_t id = json_is_integer(item) ? json_integer_value(item) : -1;
         if (id < 0 || id > INT32_MAX) {
-            http_fault(f, pointer, "replicas must be broker ids");
+            http_fault(f, pointer, "must be broker ids");
             return false;
         }
         ret->at[ret->n++] = (broker_id)id; /* Twice the same is the core's to refuse. */
@@ -149,7 +149,7 @@ static void parse_move(
         http_fault(f, pointer, "the partition is out of range");
         return;
     }
-    if (!parse_replicas(replicas, pointer, &one.replicas, f)) {
+    if (!parse_ids(replicas, pointer, &one.replicas, f)) {
         return;
     }
     one.topic = mem_strdup(topic);
@@ -157,14 +157,46 @@ static void parse_move(
     *array_push(&s->partitions) = one;
 }
 
+static void parse_goal(
+        struct http_reassign_spec *s, const char *goal, const json_t *brokers, struct http_faults *f)
+{
+    if (strcmp(goal, "balance") == 0) {
+        s->goal = CTL_GOAL_BALANCE;
+    } else if (strcmp(goal, "decommission") == 0) {
+        s->goal = CTL_GOAL_EMPTY;
+    } else {
+        http_fault(f, "/goal", "must be \"balance\" or \"decommission\"");
+        return;
+    }
+    if ((brokers != NULL) != (s->goal == CTL_GOAL_EMPTY)) {
+        http_fault(f, "/brokers", "goes with the goal decommission, and only there");
+    } else if (brokers != NULL) {
+        (void)parse_ids(brokers, "/brokers", &s->brokers, f);
+    }
+}
+
 static void parse_body(json_t *body, struct http_reassign_spec *s, struct http_faults *f)
 {
-    json_t *plan = NULL, *item;
+    const char *goal = NULL;
+    json_t *plan = NULL, *brokers = NULL, *item;
     json_error_t error;
     size_t i;
 
-    if (json_unpack_ex(body, &error, JSON_STRICT, "{s:o}", "plan", &plan) != 0) {
+    if (json_unpack_ex(body, &error, JSON_STRICT, "{s?o, s?s, s?o}", "plan", &plan, "goal", &goal,
+                "brokers", &brokers) != 0) {
         http_fault(f, "", "%s", error.text);
+        return;
+    }
+    if ((plan == NULL) == (goal == NULL)) {
+        http_fault(f, "", "must have either the member plan or the member goal");
+        return;
+    }
+    if (goal != NULL) {
+        parse_goal(s, goal, brokers, f);
+        return;
+    }
+    if (brokers != NULL) {
+        http_fault(f, "/brokers", "goes with the goal decommission only");
         return;
     }
     if (!json_is_array(plan) || json_array_size(plan) == 0 ||

@@ -76,6 +76,8 @@ void http_elect_spec_deinit(struct http_elect_spec *s);
 struct http_reassign_spec {
     enum ctl_goal goal;
     ARRAY(struct ctl_reassign) partitions;
+    struct broker_set brokers;  /* EMPTY */
+    int32_t replication_factor; /* FACTOR, of the topic that the write's `spec` names */
 };
 void http_reassign_spec_deinit(struct http_reassign_spec *s);
 

@@ -174,7 +174,7 @@ void http_patch_topic(const struct http_view *v,
 {
     static const char example[] = "For example: {\"partitions\": 12}";
     struct http_faults faults = {0};
-    json_int_t n = 0;
+    json_int_t n = -1, factor = -1;
     json_error_t error;
 
     if (image_topic_by_name(v->image, arg) == NULL) {
@@ -188,10 +188,17 @@ void http_patch_topic(const struct http_view *v,
     }
     json_t *body = http_body_object(c->body, &faults);
 
-    if (body != NULL && json_unpack_ex(body, &error, JSON_STRICT, "{s:I}", "partitions", &n) != 0) {
-        http_fault(&faults, "", "must have the member partitions, a whole number, and no other: %s",
+    if (body != NULL && json_unpack_ex(body, &error, JSON_STRICT, "{s?I, s?I}", "partitions", &n,
+                                "replication_factor", &factor) != 0) {
+        http_fault(&faults, "",
+                "must have the member partitions or replication_factor, a whole number: %s",
                 error.text);
-    } else if (body != NULL && (n < 1 || n > PARTITIONS_PER_TOPIC_MAX)) {
+    } else if (body != NULL && (n == -1) == (factor == -1)) {
+        http_fault(&faults, "", "must have either the member partitions or replication_factor");
+    } else if (body != NULL && n == -1 && (factor < 1 || factor > REPLICAS_MAX)) {
+        http_fault_rule(&faults, ERRCODE_INVALID_REPLICATION_FACTOR, "/replication_factor",
+                "must be at least 1, and as many as brokers are up at most");
+    } else if (body != NULL && n != -1 && (n < 1 || n > PARTITIONS_PER_TOPIC_MAX)) {
         http_fault_rule(&faults, ERRCODE_INVALID_PARTITIONS, "/partitions",
                 "must be 1 to %d, not %lld", PARTITIONS_PER_TOPIC_MAX, (long long)n);
     }
@@ -201,6 +208,12 @@ void http_patch_topic(const struct http_view *v,
         return;
     }
     w->spec.name = mem_strdup(arg);
+    if (n == -1) {
+        w->reassign.goal = CTL_GOAL_FACTOR;
+        w->reassign.replication_factor = (int32_t)factor;
+        w->kind = HTTP_WRITE_REASSIGN;
+        return;
+    }
     w->spec.n_partitions = (int32_t)n;
     w->kind = HTTP_WRITE_ADD_PARTITIONS;
 }

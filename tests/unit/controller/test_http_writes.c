@@ -443,7 +443,17 @@ static void growth_reaches_the_core_and_shows_the_new_partitions(void)
     CHECK_EQ(world_number(&w, "partitions/0/partition"), 1);
     CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/nope", "{\"partitions\": 2}"), 404);
     CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"partitions\": 0}"), 422);
-    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"replication_factor\": 2}"), 400);
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{}"), 400);
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders",
+                     "{\"replication_factor\": 2, \"partitions\": 3}"),
+            400);
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"replication_factor\": 99}"), 422);
+    CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"replication_factor\": 2}"), 0);
+    http_write_event(&w.write, &ev); /* [CTL-63] */
+    CHECK_EQ(ev.kind, CTL_EV_REASSIGN);
+    CHECK_EQ(ev.reassign.goal, CTL_GOAL_FACTOR);
+    CHECK_STR(ev.reassign.topic, "orders");
+    CHECK_EQ(ev.reassign.replication_factor, 2);
     CHECK_EQ(world_send(&w, "PATCH", "/v1/topics/orders", "{\"partitions\": 1}"), 0);
     CHECK_EQ(world_reply(&w,
                      &(struct ctl_reply){.error = ERRCODE_INVALID_PARTITIONS, .detail = "fewer"},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/array.h"
+#include "common/domain/name_rules.h"
 #include "tests/lib/check.h"
 #include "tests/unit/controller/ctl_world.h"
 
@@ -235,7 +236,132 @@ static void next_controller_finishes_it(void) /* [CTL-2] */
     CHECK(is_order(&world_partition(&w, "orders", 0)->replicas, SET(4, 5, 2)));
 }
 
+/* --- Goals ------------------------------------------------------------------------------------ */
+
+static int pursue(struct world *w, enum ctl_goal goal, struct broker_set brokers, int32_t factor)
+{
+    struct ctl_event ev = {.kind = CTL_EV_REASSIGN, .actor = "http 127.0.0.1"};
+
+    ev.reassign.goal = goal;
+    ev.reassign.brokers = brokers;
+    ev.reassign.topic = "orders";
+    ev.reassign.replication_factor = factor;
+    world_step(w, ev);
+    CHECK(w->has_reply);
+    return w->reply.error;
+}
+
+/* Everybody has caught up with everything. */
+static void catch_up(struct world *w, const char *topic)
+{
+    for (int32_t k = 0; k < image_topic_by_name(w->log, topic)->n_partitions; k++) {
+        const struct partition_state *p = world_partition(w, topic, k);
+        struct world_proposal asked = {.from = p->leader, .from_epoch = 100 + p->leader};
+        for (int i = 0; i < p->replicas.n; i++) {
+            asked.isr[asked.n++] =
+                    (struct ctl_isr_member){p->replicas.at[i], 100 + p->replicas.at[i]};
+        }
+        CHECK_EQ(world_propose(w, topic, k, &asked), ERRCODE_NONE);
+        CHECK(!partition_is_moving(world_partition(w, topic, k)));
+    }
+}
+
+static unsigned n_on(const struct world *w, broker_id id)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < image_n_topics(w->log); i++) {
+        const struct image_topic *t = image_topic_at(w->log, i);
+        for (int32_t k = 0; k < t->n_partitions; k++) {
+            n += broker_set_has(&t->partitions[k].replicas, id);
+        }
+    }
+    return n;
+}
+
+static void new_brokers_get_their_share(void) /* [CTL-60] [CTL-61] */
+{
+    __attribute__((cleanup(world_deinit))) struct world w;
+
+    world_init(&w, 5, 42);
+    world_start(&w, 3);
+    world_create(&w, "orders", 10, 3);
+    for (broker_id id = 4; id <= 5; id++) {
+        world_seen(&w, id, 100 + id, CRASH_CLEAN);
+        world_ready(&w, id, 100 + id);
+    }
+    CHECK_EQ(pursue(&w, CTL_GOAL_BALANCE, (struct broker_set){0}, 0), ERRCODE_NONE);
+    CHECK(w.reply.n_reassigned > 0);
+    CHECK_EQ(pursue(&w, CTL_GOAL_BALANCE, (struct broker_set){0}, 0), ERRCODE_NONE);
+    CHECK_EQ(w.n_appended, 0); /* what is on its way counts as if it were there */
+    catch_up(&w, "orders");
+    for (broker_id id = 1; id <= 5; id++) {
+        CHECK_EQ(n_on(&w, id), 6);
+    }
+}
+
+static void broker_becomes_empty(void) /* [CTL-62] */
+{
+    WORLD(w);
+
+    world_create(&w, "orders", 10, 3);
+    CHECK_EQ(pursue(&w, CTL_GOAL_EMPTY, SET(2), 0), ERRCODE_NONE);
+    catch_up(&w, "orders");
+    CHECK_EQ(n_on(&w, 2), 0);
+    CHECK_EQ(pursue(&w, CTL_GOAL_EMPTY, SET(9), 0), ERRCODE_BROKER_ID_NOT_REGISTERED);
+    CHECK_EQ(pursue(&w, CTL_GOAL_EMPTY, (struct broker_set){0}, 0), ERRCODE_INVALID_REQUEST);
+    CHECK_EQ(pursue(&w, CTL_GOAL_EMPTY, SET(1, 2, 3), 0), ERRCODE_NONE);
+    CHECK(w.reply.n_reassigned > 0);
+    CHECK_EQ(w.reply.reassigned[0].error, ERRCODE_INVALID_REPLICA_ASSIGNMENT); /* two are left */
+}
+
+static void topic_gets_more_and_fewer_replicas(void) /* [CTL-63] */
+{
+    WORLD(w);
+
+    world_create(&w, "orders", 4, 1);
+    CHECK_EQ(pursue(&w, CTL_GOAL_FACTOR, (struct broker_set){0}, 3), ERRCODE_NONE);
+    CHECK_EQ(w.reply.n_reassigned, 4);
+    catch_up(&w, "orders");
+    CHECK_EQ(world_partition(&w, "orders", 3)->replicas.n, 3);
+    CHECK_EQ(world_partition(&w, "orders", 3)->min_isr, 2);
+    CHECK_EQ(image_topic_by_name(w.log, "orders")->replication_factor, 3);
+    CHECK_EQ(pursue(&w, CTL_GOAL_FACTOR, (struct broker_set){0}, 2), ERRCODE_NONE);
+    CHECK(w.reply.reassigned[0].is_done);
+    CHECK_EQ(world_partition(&w, "orders", 0)->replicas.n, 2);
+    CHECK_EQ(pursue(&w, CTL_GOAL_FACTOR, (struct broker_set){0}, 6),
+            ERRCODE_INVALID_REPLICATION_FACTOR);
+    world_broker(&w, CTL_EV_BROKER_SILENT, 5, 105);
+    CHECK_EQ(pursue(&w, CTL_GOAL_FACTOR, (struct broker_set){0}, 5),
+            ERRCODE_INVALID_REPLICATION_FACTOR);
+}
+
+static void internal_topics_grow_with_the_cluster(void) /* [CTL-64] */
+{
+    __attribute__((cleanup(world_deinit))) struct world w;
+
+    world_init_with_journal(&w, 5);
+    world_elect(&w);
+    world_listed(&w);
+    for (broker_id id = 1; id <= 5; id++) {
+        world_seen(&w, id, 100 + id, CRASH_CLEAN);
+        world_ready(&w, id, 100 + id);
+    }
+    CHECK_EQ(world_partition(&w, TOPIC_DECISIONS, 0)->replicas.n, 1);
+    CHECK(wtime_due(ctl_deadline(w.ctl), w.now));
+    world_step(&w, (struct ctl_event){.kind = CTL_EV_TICK});
+    catch_up(&w, TOPIC_DECISIONS);
+    CHECK_EQ(world_partition(&w, TOPIC_DECISIONS, 0)->replicas.n, 3);
+    CHECK_EQ(world_partition(&w, TOPIC_DECISIONS, 0)->min_isr, 2);
+    world_step(&w, (struct ctl_event){.kind = CTL_EV_TICK});
+    CHECK_EQ(w.n_appended, 0);
+}
+
 static const struct check_case cases[] = {
+        CASE(new_brokers_get_their_share),
+        CASE(broker_becomes_empty),
+        CASE(topic_gets_more_and_fewer_replicas),
+        CASE(internal_topics_grow_with_the_cluster),
         CASE(new_replicas_come_beside_the_old_story),
         CASE(leader_that_stays_begins_a_new_epoch_when_others_leave),
         CASE(replication_factor_follows_the_first_partition),

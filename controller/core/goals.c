@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/arena.h"
+#include "controller/core/balance.h"
+#include "controller/core/ctl_state.h"
+
+/* Reassignments that are asked for by what shall be, not by name: even loads, an empty broker, a replication factor.
+ * The plan is made of `next` and begun at once; a dry run shows it. */
+
+struct goal {
+    struct ctl *c;
+    struct balance_broker *brokers; /* all that are registered */
+    size_t n_brokers;
+    struct balance_partition *plan;
+    const struct partition_state **now; /* beside `plan` */
+    size_t n;
+    struct ctl_reassigned *results;
+    size_t n_results;
+};
+
+/* --- What is there ---------------------------------------------------------------------------- */
+
+static void gather_brokers(struct goal *g, const struct broker_set *leaving)
+{
+    const struct image *image = g->c->next;
+    size_t n = image_n_brokers(image);
+
+    g->brokers = arena_alloc(g->c->fx->arena, (n + 1) * sizeof(*g->brokers));
+    must(g->brokers != NULL);
+    g->n_brokers = n;
+    for (size_t i = 0; i < n; i++) {
+        const struct image_broker *b = image_broker_at(image, i);
+        g->brokers[i] = (struct balance_broker){
+                .load = {.id = b->id, .rack = ctl_strdup(g->c, b->rack)},
+                .is_closed = b->state != BROKER_ACTIVE || broker_set_has(leaving, b->id)};
+    }
+}
+
+/* [CTL-60] The partitions of users, or the cluster's own: the two are balanced each for itself, as they are
+ * placed ([DEC-3]). What is on its way, and what nobody leads, is counted as it will be and left alone. */
+static void gather(struct goal *g, bool is_internal, const struct broker_set *leaving)
+{
+    const struct image *image = g->c->next;
+    size_t n = image_n_partitions(image) + 1;
+
+    gather_brokers(g, leaving);
+    g->plan = arena_alloc(g->c->fx->arena, n * sizeof(*g->plan));
+    g->now = arena_alloc(g->c->fx->arena, n * sizeof(const struct partition_state *));
+    must(g->plan != NULL && g->now != NULL);
+    g->n = 0;
+    for (size_t i = 0; i < image_n_topics(image); i++) {
+        const struct image_topic *t = image_topic_at(image, i);
+        for (int32_t k = 0; k < t->n_partitions && t->internal == is_internal; k++) {
+            const struct partition_state *p = &t->partitions[k];
+            g->now[g->n] = p;
+            g->plan[g->n] = (struct balance_partition){.replicas = partition_target(p),
+                    .is_fixed = partition_is_moving(p) || p->leader == BROKER_NONE};
+            balance_count(g->brokers, g->n_brokers, &g->plan[g->n++]);
+        }
+    }
+}
+
+/* --- What becomes of it ----------------------------------------------------------------------- */
+
+static bool is_same(const struct broker_set *a, const struct broker_set *b)
+{
+    return a->n == b->n && memcmp(a->at, b->at, a->n * sizeof(a->at[0])) == 0;
+}
+
+static void begin(struct goal *g, size_t i)
+{
+    const struct partition_state *p = g->now[i];
+    const struct broker_set target = partition_target(p);
+
+    if (!is_same(&target, &g->plan[i].replicas)) {
+        const struct image_topic *t = image_topic_by_id(g->c->next, &p->topic_id);
+        g->results[g->n_results++] =
+                ctl_reassign_one(g->c, t->name, p, &g->plan[i].replicas);
+    }
+}
+
+static void fail(struct goal *g, const struct partition_state *p, const char *detail)
+{
+    const struct image_topic *t = image_topic_by_id(g->c->next, &p->topic_id);
+
+    g->results[g->n_results++] = (struct ctl_reassigned){.topic = ctl_strdup(g->c, t->name),
+            .partition = p->partition,
+            .error = ERRCODE_INVALID_REPLICA_ASSIGNMENT,
+            .detail = detail,
+            .was = p->replicas,
+            .target = partition_target(p)};
+}
+
+static void balance(struct goal *g)
+{
+    const struct broker_set none = {0};
+
+    for (int internal = 0; internal <= 1; internal++) {
+        gather(g, internal == 1, &none);
+        balance_even(g->brokers, g->n_brokers, g->plan, g->n);
+        for (size_t i = 0; i < g->n; i++) {
+            begin(g, i);
+        }
+    }
+}
+
+static void empty(struct goal *g, const struct broker_set *leaving)
+{
+    for (int internal = 0; internal <= 1; internal++) {
+        gather(g, internal == 1, leaving);
+        for (size_t i = 0; i < g->n; i++) {
+            if (balance_leave(g->brokers, g->n_brokers, &g->plan[i], leaving)) {
+                begin(g, i);
+            } else {
+                fail(g, g->now[i], "too few other brokers are up to hold as many replicas");
+            }
+        }
+    }
+}
+
+static void resize(struct goal *g, const struct image_topic *t, int32_t replication_factor)
+{
+    const struct broker_set none = {0};
+
+    gather(g, t->internal, &none);
+    for (size_t i = 0; i < g->n; i++) {
+        if (!uuid_equal(&g->now[i]->topic_id, &t->id)) {
+            continue;
+        }
+        if (balance_resize(g->brokers, g->n_brokers, &g->plan[i], replication_factor,
+                    &g->now[i]->isr)) {
+            begin(g, i);
+        } else {
+            fail(g, g->now[i], "too few brokers are up to hold as many replicas");
+        }
+    }
+}
+
+/* --- Asked for -------------------------------------------------------------------------------- */
+
+static int refuse(const char **ret_detail, int error, const char *detail)
+{
+    *ret_detail = detail;
+    return error;
+}
+
+/* [CTL-63] */
+static int check_factor(struct ctl *c, const struct image_topic *t, const char **ret_detail)
+{
+    int32_t rf = c->ev->reassign.replication_factor;
+    int32_t n_up = 0;
+
+    if (t == NULL) {
+        return refuse(ret_detail, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION,
+                ctl_format(c, "there is no topic %s", c->ev->reassign.topic));
+    }
+    if (t->n_partitions < t->n_declared) {
+        return refuse(ret_detail, ERRCODE_LEADER_NOT_AVAILABLE,
+                ctl_format(c, "topic %s is still being created; try again", t->name));
+    }
+    for (size_t i = 0; i < image_n_brokers(c->next); i++) {
+        n_up += image_broker_at(c->next, i)->state == BROKER_ACTIVE;
+    }
+    if (rf < 1 || rf > c->replication_factor_max) {
+        return refuse(ret_detail, ERRCODE_INVALID_REPLICATION_FACTOR,
+                ctl_format(c, "replication factor %d: it is 1 to %d", rf,
+                        c->replication_factor_max));
+    }
+    if (rf > n_up && rf > t->replication_factor) {
+        return refuse(ret_detail, ERRCODE_INVALID_REPLICATION_FACTOR,
+                ctl_format(c, "replication factor %d needs %d brokers and %d are up", rf, rf,
+                        n_up));
+    }
+    return ERRCODE_NONE;
+}
+
+/* [CTL-62] */
+static int check_leaving(struct ctl *c, const char **ret_detail)
+{
+    const struct broker_set *leaving = &c->ev->reassign.brokers;
+
+    for (int i = 0; i < leaving->n; i++) {
+        if (image_broker(c->next, leaving->at[i]) == NULL) {
+            return refuse(ret_detail, ERRCODE_BROKER_ID_NOT_REGISTERED,
+                    ctl_format(c, "broker %d is not known", leaving->at[i]));
+        }
+    }
+    return leaving->n > 0 ? ERRCODE_NONE
+                          : refuse(ret_detail, ERRCODE_INVALID_REQUEST,
+                                    "name the brokers that are to become empty");
+}
+
+int ctl_reassign_goal(
+        struct ctl *c, struct ctl_reassigned **ret, size_t *ret_n, const char **ret_detail)
+{
+    const struct image_topic *t = NULL;
+    struct goal g = {.c = c};
+    int error = ERRCODE_NONE;
+
+    g.results = arena_alloc(
+            c->fx->arena, (image_n_partitions(c->next) + 1) * sizeof(*g.results));
+    must(g.results != NULL);
+    if (!c->is_listed) { /* Who is down is not known yet. */
+        return refuse(ret_detail, ERRCODE_LEADER_NOT_AVAILABLE,
+                "this controller has just been elected and does not know yet which brokers are up; "
+                "try again");
+    }
+    if (c->ev->reassign.goal == CTL_GOAL_BALANCE) {
+        balance(&g);
+    } else if (c->ev->reassign.goal == CTL_GOAL_EMPTY) {
+        error = check_leaving(c, ret_detail);
+        if (error == ERRCODE_NONE) {
+            empty(&g, &c->ev->reassign.brokers);
+        }
+    } else {
+        t = image_topic_by_name(c->next, c->ev->reassign.topic);
+        error = check_factor(c, t, ret_detail);
+        if (error == ERRCODE_NONE) {
+            resize(&g, t, c->ev->reassign.replication_factor);
+        }
+    }
+    *ret = g.results;
+    *ret_n = g.n_results;
+    return error;
+}
+
+/* --- By itself -------------------------------------------------------------------------------- */
+
+void ctl_plan_raise(struct ctl *c)
+{
+    if (!c->is_raise_due) {
+        return;
+    }
+    c->is_raise_due = false;
+    c->raise_at = WTIME_NEVER;
+    for (size_t i = 0; c->next != NULL && c->is_listed && i < image_n_topics(c->next); i++) {
+        const struct image_topic *t = image_topic_at(c->next, i);
+        if (t->internal && t->replication_factor < CTL_JOURNAL_REPLICAS) {
+            c->raise_at = c->ev->now;
+        }
+    }
+}
+
+/* Nothing of the topic is on its way, and all of it is led. */
+static bool is_settled(const struct image_topic *t)
+{
+    bool is_quiet = t->n_partitions == t->n_declared;
+
+    for (int32_t k = 0; k < t->n_partitions; k++) {
+        is_quiet = is_quiet && !partition_is_moving(&t->partitions[k]) &&
+                   t->partitions[k].leader != BROKER_NONE;
+    }
+    return is_quiet;
+}
+
+/* [CTL-64] */
+void ctl_raise_internal(struct ctl *c)
+{
+    const struct meta_why why = c->why;
+    const struct broker_set none = {0};
+    int32_t wanted = c->replication_factor_max < CTL_JOURNAL_REPLICAS ? c->replication_factor_max
+                                                                      : CTL_JOURNAL_REPLICAS;
+    struct goal g = {.c = c};
+
+    if (!wtime_due(c->raise_at, c->ev->now)) {
+        return;
+    }
+    c->raise_at = WTIME_NEVER;
+    gather_brokers(&g, &none);
+    int32_t n_up = 0;
+    for (size_t i = 0; i < g.n_brokers; i++) {
+        n_up += !g.brokers[i].is_closed;
+    }
+    int32_t most = ctl_number_of(image_cluster_config(c->next, "default.replication.factor"), wanted);
+    wanted = most < wanted ? most : wanted;
+    wanted = n_up < wanted ? n_up : wanted;
+    g.results = arena_alloc(
+            c->fx->arena, (image_n_partitions(c->next) + 1) * sizeof(*g.results));
+    must(g.results != NULL);
+    c->why = (struct meta_why){
+            .cause = CAUSE_INTERNAL_TOPIC, .actor = "", .reason = "", .inputs = ""};
+    for (size_t i = 0; i < image_n_topics(c->next); i++) {
+        const struct image_topic *t = image_topic_at(c->next, i);
+        if (t->internal && t->replication_factor < wanted && is_settled(t)) {
+            g.n_results = 0;
+            resize(&g, t, wanted);
+        }
+    }
+    c->why = why;
+}
