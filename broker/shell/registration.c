@@ -35,6 +35,7 @@ struct registration {
     int64_t epochs[REGISTRATION_KEPT]; /* incarnations of this process, a ring */
     size_t n_epochs;
     const char *trouble;
+    bool was_nameless; /* it began without an identity; a Hello may give it one before it registers */
     wtime foreign_since; /* when a node that is not ours was first seen; 0 = none */
     wtime said_at;       /* when `trouble` was last logged; 0 = not */
 };
@@ -96,6 +97,7 @@ static void registered(struct registration *r, int64_t czxid)
     r->epochs[r->n_epochs++ % REGISTRATION_KEPT] = czxid;
     r->trouble = "";
     r->said_at = r->foreign_since = 0;
+    r->was_nameless = false;
     log_info("registration", "registered", KV_I64("broker_epoch", czxid),
             KV_I64("crash_kind", (int64_t)r->o.reg.crash_kind),
             KV_I64("prev_epoch", r->o.reg.prev_epoch));
@@ -121,7 +123,7 @@ static bool may_be_nameless_predecessor(struct registration *r)
 {
     wtime now = loop_now(r->loop);
 
-    if (!uuid_is_zero(&r->o.reg.cluster_id)) {
+    if (!r->was_nameless) {
         return false;
     }
     if (r->foreign_since == 0) {
@@ -333,6 +335,7 @@ struct registration *registration_new(struct loop *loop, const struct registrati
     r->o = *options;
     r->loop = loop;
     r->epoch = BROKER_EPOCH_NONE;
+    r->was_nameless = uuid_is_zero(&options->reg.cluster_id);
     r->trouble = "no ZooKeeper session";
     (void)snprintf(r->path, sizeof(r->path), "/weir/brokers/%d", options->reg.broker);
     timer_init(&r->retry, loop, on_retry, r);
