@@ -15,6 +15,7 @@
 #define LINK_REDIAL_SLOW  WTIME_S(5)
 #define LINK_REDIAL_YOUNG WTIME_MS(20)
 #define LINK_YOUNG        WTIME_S(1)
+#define LINK_LOST         WTIME_S(1)
 
 enum {
     LINK_HELLO_MS = 3000,
@@ -52,6 +53,9 @@ void link_redial(struct broker_link *l, wtime delay, const char *trouble)
     timer_set(&l->redial, wtime_add(clock_now(), delay));
 }
 
+static const char *const other_incarnation =
+        "it is another incarnation than the one that is registered";
+
 /* --- Beats ------------------------------------------------------------------------------------- */
 
 static bool has_no_disk(const struct msg_beat_response *m)
@@ -77,7 +81,7 @@ static void take_heartbeat(struct broker_link *l, struct rpc_reply *reply)
     }
     if (m.broker_epoch != l->epoch) {
         arena_deinit(&a);
-        link_redial(l, LINK_REDIAL, "it is another incarnation than the one that is registered");
+        link_redial(l, LINK_REDIAL, other_incarnation);
         return;
     }
     l->last_heartbeat = clock_now();
@@ -148,7 +152,7 @@ static const char *judge_hello(const struct broker_link *l, const struct msg_hel
         return "another broker answers at its address";
     }
     if (m->broker_epoch != l->epoch) {
-        return "it is another incarnation than the one that is registered";
+        return other_incarnation;
     }
     if (!uuid_is_zero(&m->cluster_id) && !uuid_equal(&m->cluster_id, &l->set->cluster_id)) {
         return "it belongs to another cluster";
@@ -208,6 +212,14 @@ static void greeting_outranked(struct broker_link *l, const char *detail)
             "an old copy?");
 }
 
+static void suspect(struct broker_link *l)
+{
+    if (!l->refused_told) {
+        l->refused_told = true;
+        l->set->options.on_refused(l->set->options.ctx, l->id, l->epoch);
+    }
+}
+
 static void say_hello(struct broker_link *l, struct buf *auth);
 
 static struct msg_hello_request our_hello(const struct broker_link *l)
@@ -255,6 +267,9 @@ static void on_hello(void *ctx, struct rpc_reply *reply)
     arena_init(&a, wire_arena_ceiling(reply->body.size));
     why = wire_decode_hello_response(reply->body, &a, &m) == 0 ? judge_greeting(l, &m, &auth)
                                                                : "its greeting does not decode";
+    if (why == other_incarnation && clock_now() - l->since >= LINK_YOUNG) {
+        suspect(l); /* [ZK-48] */
+    }
     if (why != NULL) {
         greeting_failed(l, why);
     } else if (auth.size > 0) {
@@ -397,9 +412,8 @@ static void on_refused(struct broker_link *l, const char *reason)
     wtime delay = ++l->n_refused == 1 ? LINK_REDIAL_FIRST : LINK_REDIAL;
 
     link_redial(l, delay, reason);
-    if (l->n_refused >= 2 && !l->refused_told) {
-        l->refused_told = true;
-        l->set->options.on_refused(l->set->options.ctx, l->id, l->epoch);
+    if (l->n_refused >= 2) {
+        suspect(l);
     }
 }
 
@@ -416,7 +430,13 @@ static void on_closed(void *owner, struct rpc_conn *conn, const char *reason)
         return;
     }
     l->n_refused = 0;
-    link_redial(l, was_up ? 0 : LINK_REDIAL, reason);
+    if (was_up) {
+        l->lost_at = clock_now();
+        link_redial(l, 0, reason);
+        return;
+    }
+    /* A process that dies may still take the connection that asks whether it lives. */
+    link_redial(l, clock_now() - l->lost_at < LINK_LOST ? LINK_REDIAL_FIRST : LINK_REDIAL, reason);
 }
 
 static const struct rpc_callbacks callbacks = {

@@ -32,6 +32,7 @@ struct broker_link {
     struct timer redial;
     struct timer beat;
     wtime since; /* when this incarnation was first dialled */
+    wtime lost_at; /* when a connection that was up broke */
     wtime outranked_since; /* it refuses our epoch for a later one; 0 = it does not */
     unsigned n_refused;
     bool refused_told, silent_told, dirs_failed_told;

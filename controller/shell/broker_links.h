@@ -29,7 +29,7 @@ struct broker_links_options {
     const struct auth_secret *secret; /* NULL = brokers are believed without proof; borrowed */
     wtime broker_timeout;
     wtime session_timeout; /* of ZooKeeper */
-    /* Refused twice, 100 ms apart: the process is dead. Once an outage. */
+    /* Refused twice, 100 ms apart, or another incarnation answers: the process is dead. Once an outage. */
     void (*on_refused)(void *ctx, broker_id id, int64_t epoch);
     /* No heartbeat for broker_timeout, while more than half of the others do answer. Once an outage. */
     void (*on_silent)(void *ctx, broker_id id, int64_t epoch);

@@ -209,13 +209,18 @@ bool process_is_alive(pid_t pid)
 {
     char path[64];
     char state = 'Z';
+    long n_threads = 0;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     FILE *f = pid > 0 ? fopen(path, "re") : NULL;
     if (f == NULL) {
         return false;
     }
-    bool is_read = fscanf(f, "%*d (%*[^)]) %c", &state) == 1;
+    bool is_read = fscanf(f,
+                           "%*d (%*[^)]) %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                           "%*s %*s %*s %*s %ld",
+                           &state, &n_threads) == 2;
     (void)fclose(f);
-    return is_read && state != 'Z';
+    /* The first thread is a zombie before the others, who may hold ports and files, have ended. */
+    return is_read && (state != 'Z' || n_threads > 1);
 }
