@@ -168,12 +168,21 @@ void partition_carry_out(struct hold *h, const struct partition_order *o)
     }
 }
 
+/* Another partition of the same folder met the failure. */
+static void fail_with_folder(struct hold *h)
+{
+    if (h->p->core.role == REPLICA_LEADER && log_dir_failed(h->p->dir)) {
+        partition_fail_locked(h);
+    }
+}
+
 /* Whoever takes the lock drains the inbox first, so that no request is judged by an older record than the control loop
  * has posted. */
 static void drain_inbox(struct hold *h)
 {
     struct partition *p = h->p;
 
+    fail_with_folder(h); /* before a smaller ISR in the inbox acknowledges what is on the failed disk alone */
     for (;;) {
         struct partition_order o;
         struct partition_answer a;
@@ -196,9 +205,7 @@ static void drain_inbox(struct hold *h)
             partition_carry_out(h, &o);
         }
     }
-    if (p->core.role == REPLICA_LEADER && log_dir_failed(p->dir)) {
-        partition_fail_locked(h); /* Another partition of the same folder met the failure. */
-    }
+    fail_with_folder(h);
 }
 
 void hold_begin(struct hold *h, struct partition *p)
