@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/core/elect.h"
 
+#include "common/base/mutant.h"
+
 static broker_id first_of(const struct broker_set *order,
         const struct broker_set *members,
         const struct broker_set *active)
@@ -18,6 +20,9 @@ broker_id elect_leader(const struct partition_state *p, const struct broker_set 
     /* [REP-8] Keep, else the ISR in order of preference, else the ELR when nobody is in sync. */
     if (broker_set_has(&p->isr, p->leader) && broker_set_has(active, p->leader)) {
         return p->leader;
+    }
+    if (MUTANT_IS(LAST_KNOWN_LEADS) && p->isr.n == 0 && p->elr.n == 0) {
+        return first_of(&p->replicas, &p->lk, active);
     }
     return first_of(&p->replicas, p->isr.n > 0 ? &p->isr : &p->elr, active);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/mutant.h"
 #include "controller/core/ctl_state.h"
 
 /* Replicas that their brokers gave up: a damaged log, a directory that is gone. */
@@ -92,7 +93,8 @@ static bool settle(struct ctl *c,
     bool is_news = c->ev->kind == CTL_EV_REPLICA_FAILED || partition_differs(p, &next);
 
     /* [REP-34] What the leader has counted of it, and is still on its way, ends with the leader epoch. */
-    if (is_news && p->replicas.n > 1 && next.leader_epoch == p->leader_epoch) {
+    if (is_news && p->replicas.n > 1 && next.leader_epoch == p->leader_epoch &&
+            !MUTANT_IS(FAILED_IN_EPOCH)) {
         next.leader_epoch++;
     }
     if (partition_differs(p, &next)) {

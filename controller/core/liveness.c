@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/arena.h"
+#include "common/base/mutant.h"
 #include "controller/core/ctl_state.h"
 
 /* --- Who is there ----------------------------------------------------------------------------- */
@@ -98,7 +99,7 @@ static void purge(struct ctl *c, const struct image_broker *b)
 {
     const char *what = ctl_format(c, "registered=%d kind=%s", b->id, kind_name(b->crash_kind));
 
-    ctl_settle(c, b->id, b->crash_kind == CRASH_HOST, what);
+    ctl_settle(c, b->id, b->crash_kind == CRASH_HOST && !MUTANT_IS(HOST_KEEPS_ELR), what);
     if (b->crash_kind == CRASH_HOST) {
         ctl_doubt_trash(c, b->id, what);
     }

@@ -138,7 +138,7 @@ static void every_mutant_is_caught(void)
 {
     int n_missed = 0;
 
-    for (enum mutant m = 1; m < MUTANT_COUNT; m++) {
+    for (enum mutant m = 1; m <= MUTANT_LEAD_DURING_CUT; m++) { /* then those of tests/sim */
         bool is_caught = false;
         int walks = 0;
 

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim.h"
+
+#include <errno.h>
+
+/* What breaks. Each seed has its own taste: some faults often, some never. To add one: a name, its weight, a case in
+ * act(), and its end in sim_fault_heal() when it lasts. */
+
+enum fault {
+    KILL,
+    POWER,
+    DIE_IN_OPERATION, /* of the disk */
+    KILL_CONTROLLER,
+    DUEL,
+    CUT_ONE_WAY,
+    CUT_BOTH_WAYS,
+    CUT_OFF, /* one node from all others */
+    EXPIRE,
+    FREEZE,
+    FULL_DISK,
+    BAD_DISK,
+    STOP,
+    MIN_ISR,
+    KILL_ALL,
+    DAMAGE, /* of one log; it is filled anew */
+    ELECT,
+    N_FAULTS
+};
+
+_Static_assert(N_FAULTS <= 24, "as many weights");
+
+static const unsigned usual[N_FAULTS] = {
+        [KILL] = 8,
+        [POWER] = 6,
+        [DIE_IN_OPERATION] = 6,
+        [KILL_CONTROLLER] = 4,
+        [DUEL] = 2,
+        [CUT_ONE_WAY] = 6,
+        [CUT_BOTH_WAYS] = 4,
+        [CUT_OFF] = 4,
+        [EXPIRE] = 3,
+        [FREEZE] = 4,
+        [FULL_DISK] = 2,
+        [BAD_DISK] = 1,
+        [STOP] = 3,
+        [MIN_ISR] = 2,
+        [KILL_ALL] = 1,
+        [DAMAGE] = 3,
+        [ELECT] = 5,
+};
+
+void sim_fault_init(struct sim *s)
+{
+    static const unsigned often[] = {0, 1, 1, 2, 4};
+    static const unsigned losses[] = {0, 0, 200, 50, 20};
+
+    for (int i = 0; i < N_FAULTS; i++) {
+        s->rates.weights[i] = usual[i] * often[sim_below(s, COUNT_OF(often))];
+    }
+    s->rates.weights[KILL]++; /* the sum is not 0 */
+    s->rates.loss = losses[sim_below(s, COUNT_OF(losses))];
+    s->rates.dup = losses[sim_below(s, COUNT_OF(losses))];
+    s->rates.slow = losses[sim_below(s, COUNT_OF(losses))];
+    s->rates.is_careful = !sim_one_in(s, 6);
+    s->rates.late_broker = sim_one_in(s, 2) ? (int)sim_below(s, (uint64_t)s->n_brokers) : -1;
+    s->rates.slow_max = sim_one_in(s, 3) ? WTIME_S(4) : WTIME_MS(800);
+    s->rates.work_max = sim_one_in(s, 3) ? WTIME_MS(600) : WTIME_MS(20);
+    s->rates.pause_max = WTIME_MS(100 + (int64_t)sim_below(s, 2000));
+}
+
+/* --- How it ends by itself ------------------------------------------------------------------------------------------- */
+
+static void restart(struct sim *s, int node, uint64_t id)
+{
+    if (!s->brokers[id].is_up) {
+        mem_disk_set_room(s->brokers[id].disk, -1);
+        s->frozen_until[id] = 0;
+        sim_broker_start(s, &s->brokers[id]);
+    }
+}
+
+static void restart_controller(struct sim *s, int node, uint64_t id)
+{
+    if (!s->ctls[id].is_up) {
+        sim_ctl_start(s, &s->ctls[id]);
+    }
+}
+
+static void uncut(struct sim *s, int node, uint64_t pair)
+{
+    uint64_t from = pair / SIM_NODES, to = pair % SIM_NODES;
+
+    if (s->n_cuts[from][to] > 0) {
+        s->n_cuts[from][to]--;
+        s->is_cut[from][to] = s->n_cuts[from][to] > 0;
+    }
+}
+
+static void give_room(struct sim *s, int node, uint64_t id)
+{
+    mem_disk_set_room(s->brokers[id].disk, -1);
+}
+
+static wtime a_while(struct sim *s)
+{
+    return WTIME_MS(sim_one_in(s, 3) ? 500 + (int64_t)sim_below(s, 5000)
+                                     : 50 + (int64_t)sim_below(s, 1000));
+}
+
+/* --- What happens ---------------------------------------------------------------------------------------------------- */
+
+static void cut(struct sim *s, int from, int to, wtime how_long)
+{
+    if (from == to) {
+        return;
+    }
+    s->counts.cut_links++;
+    s->n_cuts[from][to]++;
+    s->is_cut[from][to] = true;
+    sim_at(s, how_long, -1, 0, uncut, (uint64_t)(from * SIM_NODES + to));
+}
+
+static void cut_off(struct sim *s, int node, wtime how_long)
+{
+    bool from_zk = sim_one_in(s, 2);
+
+    sim_tell(
+            s, "net", "%s is cut off%s", sim_node_name(node), from_zk ? "" : ", but for ZooKeeper");
+    for (int i = 0; i < SIM_NODES; i++) {
+        if (i != SIM_NODE_ZK || from_zk) {
+            cut(s, node, i, how_long);
+            cut(s, i, node, how_long);
+        }
+    }
+}
+
+bool sim_fault_may_lose(struct sim *s, const struct sim_broker *b)
+{
+    if (!s->rates.is_careful) {
+        return true;
+    }
+    for (int k = 0; k < s->n_parts; k++) {
+        const struct partition_state *p = &s->truth[k].record;
+        int n_others = 0;
+
+        for (uint8_t i = 0; i < p->isr.n; i++) {
+            const struct sim_broker *o = &s->brokers[p->isr.at[i]];
+            n_others += o != b && o->is_up && !log_dir_failed(o->dir);
+        }
+        if (n_others == 0 && broker_set_has(&p->replicas, b->id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void crash(struct sim *s, struct sim_broker *b, bool is_host)
+{
+    if (b->is_up) {
+        sim_broker_crash(s, b, is_host);
+    }
+    sim_at(s, a_while(s), -1, 0, restart, (uint64_t)b->id);
+}
+
+/* Somebody has seen that its disk is broken. */
+static void replace_disk(struct sim *s, int node, uint64_t id)
+{
+    if (s->brokers[id].is_up && log_dir_failed(s->brokers[id].dir)) {
+        crash(s, &s->brokers[id], false);
+    }
+}
+
+static int any_node(struct sim *s)
+{
+    switch (sim_below(s, 6)) {
+    case 0: return SIM_NODE_ZK;
+    case 1: return SIM_NODE_CTL + (int)sim_below(s, (uint64_t)s->n_ctls);
+    default: return (int)sim_below(s, (uint64_t)s->n_brokers);
+    }
+}
+
+static void disturb_disk(struct sim *s, struct sim_broker *b, enum fault what)
+{
+    if (!b->is_up || (what == BAD_DISK && !sim_fault_may_lose(s, b))) {
+        return;
+    }
+    sim_tell(s, sim_node_name(b->id), "%s",
+            what == FULL_DISK  ? "has a full disk"
+            : what == BAD_DISK ? "will meet an I/O error"
+                               : "will die within an operation");
+    if (what == FULL_DISK) {
+        mem_disk_set_room(b->disk, (int64_t)sim_below(s, 4000));
+        sim_at(s, a_while(s), -1, 0, give_room, (uint64_t)b->id);
+    } else if (what == BAD_DISK) {
+        s->counts.disk_failures++;
+        mem_disk_fail_at(b->disk, 1 + sim_below(s, 20), -EIO);
+        sim_at(s, WTIME_S(1) + a_while(s), -1, 0, replace_disk, (uint64_t)b->id);
+    } else {
+        mem_disk_die_at(b->disk, 1 + sim_below(s, 30));
+        sim_at(s, WTIME_S(1) + a_while(s), -1, 0, restart, (uint64_t)b->id);
+    }
+}
+
+static void stop(struct sim *s, struct sim_broker *b)
+{
+    if (b->is_up && b->n_epochs > 0 && !b->is_stopping) {
+        sim_tell(s, sim_node_name(b->id), "is asked to stop");
+        b->is_stopping = true;
+    }
+    sim_at(s, WTIME_S(1) + a_while(s), -1, 0, restart, (uint64_t)b->id);
+}
+
+static void damage(struct sim *s, struct sim_broker *b)
+{
+    struct sim_part *p = &b->parts[sim_below(s, (uint64_t)s->n_parts)];
+
+    if (b->is_up && p->is_live && p->core.role != REPLICA_FAILED && sim_fault_may_lose(s, b)) {
+        s->counts.damages++;
+        sim_broker_event_begin(b);
+        sim_part_fail(p);
+        sim_broker_event_end(b);
+    }
+}
+
+static void freeze(struct sim *s, int node, wtime how_long)
+{
+    s->counts.freezes++;
+    s->frozen_until[node] = s->now + how_long;
+    sim_tell(s, sim_node_name(node), "stands still for %lld ms", (long long)(how_long / 1000));
+}
+
+static void act(struct sim *s, enum fault what)
+{
+    struct sim_broker *b = &s->brokers[sim_below(s, (uint64_t)s->n_brokers)];
+    uint64_t ctl = sim_below(s, (uint64_t)s->n_ctls);
+    int from = any_node(s), to = (from + 1 + (int)sim_below(s, SIM_NODES - 1)) % SIM_NODES;
+    wtime how_long = a_while(s);
+
+    switch (what) {
+    case KILL: crash(s, b, false); break;
+    case POWER: crash(s, b, sim_fault_may_lose(s, b)); break;
+    case KILL_CONTROLLER:
+        sim_ctl_crash(s, &s->ctls[ctl]);
+        sim_at(s, how_long, -1, 0, restart_controller, ctl);
+        break;
+    case DUEL: sim_ctl_duel(s, &s->ctls[ctl]); break;
+    case CUT_ONE_WAY:
+        sim_tell(s, "net", "cut from %s to %s", sim_node_name(from), sim_node_name(to));
+        cut(s, from, to, how_long);
+        break;
+    case CUT_BOTH_WAYS:
+        sim_tell(s, "net", "cut between %s and %s", sim_node_name(from), sim_node_name(to));
+        cut(s, from, to, how_long);
+        cut(s, to, from, how_long);
+        break;
+    case CUT_OFF: cut_off(s, from == SIM_NODE_ZK ? (int)b->id : from, how_long); break;
+    case EXPIRE: sim_zk_expire(s, from); break;
+    case FREEZE: freeze(s, from == SIM_NODE_ZK ? (int)b->id : from, how_long); break;
+    case FULL_DISK:
+    case BAD_DISK:
+    case DIE_IN_OPERATION: disturb_disk(s, b, what); break;
+    case STOP: stop(s, b); break;
+    case MIN_ISR:
+        if (sim_ctl_active(s) != NULL) {
+            sim_ctl_set_min_isr(s, sim_ctl_active(s), 1 + (int)sim_below(s, 3));
+        }
+        break;
+    case KILL_ALL:
+        for (int i = 0; i < s->n_brokers; i++) {
+            crash(s, &s->brokers[i], false);
+        }
+        break;
+    case DAMAGE: damage(s, b); break;
+    case ELECT:
+        if (sim_ctl_active(s) != NULL) {
+            sim_ctl_elect(s, sim_ctl_active(s));
+        }
+        break;
+    case N_FAULTS: break;
+    }
+    s->counts.faults++;
+}
+
+void sim_fault_tick(struct sim *s, int node, uint64_t arg)
+{
+    uint64_t sum = 0, at;
+    int what = 0;
+
+    if (s->is_healing) {
+        return;
+    }
+    for (int i = 0; i < N_FAULTS; i++) {
+        sum += s->rates.weights[i];
+    }
+    at = sim_below(s, sum);
+    while (at >= s->rates.weights[what]) {
+        at -= s->rates.weights[what++];
+    }
+    if (s->has_topic) {
+        act(s, (enum fault)what);
+    }
+    sim_at(s, WTIME_MS(50) + (wtime)sim_below(s, (uint64_t)s->rates.pause_max), -1, 0,
+            sim_fault_tick, arg);
+}
+
+void sim_fault_heal(struct sim *s)
+{
+    sim_tell(s, "sim", "all faults end");
+    s->is_healing = true;
+    memset(s->is_cut, 0, sizeof(s->is_cut));
+    memset(s->n_cuts, 0, sizeof(s->n_cuts));
+    memset(s->frozen_until, 0, sizeof(s->frozen_until));
+    for (int i = 0; i < s->n_brokers; i++) {
+        struct sim_broker *b = &s->brokers[i];
+
+        mem_disk_set_room(b->disk, -1);
+        mem_disk_die_at(b->disk, 0);
+        mem_disk_fail_at(b->disk, 0, 0);
+        if (b->is_up && (b->is_stopping || log_dir_failed(b->dir))) {
+            sim_broker_crash(s, b, false);
+        }
+        restart(s, -1, (uint64_t)i);
+    }
+    for (int i = 0; i < s->n_ctls; i++) {
+        restart_controller(s, -1, (uint64_t)i);
+    }
+}
