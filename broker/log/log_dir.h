@@ -149,6 +149,12 @@ struct checkpoint_entry {
     offset64 no_producers;
 };
 
+/* Whether a log that has no folder is lost: it had records that were not deleted. */
+static inline bool checkpoint_names_records(const struct checkpoint_entry *e)
+{
+    return e->recovery_point > 0 || e->high_watermark > e->log_start;
+}
+
 /* Replaces recovery.ckpt, hw.ckpt and producers.ckpt with these entries, in any order: a partition
  * that is not among them has no checkpoint any more. Failures as for the catalog. Thread: pool (one caller at a
  * time). */

@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define EMPTIED_SUFFIX ".emptied"
+#define DAMAGED_SUFFIX ".damaged" /* its replica was filled anew from the leader */
+#define DROPPED_SUFFIX ".dropped" /* a death came before it was removed */
 #define UNNAMED_NOTE   "unnamed.since"
 #define UNNAMED_KEPT   ((wall_ms)24 * 60 * 60 * 1000) /* [TRS-11] */
 
@@ -123,6 +125,7 @@ static void unlock(struct log_trash *t)
 enum folder_kind {
     FOLDER_KEPT,
     FOLDER_EMPTIED,
+    FOLDER_DROPPED,
     FOLDER_OLDER /* the same log went twice: ".1", ".2" … are those that are not brought back */
 };
 
@@ -157,6 +160,8 @@ static bool parse_folder(const char *name, struct trash_folder *ret)
     ret->partition = (int32_t)partition;
     ret->kind = *end == '\0'                          ? FOLDER_KEPT
                 : strcmp(end, EMPTIED_SUFFIX) == 0 ? FOLDER_EMPTIED
+                : strncmp(end, DROPPED_SUFFIX, strlen(DROPPED_SUFFIX)) == 0
+                        ? FOLDER_DROPPED
                                                    : FOLDER_OLDER;
     return *end == '\0' || *end == '.';
 }
@@ -211,7 +216,7 @@ int log_trash_read(struct log_dir *d)
     d->trash = mem_new(struct log_trash);
     must(pthread_mutex_init(&d->trash->lock, NULL) == 0);
     ARRAY_FOREACH (f, &list.folders) {
-        if (f->kind == FOLDER_OLDER) {
+        if (f->kind == FOLDER_OLDER || f->kind == FOLDER_DROPPED) {
             continue;
         }
         struct trash_entry *e = find_or_add(d->trash, &f->topic_id, f->partition);
@@ -599,6 +604,62 @@ static int remove_folder(struct log_dir *d, const char *path)
     return r < 0 ? err_forward(r) : 0;
 }
 
+/* Whose folder it is; one that does not say so is of its name. > 0: TAKEN. */
+static int may_put_aside(
+        struct log_dir *d, const char *path, const struct uuid *topic_id, int32_t partition)
+{
+    struct partition_identity p = {0};
+    int r = partition_identity_read(d->io, path, &p);
+
+    if (r == 0 && (!uuid_equal(&p.topic_id, topic_id) || p.partition != partition)) {
+        return LOG_TRASH_E_TAKEN; /* [BRK-10] */
+    }
+    return r < 0 && r != -ENOENT ? err_forward(r) : 0;
+}
+
+static int put_aside(struct log_dir *d, const char *from, const char *to, bool keep)
+{
+    int r = make_trash(d);
+
+    if (r >= 0) {
+        r = make_way(d, to);
+    }
+    if (r >= 0) {
+        r = durable_rename(d->io, from, to);
+    }
+    if (r == -ENOENT) {
+        return 0;
+    }
+    if (r >= 0 && keep) {
+        log_warn("log_trash", "log_put_aside", KV_STR("from", from), KV_STR("to", to),
+                KV_STR("then", "its replica is filled anew from the leader; this stays until the topic is purged"));
+    } else if (r >= 0) {
+        (void)!remove_folder(d, to); /* else the next sweep does it */
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int log_trash_put_aside(struct log_dir *d,
+        const char *folder,
+        const struct uuid *topic_id,
+        int32_t partition,
+        bool keep)
+{
+    char *from = log_dir_file(d, folder);
+    char *to = folder_path(d, topic_id, partition, keep ? DAMAGED_SUFFIX : DROPPED_SUFFIX);
+    int r = log_dir_failed(d) ? err_origin(-EIO) : may_put_aside(d, from, topic_id, partition);
+
+    if (r == 0) {
+        r = put_aside(d, from, to, keep);
+    }
+    mem_free(to);
+    mem_free(from);
+    if (r < 0 && !log_dir_is_scarce(r) && r != -ENOSPC && r != -EDQUOT) {
+        log_dir_fail(d, r, "a log that begins anew could not be moved to .trash");
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
 /* [TRS-12] The name says that it is empty before it is, on the disk too: a power failure may not leave half a log under
  * a name that promises a whole one. */
 int log_trash_empty(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
@@ -661,7 +722,7 @@ static int sweep_folder(
         mem_free(path);
         return 0;
     }
-    bool is_due = verdict == LOG_TRASH_PURGE ||
+    bool is_due = verdict == LOG_TRASH_PURGE || f->kind == FOLDER_DROPPED ||
                   (verdict == LOG_TRASH_UNNAMED && is_unnamed_for_long(d, path, judge->now));
     if (is_due) {
         r = remove_folder(d, path);

@@ -11,6 +11,7 @@
  *        └──────────── restore ────────────┘          └─empty: the disk is low─▶ .trash/<topic_id>-<p>.emptied/
  *
  * An emptied folder stays as a name: were it gone, a restored topic would begin anew at offset 0 and look whole. Which
+ * Folders with other suffixes are of logs that began anew, and of older ones of the same partition. Which
  * topics are purged is the metadata's to say (log_trash_judge). What is known of the trash is kept in memory, so that
  * asking costs no disk; a log's checkpoint goes with it and comes back with it. Thread: any; what touches the disk says
  * so. */
@@ -35,6 +36,15 @@ MUST_CHECK int log_trash_move(
 /* The same where no log is open to say so: when there is such a folder and it is that log's. Thread: pool. */
 MUST_CHECK int log_trash_move_found(
         struct log_dir *d, const char *folder, const struct uuid *topic_id, int32_t partition);
+/* The folder of a log that begins anew goes to .trash/<topic_id>-<p>.damaged, and stays there until its topic is purged
+ * (`keep`: it may hold what nobody else has), or is removed. It is not what log_trash_restore() brings back. Durable; a
+ * death on the way leaves it where it was or moved. 0 also when there is none. > 0: TAKEN, it is another topic's. Negative: the
+ * directory has been latched, unless it is full or scarce: then again. Thread: pool. */
+MUST_CHECK int log_trash_put_aside(struct log_dir *d,
+        const char *folder,
+        const struct uuid *topic_id,
+        int32_t partition,
+        bool keep);
 /* It has left, or there was nothing: ends what log_trash_begin() began, with the same folder. */
 void log_trash_left(
         struct log_dir *d, const struct uuid *topic_id, int32_t partition, const char *folder);

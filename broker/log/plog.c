@@ -135,13 +135,52 @@ static int open_log(struct plog *l, struct plog_open_stats *stats)
     if (l->stage == PLOG_READY) {
         return plog_recover(l, &checkpoint, stats);
     }
-    if (checkpoint.recovery_point > 0 || checkpoint.high_watermark > 0) {
+    if (checkpoint_names_records(&checkpoint)) {
         stats->lost = true;
         log_warn("plog", "log_lost", KV_STR("dir", log_dir_path(l->dir)),
                 KV_STR("folder", l->folder), KV_I64("recovery_point", checkpoint.recovery_point),
                 KV_I64("high_watermark", checkpoint.high_watermark));
+        return 0;
     }
+    l->start = l->end = l->saved_start = checkpoint.log_start; /* [LOG-77] */
     return 0;
+}
+
+/* Of which nothing was looked at yet. */
+static struct plog *make(struct log_dir *dir,
+        struct file_cache *files,
+        const char *topic,
+        const struct uuid *topic_id,
+        int32_t partition,
+        const struct plog_config *config)
+{
+    struct plog *l = mem_new(struct plog);
+
+    l->dir = dir;
+    l->files = files;
+    l->io = log_dir_io(dir);
+    l->topic = mem_strdup(topic);
+    l->folder = mem_format("%s-%d", topic, partition);
+    l->topic_id = *topic_id;
+    l->partition = partition;
+    l->config = *config;
+    l->last_epoch = EPOCH_NONE;
+    plog_forget_positions(l);
+    return l;
+}
+
+struct plog *plog_new_at(struct log_dir *dir,
+        struct file_cache *files,
+        const char *topic,
+        const struct uuid *topic_id,
+        int32_t partition,
+        const struct plog_config *config,
+        offset64 start)
+{
+    struct plog *l = make(dir, files, topic, topic_id, partition, config);
+
+    l->start = l->end = start; /* [LOG-77] */
+    return l;
 }
 
 int plog_open(struct log_dir *dir,
@@ -159,17 +198,7 @@ int plog_open(struct log_dir *dir,
     if (log_dir_failed(dir)) {
         return err_origin(-EIO);
     }
-    l = mem_new(struct plog);
-    l->dir = dir;
-    l->files = files;
-    l->io = log_dir_io(dir);
-    l->topic = mem_strdup(topic);
-    l->folder = mem_format("%s-%d", topic, partition);
-    l->topic_id = *topic_id;
-    l->partition = partition;
-    l->config = *config;
-    l->last_epoch = EPOCH_NONE;
-    plog_forget_positions(l);
+    l = make(dir, files, topic, topic_id, partition, config);
     int r = open_log(l, &stats);
     if (r != 0) {
         (void)plog_close(l);
@@ -399,6 +428,30 @@ int plog_append(struct plog *l,
     }
     *ret_base = h.base;
     return 0;
+}
+
+/* [LOG-77] The log begins with that batch, before where it said that it would. */
+int plog_append_first(struct plog *l, uint8_t *bytes, const struct batch *b, epoch32 leader_epoch)
+{
+    offset64 begin = l->end, base = OFFSET_NONE;
+
+    must(b->base_offset < begin && batch_last_offset(b) >= l->start);
+    if (l->segments.n > 0) { /* Its name says where the log is, and is on the disk perhaps. */
+        return PLOG_E_OUT_OF_RANGE;
+    }
+    l->end = b->base_offset;
+    int r = plog_append(l, bytes, b, leader_epoch, &base);
+    if (l->end > b->base_offset) {
+        return r < 0 ? err_forward(r) : r;
+    }
+    /* Nothing was appended. What another leader sends may begin elsewhere. */
+    if (l->segments.n > 0 && plog_retire_segment(l, 0, 0) != 0) {
+        return PLOG_E_OUT_OF_RANGE;
+    }
+    l->end = begin;
+    l->is_epoch_file_behind |= epoch_cache_cut_tail(&l->epochs, 0);
+    l->is_epoch_begun = false;
+    return r < 0 ? err_forward(r) : r;
 }
 
 int plog_delete(struct plog *l)

@@ -70,6 +70,15 @@ MUST_CHECK int plog_open(struct log_dir *dir,
         const struct plog_config *config,
         struct plog **ret,
         struct plog_open_stats *ret_stats);
+/* [LOG-77] An empty log that begins at `start`, of a partition that has no folder now and had none (log_trash_put_aside())
+ * or an empty one; what the checkpoint says of it is not asked. Touches no file. Thread: any. */
+struct plog *plog_new_at(struct log_dir *dir,
+        struct file_cache *files,
+        const char *topic,
+        const struct uuid *topic_id,
+        int32_t partition,
+        const struct plog_config *config,
+        offset64 start);
 /* How many bytes of batches plog_open() would check, closely: what lies above the recovery point, and what is below it in
  * its segment, back to the last index entry (HOST: to the segment's begin). Reads names, sizes and one index; changes
  * nothing. 0 also when it cannot be told. `folder` = "<topic>-<p>". Thread: pool, before the log is opened. */
@@ -100,6 +109,12 @@ MUST_CHECK int plog_append(struct plog *l,
         const struct batch *b,
         epoch32 leader_epoch,
         offset64 *ret_base);
+
+/* As plog_append() to an empty log, of a batch that holds plog_start() but begins below it: the log begins with it, its
+ * start stays. The epoch and base offset are the batch's own. > 0: FULL, BUSY; OUT_OF_RANGE: the log is made already, or
+ * half; it must be begun anew. */
+MUST_CHECK int plog_append_first(
+        struct plog *l, uint8_t *bytes, const struct batch *b, epoch32 leader_epoch);
 
 /* [LOG-4] Begins a new segment when the first batch of the active one is older than segment_ms at the wall clock's `now`,
  * also when nothing is appended. > 0: FULL, BUSY. */

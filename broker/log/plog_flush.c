@@ -85,7 +85,7 @@ struct plog_flush *plog_flush_begin(struct plog *l)
     /* Not "no unsynced bytes": after a cut all may be synced and the recovery point still behind.
      * */
     const struct segment *active = plog_active(l);
-    if (l->is_truncating) {
+    if (l->is_truncating || active == NULL) { /* without a segment there is nothing but a place to begin */
         return NULL;
     }
     if (l->recovery_point == l->end && l->n_folder_changes == l->n_folder_synced &&

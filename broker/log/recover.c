@@ -237,7 +237,9 @@ static int settle_start(struct recovery *c, offset64 log_start, size_t n_removed
     struct plog *l = c->l;
     int r = 0;
 
-    if (l->end < log_start) {
+    if (l->end < log_start && l->segments.n == 0) {
+        l->end = log_start; /* [LOG-77] */
+    } else if (l->end < log_start) {
         n_removed = l->segments.n;
         r = begin_at_start(l, log_start);
     }

@@ -37,6 +37,7 @@ struct cleaned_log {
     offset64 first_dirty;
     epoch32 epoch;
     bool is_busy, is_uncleanable;
+    unsigned n_restarts; /* of the log that all this is about */
     wtime not_before; /* after a failure, or when nothing came of it */
     ARRAY(struct segment_times) times;
 };
@@ -79,12 +80,12 @@ struct work {
     struct auth_hasher *hasher;
 };
 
-/* Gives up the work at a log that is gone, or when the broker stops. */
+/* Gives up the work at a log that is gone or about to begin anew, or when the broker stops. */
 static bool pace(void *ctx, int64_t bytes)
 {
     struct work *w = ctx;
 
-    return !atomic_load(&w->p->is_removed) && !log_dir_failed(w->p->dir) &&
+    return !atomic_load(&w->p->is_removed) && !atomic_load(&w->p->is_restarting) && !log_dir_failed(w->p->dir) &&
            clean_pace_book(&w->c->pace, bytes);
 }
 
@@ -266,11 +267,25 @@ static void pick_deinit(struct pick *k)
     *k = (struct pick){0};
 }
 
+/* The log began anew: what was known was of another one. */
+static void forget_former(struct cleaner *c, struct cleaned_log *log, unsigned n_restarts)
+{
+    if (log->n_restarts != n_restarts && !log->is_busy) {
+        log->n_restarts = n_restarts;
+        log->first_dirty = 0;
+        log->epoch = EPOCH_NONE;
+        log->is_uncleanable = false;
+        array_clear(&log->times);
+        c->is_written = false;
+    }
+}
+
 /* Whether the partition, whose reference it takes then, is to be compacted sooner than `best`, which it replaces. */
 static bool consider(struct cleaner *c, struct partition *p, wtime now, struct pick *best, int64_t *max_ppm)
 {
     struct pick k = {.p = p, .log = know_log(c, &p->key, p->dir)};
 
+    forget_former(c, k.log, atomic_load(&p->n_restarts));
     if (k.log->is_busy || k.log->is_uncleanable || k.log->not_before > now ||
             !partition_clean_look(p, &k.look)) {
         return false;

@@ -44,7 +44,7 @@ static void tell_saved(struct keeper *k,
             e = bsearch(&key, entries, n_entries, sizeof(*entries), log_dir_compare_entries);
         }
         if (e != NULL) {
-            partition_cut_saved(all[i], e->recovery_point);
+            partition_cut_saved(all[i], e);
             partition_start_saved(all[i], e->log_start);
             keeper_ask(k, KEEPER_REMOVE);
         }

@@ -47,11 +47,12 @@ static void note_leader(struct hold *h, const struct replica_fx_item *it)
 }
 
 /* The log stays for the work, also when its topic is removed. */
-static void begin_work(struct hold *h, enum partition_work work, offset64 at)
+static void begin_work(struct hold *h, enum partition_work work, const struct replica_fx_item *it)
 {
     h->p->n_users++;
     h->work = work;
-    h->work_at = at;
+    h->work_at = it->base;
+    h->work_keep = it->keep;
 }
 
 void partition_step(struct hold *h,
@@ -99,8 +100,8 @@ void partition_step(struct hold *h,
             *array_push(&h->proposals) = it->proposal;
             break;
         case REPLICA_FX_REPORT: h->report = it->detail; break;
-        case REPLICA_FX_TRUNCATE: begin_work(h, PARTITION_WORK_CUT, it->base); break;
-        case REPLICA_FX_RESTART: begin_work(h, PARTITION_WORK_RESTART, it->base); break;
+        case REPLICA_FX_TRUNCATE: begin_work(h, PARTITION_WORK_CUT, it); break;
+        case REPLICA_FX_RESTART: begin_work(h, PARTITION_WORK_RESTART, it); break;
         case REPLICA_FX_START: partition_start_locked(p, it->base); break;
         case REPLICA_FX_PROGRESS: h->has_moved = true; break;
         case REPLICA_FX_COPY:
@@ -111,6 +112,9 @@ void partition_step(struct hold *h,
 
 void partition_fail_locked(struct hold *h)
 {
+    if (atomic_load(&h->p->is_restarting) && !log_dir_failed(h->p->dir)) {
+        return; /* it is the old log, which goes */
+    }
     partition_step(h,
             &(struct replica_event){.kind = REPLICA_EV_LOG_FAILED,
                     .failed = {.is_disk = log_dir_failed(h->p->dir)}},
@@ -135,16 +139,15 @@ void partition_carry_out(struct hold *h, const struct partition_order *o)
             p->has_held = true;
             return;
         }
-        if (p->log == NULL && p->core.role != REPLICA_FAILED) {
+        if (p->log == NULL && p->core.role != REPLICA_FAILED && !atomic_load(&p->is_restarting)) {
             partition_install_log(p, partition_open_log(p, &p->settings.log, &scanned));
-        }
-        if (p->log == NULL) {
-            if (p->core.role != REPLICA_FAILED) {
+            if (p->log == NULL) {
                 partition_fail_locked(h);
             }
-            return;
         }
-        plog_set_config(p->log, &o->settings.log); /* [CFG-13] */
+        if (p->log != NULL) {
+            plog_set_config(p->log, &o->settings.log); /* [CFG-13] */
+        }
         partition_step(h,
                 &(struct replica_event){.kind = REPLICA_EV_BECOME,
                         .become = {.record = &o->record,
@@ -238,8 +241,10 @@ static void send_out(struct hold *h, broker_id following)
     if (h->has_moved) {
         env->follows(env->ctx, p, h->was_following, following);
     }
-    if (h->work != PARTITION_WORK_NONE) {
-        partition_cut_begin(p, h->work, h->work_at);
+    if (h->work == PARTITION_WORK_CUT) {
+        partition_cut_begin(p, h->work_at);
+    } else if (h->work == PARTITION_WORK_RESTART) {
+        partition_restart_begin(p, h->work_at, h->work_keep);
     }
     array_deinit(&h->wakes);
 }

@@ -136,6 +136,9 @@ struct partition {
     uint32_t n_users; /* of the log, outside the lock: it stays for them */
     broker_id following; /* whose loop knows of it; BROKER_NONE = nobody's */
     bool is_opening;  /* a job on the pool opens the log; the newest order waits for it */
+    atomic_bool is_restarting; /* it begins anew: from the checkpoint that says so until the new log is there */
+    struct io_job *after_use;  /* of that, waiting until nobody uses the old log; NULL = none */
+    atomic_uint n_restarts;    /* in this run */
     bool is_hollow;   /* that job never came so far: nothing of it is in a folder */
     bool has_held;
     struct partition_order held;
@@ -375,8 +378,8 @@ struct partition_trimmed {
  * data, pool. */
 void partition_trim(
         struct partition *p, offset64 before, bool dry_run, struct partition_trimmed *ret);
-/* The checkpoint has this recovery point. Thread: pool. */
-void partition_cut_saved(struct partition *p, offset64 recovery_point);
+/* The checkpoint is written, and says this of the partition. Thread: pool. */
+void partition_cut_saved(struct partition *p, const struct checkpoint_entry *e);
 /* Whether the log start is at least `start` and in the checkpoint. Thread: pool. */
 bool partition_is_start_saved(struct partition *p, offset64 start);
 

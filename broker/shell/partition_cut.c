@@ -93,7 +93,7 @@ static void begin_cut(struct io_job *job)
     cut_over(c, &h, ERRCODE_KAFKA_STORAGE_ERROR);
 }
 
-void partition_cut_begin(struct partition *p, enum partition_work work, offset64 at)
+void partition_cut_begin(struct partition *p, offset64 at)
 {
     struct cut *c = mem_new(struct cut);
 
@@ -103,15 +103,19 @@ void partition_cut_begin(struct partition *p, enum partition_work work, offset64
     p->env->submit(p->env->ctx, &c->job);
 }
 
-void partition_cut_saved(struct partition *p, offset64 recovery_point)
+void partition_cut_saved(struct partition *p, const struct checkpoint_entry *e)
 {
     struct hold h;
+    bool is_saved;
 
     if (!atomic_load(&p->is_cut_unsaved)) {
         return;
     }
     hold_begin(&h, p);
-    if (p->log != NULL && recovery_point <= plog_recovery_point(p->log)) {
+    is_saved = atomic_load(&p->is_restarting)
+                       ? !checkpoint_names_records(e)
+                       : p->log != NULL && e->recovery_point <= plog_recovery_point(p->log);
+    if (is_saved) {
         atomic_store(&p->is_cut_unsaved, false);
     }
     hold_end(&h);

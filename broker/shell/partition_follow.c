@@ -41,8 +41,9 @@ struct run {
     offset64 first_base, next;
 };
 
-/* [FET-10] Checksums right, offsets and epochs rising. What compaction took at the leader is missing between batches. */
-static struct run look_through(struct bytes records, offset64 end)
+/* [FET-10] Checksums right, offsets and epochs rising. What compaction took at the leader is missing between batches. The
+ * first batch of an empty log may begin below its end: the leader's log starts within it. */
+static struct run look_through(struct bytes records, offset64 end, bool is_empty)
 {
     struct run run = {.is_sound = true, .first_epoch = EPOCH_NONE, .last_epoch = EPOCH_NONE,
             .first_base = OFFSET_NONE, .next = end};
@@ -50,7 +51,9 @@ static struct run look_through(struct bytes records, offset64 end)
 
     while (run.is_sound && run.size < records.size &&
             batch_parse(records.at + run.size, records.size - run.size, &b) == 0) {
-        run.is_sound = b.base_offset >= run.next && b.last_offset_delta >= 0 &&
+        bool is_in_order = b.base_offset >= run.next ||
+                           (is_empty && run.size == 0 && batch_last_offset(&b) >= end);
+        run.is_sound = is_in_order && b.last_offset_delta >= 0 &&
                        b.leader_epoch >= run.last_epoch && batch_crc_is_right(&b);
         if (run.size == 0) {
             run.first_epoch = b.leader_epoch;
@@ -67,51 +70,59 @@ static struct run look_through(struct bytes records, offset64 end)
 }
 
 /* [FET-11] The offsets that compaction took at the leader, as one batch without records: a log has no gaps but in what it has
- * compacted itself. */
-static int fill_gap(struct plog *l, offset64 until, epoch32 next_epoch)
+ * compacted itself. It is of the epoch of what follows, as [LOG-62] takes it to be at the leader: of the epoch before, it might
+ * end beyond where the leader says that this one ends. */
+static int fill_gap(struct plog *l, offset64 until, epoch32 epoch)
 {
     uint8_t bytes[BATCH_HEADER_SIZE];
     int r = 0;
 
     while (r == 0 && plog_end(l) < until) {
         int64_t n = until - plog_end(l);
-        epoch32 epoch = plog_last_epoch(l) != EPOCH_NONE ? plog_last_epoch(l) : next_epoch;
-        struct batch of_none = {.base_offset = plog_end(l),
-                .leader_epoch = epoch,
-                .last_offset_delta = n > INT32_MAX ? INT32_MAX - 1 : (int32_t)(n - 1),
-                .base_timestamp = -1,
-                .max_timestamp = -1,
-                .producer_id = -1,
-                .producer_epoch = -1,
-                .base_sequence = -1};
         struct batch b;
         offset64 base;
 
-        batch_rewrite(&of_none, &(struct batch_change){.max_timestamp = -1}, bytes, sizeof(bytes));
+        batch_make_empty(bytes, n > INT32_MAX ? INT32_MAX : (int32_t)n);
         must(batch_parse(bytes, sizeof(bytes), &b) == 0);
         r = plog_append(l, bytes, &b, epoch, &base);
     }
     return r < 0 ? err_forward(r) : r;
 }
 
-/* Appends them as they are. > 0: PLOG_E_FULL, PLOG_E_BUSY, and what was appended before stays. */
+/* > 0: as copy(). */
+static int copy_one(struct partition *p, uint8_t *bytes, const struct batch *b)
+{
+    offset64 base = b->base_offset;
+    int r;
+
+    if (base < plog_end(p->log)) { /* [LOG-77] */
+        r = plog_append_first(p->log, bytes, b, b->leader_epoch);
+        if (r == 0) {
+            partition_producers_begin_below(p, base);
+        }
+    } else {
+        r = fill_gap(p->log, base, b->leader_epoch);
+        if (r == 0) {
+            r = plog_append(p->log, bytes, b, b->leader_epoch, &base);
+        }
+    }
+    if (r == 0) {
+        must(base == b->base_offset);
+        partition_producers_note(p, b, base);
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+/* Appends them as they are. > 0: PLOG_E_FULL, PLOG_E_BUSY, and what was appended before stays; PLOG_E_OUT_OF_RANGE: this log
+ * cannot take it. */
 static int copy(struct partition *p, uint8_t *bytes, size_t size)
 {
     struct batch b;
     int r = 0;
 
     for (size_t at = 0; r == 0 && at < size; at += b.size) {
-        offset64 base;
-
         must(batch_parse(bytes + at, size - at, &b) == 0);
-        r = fill_gap(p->log, b.base_offset, b.leader_epoch);
-        if (r == 0) {
-            r = plog_append(p->log, bytes + at, &b, b.leader_epoch, &base);
-        }
-        if (r == 0) {
-            must(base == b.base_offset);
-            partition_producers_note(p, &b, base);
-        }
+        r = copy_one(p, bytes + at, &b);
     }
     return r < 0 ? err_forward(r) : r;
 }
@@ -124,7 +135,7 @@ static void copy_locked(struct hold *h, uint8_t *bytes, size_t size, struct part
     if (!atomic_exchange(&p->is_unsynced, true)) {
         atomic_store(&p->unsynced_since, clock_now());
     }
-    if (r < 0) {
+    if (r < 0 || r == PLOG_E_OUT_OF_RANGE) {
         partition_fail_locked(h);
         ret->next = FOLLOW_NO_MORE;
         return;
@@ -174,7 +185,8 @@ static void take_locked(struct hold *h,
 {
     const struct msg_fetch_result *m = a->answer;
     struct partition *p = h->p;
-    struct run run = look_through((struct bytes){a->records, m->records.size}, plog_end(p->log));
+    struct run run = look_through((struct bytes){a->records, m->records.size}, plog_end(p->log),
+            plog_last_epoch(p->log) == EPOCH_NONE);
     struct replica_event ev = {.kind = REPLICA_EV_FETCHED,
             .fetched = {.leader_epoch = a->leader_epoch,
                     .asked = a->offset,

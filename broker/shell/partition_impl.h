@@ -36,6 +36,7 @@ struct hold {
         PARTITION_WORK_RESTART
     } work; /* on the log, to be done on the pool */
     offset64 work_at;
+    bool work_keep;
 };
 
 void hold_begin(struct hold *h, struct partition *p);
@@ -77,13 +78,23 @@ void partition_tick_locked(struct hold *h);
 
 /* --- partition_cut.c --- */
 /* The log is kept (partition_use_begin) for the job, which gives it back. */
-void partition_cut_begin(struct partition *p, enum partition_work work, offset64 at);
+void partition_cut_begin(struct partition *p, offset64 at);
+
+/* --- partition_restart.c --- */
+/* As partition_cut_begin(): an empty log at `base`; `keep` the old one aside. */
+void partition_restart_begin(struct partition *p, offset64 base, bool keep);
+/* What the checkpoint says of a partition that begins anew. */
+struct checkpoint_entry partition_restart_checkpoint(struct partition *p);
 
 /* --- partition_producers.c --- */
 /* The log was opened, and nobody else knows it yet: rebuilds what it tells of producers. Results as plog_open. */
 MUST_CHECK int partition_producers_open(
         struct partition *p, struct plog *log, offset64 no_producers);
 void partition_producers_close(struct partition *p);
+/* The log is a new one, and empty. */
+void partition_producers_begin(struct partition *p);
+/* A first batch begins below where the log was to begin (plog_append_first()). */
+void partition_producers_begin_below(struct partition *p, offset64 base);
 /* Cuts the log at `end`, which plog_truncate_begin() gave, and what is known of producers. > 0: PLOG_E_BUSY, again. */
 MUST_CHECK int partition_producers_cut(struct partition *p, offset64 end);
 /* A leader asks before it appends. False: *ret has the outcome, or the request is parked. */

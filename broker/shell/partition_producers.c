@@ -57,6 +57,24 @@ void partition_producers_close(struct partition *p)
     tell_known(p);
 }
 
+void partition_producers_begin(struct partition *p)
+{
+    struct partition_producers *m = &p->producers;
+
+    producers_deinit(&m->state);
+    m->state.end = plog_end(p->log);
+    m->snapshot = OFFSET_NONE;
+    m->none_below = m->unsaved = 0;
+    m->n_segments = plog_n_segments_made(p->log);
+    atomic_store(&m->is_snapshot_due, false);
+    tell_known(p);
+}
+
+void partition_producers_begin_below(struct partition *p, offset64 base)
+{
+    (void)producers_truncate(&p->producers.state, base);
+}
+
 int partition_producers_cut(struct partition *p, offset64 end)
 {
     struct partition_producers *m = &p->producers;

@@ -37,7 +37,8 @@ struct plog *partition_use_begin(struct hold *h)
 {
     struct partition *p = h->p;
 
-    if (p->log == NULL || p->core.role == REPLICA_FAILED || atomic_load(&p->is_removed)) {
+    if (p->log == NULL || p->core.role == REPLICA_FAILED || atomic_load(&p->is_removed) ||
+            atomic_load(&p->is_restarting)) {
         return NULL;
     }
     p->n_users++;
@@ -48,6 +49,10 @@ void partition_use_end(struct hold *h)
 {
     must(h->p->n_users > 0);
     h->p->n_users--;
+    if (h->p->n_users == 1 && h->p->after_use != NULL) {
+        struct io_job *job = mem_steal(&h->p->after_use);
+        h->p->env->submit(h->p->env->ctx, job);
+    }
     take_removed(h);
 }
 
@@ -210,7 +215,11 @@ bool partition_checkpoint(struct partition *p, struct checkpoint_entry *ret, int
 
     hold_begin(&h, p);
     has_log = !atomic_load(&p->is_removed) && p->log != NULL && plog_end(p->log) > 0;
-    if (!atomic_load(&p->is_removed) && p->log == NULL) {
+    if (!atomic_load(&p->is_removed) && atomic_load(&p->is_restarting)) {
+        *ret = partition_restart_checkpoint(p);
+        *ret_bytes = 0;
+        has_log = true;
+    } else if (!atomic_load(&p->is_removed) && p->log == NULL) {
         /* A log that could not be opened keeps what stands, or damage below its recovery point would look like a torn
          * tail at the next start. */
         *ret_bytes = 0;

@@ -196,15 +196,16 @@ void partitions_know_image(struct partitions *t, const struct image *image)
 
 /* --- Adding and removing ----------------------------------------------------------------------------------------- */
 
-/* The folder whose checkpoint has data of that partition, or NULL. */
+/* The folder whose checkpoint knows that partition, or NULL. */
 static struct log_dir *dir_that_had(
-        const struct partitions *t, const struct uuid *topic_id, int32_t number)
+        const struct partitions *t, const struct uuid *topic_id, int32_t number, bool *ret_is_lost)
 {
     struct checkpoint_entry e;
 
     for (size_t i = 0; i < t->dirs->n; i++) {
         if (log_dir_checkpoint(t->dirs->items[i], topic_id, number, &e) &&
                 (e.recovery_point > 0 || e.high_watermark > 0)) {
+            *ret_is_lost = checkpoint_names_records(&e);
             return t->dirs->items[i];
         }
     }
@@ -246,14 +247,16 @@ static struct partition *make(struct partitions *t,
         bool *ret_is_later)
 {
     struct log_dir *trashed = dir_of_trash(t, &key->topic_id, key->number);
-    struct log_dir *had = trashed != NULL ? NULL : dir_that_had(t, &key->topic_id, key->number);
+    bool is_lost = false;
+    struct log_dir *had =
+            trashed != NULL ? NULL : dir_that_had(t, &key->topic_id, key->number, &is_lost);
     struct log_dir *dir = trashed != NULL ? trashed : had != NULL ? had : dir_for_new(t);
     struct partition *p;
 
     if (dir == NULL) {
         return NULL;
     }
-    p = partition_new(t->env, key, topic, dir, had != NULL);
+    p = partition_new(t->env, key, topic, dir, is_lost);
     /* Another topic had the name: its log may not have left yet. */
     *ret_is_later = trashed != NULL || (had == NULL && log_trash_is_leaving(dir, p->name));
     if (*ret_is_later) {

@@ -219,6 +219,22 @@ void batch_rewrite(
     store_be32(bytes + AT_CRC, crc_of(bytes, size));
 }
 
+void batch_make_empty(uint8_t *bytes, int32_t n)
+{
+    must(n > 0);
+    memset(bytes, 0, BATCH_HEADER_SIZE);
+    batch_stamp(bytes, 0, EPOCH_NONE);
+    store_be32(bytes + AT_LENGTH, BATCH_HEADER_SIZE - BATCH_LENGTH_END);
+    bytes[AT_MAGIC] = BATCH_MAGIC;
+    store_be32(bytes + AT_LAST_OFFSET_DELTA, (uint32_t)(n - 1));
+    store_be64(bytes + AT_BASE_TIMESTAMP, (uint64_t)-1);
+    store_be64(bytes + AT_MAX_TIMESTAMP, (uint64_t)-1);
+    store_be64(bytes + AT_PRODUCER_ID, (uint64_t)-1);
+    store_be16(bytes + AT_PRODUCER_EPOCH, (uint16_t)-1);
+    store_be32(bytes + AT_BASE_SEQUENCE, (uint32_t)-1);
+    store_be32(bytes + AT_CRC, crc_of(bytes, BATCH_HEADER_SIZE));
+}
+
 wall_ms batch_delete_horizon(const struct batch *b)
 {
     return (b->attributes & BATCH_DELETE_HORIZON) != 0 && b->base_timestamp >= 0

@@ -112,6 +112,9 @@ struct batch_change {
  * there are no records) that stands in bytes[BATCH_HEADER_SIZE …size). */
 void batch_rewrite(
         const struct batch *from, const struct batch_change *change, uint8_t *bytes, size_t size);
+/* A batch of BATCH_HEADER_SIZE bytes without records that stands for `n` offsets: what compaction leaves of one of which
+ * nothing is left. */
+void batch_make_empty(uint8_t *bytes, int32_t n);
 /* When its tombstones may go, -1 = that is not set. */
 wall_ms batch_delete_horizon(const struct batch *b);
 

@@ -447,7 +447,28 @@ static void topic_names_follow_kafkas_rule(void)
     CHECK(topic_name_refusal("a\xc3\xa4") != NULL);
 }
 
+static void batch_of_no_records_stands_for_its_offsets(void) /* [FET-11] */
+{
+    uint8_t bytes[BATCH_HEADER_SIZE];
+    struct batch b;
+
+    batch_make_empty(bytes, 7);
+    batch_stamp(bytes, 100, 3);
+    CHECK_EQ(batch_parse(bytes, sizeof(bytes), &b), 0);
+    CHECK(batch_crc_is_right(&b));
+    CHECK_EQ(b.size, BATCH_HEADER_SIZE);
+    CHECK_EQ(b.n_records, 0);
+    CHECK_EQ(batch_last_offset(&b), 106);
+    CHECK_EQ(b.leader_epoch, 3);
+    CHECK_EQ(b.producer_id, -1);
+    CHECK_EQ(b.max_timestamp, -1);
+    batch_make_empty(bytes, INT32_MAX);
+    CHECK_EQ(batch_parse(bytes, sizeof(bytes), &b), 0);
+    CHECK_EQ(b.last_offset_delta, INT32_MAX - 1);
+}
+
 static const struct check_case cases[] = {
+        CASE(batch_of_no_records_stands_for_its_offsets),
         CASE(batch_written_by_kafka_is_read),
         CASE(batch_is_built_byte_for_byte),
         CASE(null_and_empty_stay_apart),

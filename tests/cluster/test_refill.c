@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Replicas that begin anew: wiped ones whose leader's log does not reach down to 0 any more, or is compacted, and damaged ones
+ * (F23 of the replication design's matrix). They leave the ISR, are filled from the leader, come back, and then lead
+ * themselves: what they serve is right. In the end all logs are the same, byte for byte, but for what each broker compacts by
+ * itself. One cluster for all cases. */
+#include "common/base/bytes.h"
+#include "common/base/mem.h"
+#include "tests/lib/check.h"
+#include "tests/lib/cluster.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    N_BROKERS = 3,
+    HEAL_MS = 30000,
+    N_RECORDS = 100,
+    N_KEYS = 20,
+    VALUE_SIZE = 1000
+};
+
+static const char *broker_name(int id)
+{
+    static const char *const names[] = {NULL, "broker-1", "broker-2", "broker-3"};
+
+    return names[id];
+}
+
+/* --- What the cluster says ---------------------------------------------------------------------------------------- */
+
+/* Of the only partition; json_decref. NULL = nobody says. */
+static json_t *partition_of(const char *topic)
+{
+    char *path = mem_format("/v1/topics/%s/partitions", topic);
+    struct buf body = {0};
+    json_t *p = NULL;
+
+    if (http_request(controller_port(1), "GET", path, NULL, false, &body) == 200) {
+        json_t *o = json_loads(buf_str(&body), 0, NULL);
+        p = json_incref(json_array_get(json_object_get(o, "items"), 0));
+        json_decref(o);
+    }
+    buf_deinit(&body);
+    mem_free(path);
+    return p;
+}
+
+static int number_of(const char *topic, const char *key)
+{
+    json_t *p = partition_of(topic);
+    int n = (int)json_integer_value(json_object_get(p, key));
+
+    json_decref(p);
+    return n;
+}
+
+static bool has_isr(const char *topic, size_t n)
+{
+    json_t *p = partition_of(topic);
+    bool has = json_integer_value(json_object_get(p, "leader")) > 0 &&
+               json_array_size(json_object_get(p, "isr")) == n;
+
+    json_decref(p);
+    return has;
+}
+
+static int leader_of(const char *topic)
+{
+    CHECK_WITHIN(HEAL_MS, has_isr(topic, N_BROKERS));
+    return number_of(topic, "leader");
+}
+
+static int follower_of(const char *topic)
+{
+    return leader_of(topic) % N_BROKERS + 1;
+}
+
+/* --- What the cases share ----------------------------------------------------------------------------------------- */
+
+static void run_shell(const char *command)
+{
+    struct run_result r = {0};
+
+    run_program((const char *const[]){"sh", "-c", command, NULL}, NULL, &r);
+    if (r.code != 0) {
+        check_fail(__FILE__, __LINE__, "%s: %s", command, buf_str(&r.err));
+    }
+    run_result_deinit(&r);
+}
+
+static void up(void)
+{
+    if (!cluster_is_up()) {
+        cluster_up((const char *const[]){"--zookeepers", "1", "--controllers", "1", "--brokers",
+                "3", "--set", "zookeeper.session.timeout.ms=2000", "--set",
+                "log.cleaner.backoff.ms=20", NULL});
+    }
+}
+
+static void create(const char *topic, const char *setting)
+{
+    up();
+    (void)WEIR_OK("topic", "create", topic, "-p", "1", "-r", "3", "-c", "min.insync.replicas=2",
+            "-c", setting);
+    CHECK_WITHIN(HEAL_MS, has_isr(topic, N_BROKERS));
+}
+
+/* Lines "v<from>" … in one batch, or a few. */
+static void produce(const char *topic, int from, int n)
+{
+    struct buf lines = {0};
+    struct run_result r = {0};
+
+    for (int i = from; i < from + n; i++) {
+        buf_append_format(&lines, "v%d\n", i);
+    }
+    WEIR_WITH(&r, (&(struct run_options){.input = buf_str(&lines)}), "produce", topic, "-X",
+            "linger.ms=200");
+    CHECK_EQ(r.code, 0);
+    run_result_deinit(&r);
+    buf_deinit(&lines);
+}
+
+/* Whether the topic holds v<from> up to v<to - 1>. */
+static void check_records(const char *topic, int from, int to)
+{
+    struct buf lines = {0};
+
+    for (int i = from; i < to; i++) {
+        buf_append_format(&lines, "v%d\n", i);
+    }
+    CHECK_STR(WEIR_OK("consume", topic, "-e"), buf_str(&lines));
+    buf_deinit(&lines);
+}
+
+static void start_again(int id)
+{
+    node_start(broker_name(id));
+    node_wait_ready(broker_name(id));
+}
+
+static void wipe(int id)
+{
+    char *data = node_path(broker_name(id), "data");
+    char *command = mem_format("rm -rf %s", data);
+
+    node_kill(broker_name(id));
+    run_shell(command);
+    start_again(id);
+    mem_free(command);
+    mem_free(data);
+}
+
+/* The others stop, and come back: leaderships go home after half a minute of quiet only. */
+static void let_lead(const char *topic, int id)
+{
+    for (int i = 1; i <= N_BROKERS; i++) {
+        if (i != id) {
+            node_stop(broker_name(i));
+        }
+    }
+    CHECK_WITHIN(HEAL_MS, number_of(topic, "leader") == id);
+    for (int i = 1; i <= N_BROKERS; i++) {
+        if (i != id) {
+            start_again(i);
+        }
+    }
+    CHECK_WITHIN(HEAL_MS, has_isr(topic, N_BROKERS));
+    CHECK_EQ(number_of(topic, "leader"), id);
+}
+
+/* One bit of a byte at `at` of the partition's first segment. */
+static void flip(int id, const char *topic, long at)
+{
+    char *file = mem_format("data/%s-0/00000000000000000000.log", topic);
+    char *path = node_path(broker_name(id), file);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    unsigned char byte = 0;
+
+    CHECK(fd >= 0);
+    CHECK_EQ(pread(fd, &byte, 1, at), 1);
+    byte ^= 4;
+    CHECK_EQ(pwrite(fd, &byte, 1, at), 1);
+    CHECK_EQ(close(fd), 0);
+    mem_free(path);
+    mem_free(file);
+}
+
+/* --- Cases -------------------------------------------------------------------------------------------------------- */
+
+/* [LOG-76] [LOG-77] [REP-47] The leader's log starts within a batch. */
+static void wiped_follower_begins_where_the_leaders_log_starts(void)
+{
+    create("trimmed", "retention.ms=-1");
+    produce("trimmed", 0, N_RECORDS);
+    (void)WEIR_OK("topic", "trim", "trimmed", "--before", "50", "-y");
+    int victim = follower_of("trimmed");
+    wipe(victim);
+    CHECK_WITHIN(HEAL_MS, has_isr("trimmed", N_BROKERS));
+    produce("trimmed", N_RECORDS, 10);
+    check_records("trimmed", 50, N_RECORDS + 10);
+    /* All is gone: an empty log, and the checkpoint alone says where it begins. */
+    (void)WEIR_OK("topic", "trim", "trimmed", "--before", "end", "-y");
+    wipe(victim);
+    CHECK_WITHIN(HEAL_MS, has_isr("trimmed", N_BROKERS));
+    node_kill(broker_name(victim));
+    start_again(victim);
+    CHECK_WITHIN(HEAL_MS, has_isr("trimmed", N_BROKERS));
+    produce("trimmed", N_RECORDS + 10, 10);
+    let_lead("trimmed", victim);
+    check_records("trimmed", N_RECORDS + 10, N_RECORDS + 20);
+}
+
+/* F23 [REP-33] [REP-34]: below the recovery point, found at the start. */
+static void damaged_follower_is_filled_anew(void)
+{
+    create("rotten", "retention.ms=-1");
+    produce("rotten", 0, N_RECORDS);
+    int victim = follower_of("rotten"), epoch = number_of("rotten", "leader_epoch");
+    node_stop(broker_name(victim));
+    flip(victim, "rotten", 100);
+    start_again(victim);
+    CHECK_WITHIN(HEAL_MS,
+            has_isr("rotten", N_BROKERS) && node_log_has(broker_name(victim), "log_put_aside"));
+    CHECK(number_of("rotten", "leader_epoch") > epoch || epoch == 0);
+    produce("rotten", N_RECORDS, 10);
+    let_lead("rotten", victim);
+    check_records("rotten", 0, N_RECORDS + 10);
+}
+
+/* F23: an old place of a large segment, which no start looks at. Found when it is to be read. */
+static void damaged_leader_leads_no_more_and_serves_nothing_wrong(void)
+{
+    struct buf lines = {0};
+    struct run_result r = {0};
+
+    create("rotten-leader", "retention.ms=-1");
+    for (int i = 0; i < 2000; i++) {
+        buf_append_format(&lines, "v%d%0*d\n", i, 500, 0);
+    }
+    WEIR_WITH(&r, (&(struct run_options){.input = buf_str(&lines)}), "produce", "rotten-leader",
+            "-X", "batch.size=16384");
+    CHECK_EQ(r.code, 0);
+    run_result_deinit(&r);
+    char *expected = mem_strdup(WEIR_OK("consume", "rotten-leader", "-e"));
+    int leader = leader_of("rotten-leader");
+    node_stop(broker_name(leader));
+    flip(leader, "rotten-leader", 20000);
+    start_again(leader);
+    CHECK_WITHIN(HEAL_MS, has_isr("rotten-leader", N_BROKERS));
+    let_lead("rotten-leader", leader);
+    CHECK_STR(WEIR_OK("consume", "rotten-leader", "-e"), expected);
+    CHECK_WITHIN(HEAL_MS, has_isr("rotten-leader", N_BROKERS));
+    CHECK(node_log_has(broker_name(leader), "log_put_aside"));
+    mem_free(expected);
+    buf_deinit(&lines);
+}
+
+/* The last value of each key, as "k=v" lines by key; mem_free. */
+static char *last_values(const char *topic)
+{
+    char *values[N_KEYS] = {NULL};
+    char *all = mem_strdup(WEIR_OK("consume", topic, "-e", "-f", "%k %v\\n"));
+    struct buf out = {0};
+    char *save = NULL;
+
+    for (char *line = strtok_r(all, "\n", &save); line != NULL;
+            line = strtok_r(NULL, "\n", &save)) {
+        long key = strtol(line + 1, NULL, 10);
+        CHECK(key >= 0 && key < N_KEYS);
+        values[key] = line;
+    }
+    for (int i = 0; i < N_KEYS; i++) {
+        buf_append_format(&out, "%s\n", values[i] != NULL ? values[i] : "none");
+    }
+    char *ret = mem_strdup(buf_str(&out));
+    buf_deinit(&out);
+    mem_free(all);
+    return ret;
+}
+
+/* [FET-11] */
+static void compacted_log_is_copied_with_its_gaps(void)
+{
+    struct buf lines = {0};
+    struct run_result r = {0};
+
+    up();
+    (void)WEIR_OK("topic", "create", "compacted", "-p", "1", "-r", "3", "-c",
+            "min.insync.replicas=2", "-c", "cleanup.policy=compact", "-c", "segment.bytes=1048576",
+            "-c", "min.cleanable.dirty.ratio=0.01");
+    CHECK_WITHIN(HEAL_MS, has_isr("compacted", N_BROKERS));
+    for (int i = 0; i < 6000; i++) {
+        buf_append_format(
+                &lines, "k%d:%d-%0*d\n", i % (i < 3000 ? N_KEYS : N_KEYS / 2), i, VALUE_SIZE, 0);
+    }
+    WEIR_WITH(&r, (&(struct run_options){.input = buf_str(&lines)}), "produce", "compacted",
+            "-K:", "-X", "batch.size=16384");
+    CHECK_EQ(r.code, 0);
+    run_result_deinit(&r);
+    buf_deinit(&lines);
+    int leader = leader_of("compacted"), victim = follower_of("compacted");
+    CHECK_WITHIN(HEAL_MS, node_log_has(broker_name(leader), "log_compacted"));
+    char *expected = last_values("compacted");
+    wipe(victim);
+    CHECK_WITHIN(HEAL_MS, has_isr("compacted", N_BROKERS));
+    let_lead("compacted", victim);
+    char *found = last_values("compacted");
+    CHECK_STR(found, expected);
+    mem_free(found);
+    mem_free(expected);
+}
+
+static void all_logs_are_sound_and_the_same_in_the_end(void)
+{
+    CHECK(cluster_is_up());
+    for (int id = 1; id <= N_BROKERS; id++) {
+        node_stop(broker_name(id));
+    }
+    char *first = node_path(broker_name(1), "data");
+    for (int id = 1; id <= N_BROKERS; id++) {
+        char *data = node_path(broker_name(id), "data");
+        char *command = mem_format(
+                "for t in rotten rotten-leader; do"
+                "  cat %s/$t-0/*.log | cmp - %s/$t-0/00000000000000000000.log || exit 1; done",
+                data, first);
+        (void)WEIR_OK("log", "verify", data);
+        run_shell(command);
+        mem_free(command);
+        mem_free(data);
+    }
+    mem_free(first);
+    for (int id = 1; id <= N_BROKERS; id++) {
+        node_start(broker_name(id));
+    }
+    cluster_down();
+}
+
+static const struct check_case cases[] = {
+        CASE(wiped_follower_begins_where_the_leaders_log_starts),
+        CASE(damaged_follower_is_filled_anew),
+        CASE(damaged_leader_leads_no_more_and_serves_nothing_wrong),
+        CASE(compacted_log_is_copied_with_its_gaps),
+        CASE(all_logs_are_sound_and_the_same_in_the_end),
+};
+
+CHECK_MAIN("refill", cases)
