@@ -439,7 +439,7 @@ static int cut_log(struct sim_part *p)
     return r;
 }
 
-static enum log_trash_verdict purge_all(void *ctx, const struct uuid *topic_id)
+static enum log_trash_verdict purge_all(void *ctx, const struct uuid *topic_id, int32_t partition)
 {
     return LOG_TRASH_PURGE;
 }

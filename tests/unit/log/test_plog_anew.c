@@ -180,7 +180,7 @@ static void any_death_leaves_the_old_log_or_an_empty_one(void) /* [LOG-76] [LOG-
     buf_deinit(&bytes);
 }
 
-static enum log_trash_verdict keep_all(void *ctx, const struct uuid *topic_id)
+static enum log_trash_verdict keep_all(void *ctx, const struct uuid *topic_id, int32_t partition)
 {
     return LOG_TRASH_KEEP;
 }
