@@ -228,14 +228,7 @@ void http_post_reassignments(const struct http_view *v,
 
     (void)v;
     (void)arg;
-    if (!http_is_json(c, false)) {
-        http_problem(a, c, HTTP_PROBLEM_NOT_JSON, NULL,
-                "Send it with Content-Type: application/json", "the body must be JSON and say so");
-        return;
-    }
-    if (c->body.size > BODY_MAX) {
-        http_problem(a, c, HTTP_PROBLEM_TOO_LARGE, NULL, "Name fewer partitions at once.",
-                "the body has %zu bytes; a plan takes at most %d", c->body.size, BODY_MAX);
+    if (!http_takes_body(c, a, BODY_MAX, "a plan", "Name fewer partitions at once.")) {
         return;
     }
     json_t *body = http_body_object(c->body, &faults);

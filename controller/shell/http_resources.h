@@ -187,6 +187,12 @@ void http_configs_written(const struct http_write *w,
         bool is_applied,
         struct http_answer *a);
 
+/* Whether there is a JSON body of at most `max` bytes; else it was answered. `what` takes it: "a topic". */
+bool http_takes_body(const struct http_call *c,
+        struct http_answer *a,
+        size_t max,
+        const char *what,
+        const char *hint);
 /* 400 or 422 with what is wrong. */
 void http_refuse_body(
         const struct http_call *c, struct http_answer *a, struct http_faults *f, const char *hint);

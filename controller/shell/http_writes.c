@@ -71,6 +71,25 @@ void http_refuse_body(
     mem_free(detail);
 }
 
+bool http_takes_body(const struct http_call *c,
+        struct http_answer *a,
+        size_t max,
+        const char *what,
+        const char *hint)
+{
+    if (!http_is_json(c, false)) {
+        http_problem(a, c, HTTP_PROBLEM_NOT_JSON, NULL,
+                "Send it with Content-Type: application/json", "the body must be JSON and say so");
+        return false;
+    }
+    if (c->body.size > max) {
+        http_problem(a, c, HTTP_PROBLEM_TOO_LARGE, NULL, hint,
+                "the body has %zu bytes; %s takes at most %zu", c->body.size, what, max);
+        return false;
+    }
+    return true;
+}
+
 void http_post_topics(const struct http_view *v,
         const struct http_call *c,
         const char *arg,
@@ -81,15 +100,7 @@ void http_post_topics(const struct http_view *v,
 
     (void)v;
     (void)arg;
-    if (!http_is_json(c, false)) {
-        http_problem(a, c, HTTP_PROBLEM_NOT_JSON, NULL,
-                "Send it with Content-Type: application/json", "the body must be JSON and say so");
-        return;
-    }
-    if (c->body.size > BODY_MAX) {
-        http_problem(a, c, HTTP_PROBLEM_TOO_LARGE, NULL,
-                "Leave assignments out: then the controller places the replicas.",
-                "the body has %zu bytes; a topic takes at most %d", c->body.size, BODY_MAX);
+    if (!http_takes_body(c, a, BODY_MAX, "a topic", "Leave assignments out: then the controller places the replicas.")) {
         return;
     }
     http_topic_spec_parse(c->body, &w->spec, &faults);
