@@ -41,11 +41,33 @@ static bool pace(void *ctx, int64_t bytes)
     return true;
 }
 
+/* Nobody else holds this log, so its lock is left out. */
+static int claim(void *ctx, const struct sealed_list *list)
+{
+    struct compaction *x = ctx;
+
+    return plog_swap_claim(x->log, list);
+}
+
 static int commit(void *ctx, struct plog_swap *s)
 {
     struct compaction *x = ctx;
 
     return plog_swap_commit(x->log, s);
+}
+
+static void release(void *ctx)
+{
+    struct compaction *x = ctx;
+
+    plog_swap_release(x->log);
+}
+
+static bool is_as_listed(void *ctx, const struct sealed_list *list)
+{
+    struct compaction *x = ctx;
+
+    return plog_is_as_listed(x->log, list);
 }
 
 /* A batch of records whose keys are random ones of `n_keys`. */
@@ -128,7 +150,10 @@ static void compact_weir(struct world *w, const struct bench_case *c, struct mea
     struct clean_env env = {.dir = w->dir,
             .hash = hash,
             .pace = pace,
+            .claim = claim,
             .commit = commit,
+            .release = release,
+            .is_as_listed = is_as_listed,
             .ctx = &x,
             .now = wall_clock(),
             .map_size = 128 * MIB,
