@@ -156,8 +156,10 @@ static void finish(struct consume *c, struct partition_run *p)
 static int batch_fail(
         const struct consume *c, const struct weir_batch *b, const struct weir_error *error)
 {
+    bool is_cut = error->code == WEIR_E_TRUNCATED;
     char *hint = weir_batch_end(b) >= 0
-                         ? mem_format("Go on behind it: weir consume %s -p %d -o %" PRId64,
+                         ? mem_format("%s: weir consume %s -p %d -o %" PRId64,
+                                   is_cut ? "Read what stands there now" : "Go on behind it",
                                    c->topic, weir_batch_partition(b), weir_batch_end(b))
                          : mem_strdup("");
     int r = cli_fail(EXIT_FAILED, hint, "topic %s, partition %d, offset %" PRId64 ": %s", c->topic,

@@ -3,8 +3,11 @@
 
 #include "clients/core/backoff.h"
 #include "clients/core/outcome.h"
+#include "common/base/array.h"
 #include "common/base/must.h"
 #include "common/domain/errcode.h"
+
+#include <string.h>
 
 void fetch_plan_init(struct fetch_plan *plan, const struct fetch_settings *settings, uint64_t seed)
 {
@@ -13,10 +16,33 @@ void fetch_plan_init(struct fetch_plan *plan, const struct fetch_settings *setti
     TAILQ_INIT(&plan->parts);
 }
 
+void fetch_epochs_note(struct fetch_epochs *e, epoch32 epoch, offset64 start)
+{
+    if (epoch < 0 || (e->n > 0 && e->at[e->n - 1].epoch >= epoch)) {
+        return;
+    }
+    if (e->n == COUNT_OF(e->at)) {
+        memmove(&e->at[1], &e->at[2], (e->n - 2U) * sizeof(e->at[0]));
+        e->n--;
+    }
+    e->at[e->n].epoch = epoch;
+    e->at[e->n].start = start;
+    e->n++;
+}
+
+/* Nothing is known to have been read at or above `offset`. */
+static void forget_epochs_from(struct fetch_epochs *e, offset64 offset)
+{
+    while (e->n > 0 && e->at[e->n - 1].start >= offset) {
+        e->n--;
+    }
+}
+
 static void moved(struct fetch_part *p)
 {
     p->version++;
     p->n_asked = 0;
+    p->is_parting = false;
     p->n_failures = 0;
     p->not_before = 0;
     p->is_resting = false;
@@ -25,6 +51,7 @@ static void moved(struct fetch_part *p)
 void fetch_plan_seek(struct fetch_part *p, offset64 at)
 {
     moved(p);
+    p->epochs.n = 0;
     switch (at) {
     case -1: p->seek = FETCH_SEEK_END; break;
     case -2: p->seek = FETCH_SEEK_START; break;
@@ -36,6 +63,7 @@ void fetch_plan_seek(struct fetch_part *p, offset64 at)
 void fetch_plan_seek_time(struct fetch_part *p, wall_ms time)
 {
     moved(p);
+    p->epochs.n = 0;
     p->seek = FETCH_SEEK_TIME;
     p->seek_time = time;
     p->offset = OFFSET_NONE;
@@ -43,8 +71,10 @@ void fetch_plan_seek_time(struct fetch_part *p, wall_ms time)
 
 void fetch_plan_add(struct fetch_plan *plan, struct fetch_part *p, offset64 at)
 {
-    *p = (struct fetch_part){
-            .version = ++plan->n_added << 32, .leader = BROKER_NONE, .high_watermark = OFFSET_NONE};
+    *p = (struct fetch_part){.version = ++plan->n_added << 32,
+            .leader = BROKER_NONE,
+            .leader_epoch = EPOCH_NONE,
+            .high_watermark = OFFSET_NONE};
     fetch_plan_seek(p, at);
     TAILQ_INSERT_TAIL(&plan->parts, p, entry);
 }
@@ -136,12 +166,14 @@ void fetch_plan_found(struct fetch_part *p, offset64 offset)
     answered(p);
     p->seek = FETCH_SEEK_NONE;
     p->offset = offset;
+    p->epochs.n = 0; /* what was read lies elsewhere */
 }
 
 void fetch_plan_fetched(struct fetch_plan *plan,
         struct fetch_part *p,
         size_t size,
         offset64 next,
+        const struct fetch_epochs *epochs,
         offset64 high_watermark)
 {
     answered(p);
@@ -150,6 +182,9 @@ void fetch_plan_fetched(struct fetch_plan *plan,
         return;
     }
     must(next > p->offset);
+    for (uint8_t i = 0; i < epochs->n; i++) {
+        fetch_epochs_note(&p->epochs, epochs->at[i].epoch, epochs->at[i].start);
+    }
     p->offset = next;
     p->queued += size;
     plan->queued += size;
@@ -163,6 +198,49 @@ void fetch_plan_unqueued(struct fetch_plan *plan, struct fetch_part *p, size_t s
     must(p->queued <= plan->queued);
     p->queued -= size;
     plan->queued -= size;
+}
+
+epoch32 fetch_plan_last_epoch(const struct fetch_part *p)
+{
+    return p->epochs.n > 0 ? p->epochs.at[p->epochs.n - 1].epoch : EPOCH_NONE;
+}
+
+/* [FET-31] As a follower does ([REP-45]), with what is known of the epochs here. */
+static offset64 common_end(const struct fetch_part *p, epoch32 epoch, offset64 end)
+{
+    const struct fetch_epochs *e = &p->epochs;
+    uint8_t i = e->n; /* the entries below are of epochs that are not above the leader's */
+
+    while (i > 0 && e->at[i - 1].epoch > epoch) {
+        i--;
+    }
+    offset64 own_end = i < e->n ? e->at[i].start : p->offset;
+    /* Of what lies below the first one nothing is known here, so the leader is believed. */
+    bool is_leaders = i == 0 || e->at[i - 1].epoch == epoch;
+    return is_leaders && end < own_end ? end : own_end;
+}
+
+bool fetch_plan_diverged(struct fetch_part *p, epoch32 epoch, offset64 end, offset64 position)
+{
+    must(p->n_asked == 1);
+    offset64 to = common_end(p, epoch, end);
+
+    if (p->epochs.n == 0 || epoch < 0 || to < 0 || to >= p->offset) {
+        return false;
+    }
+    moved(p);
+    p->is_parting = position > to; /* [FET-32] */
+    p->offset = p->is_parting || position < 0 ? to : position;
+    forget_epochs_from(&p->epochs, p->offset);
+    return true;
+}
+
+bool fetch_plan_agreed(struct fetch_part *p)
+{
+    bool is_parting = p->is_parting;
+
+    p->is_parting = false;
+    return is_parting;
 }
 
 enum fetch_verdict fetch_plan_failed(
@@ -188,6 +266,7 @@ enum fetch_verdict fetch_plan_failed(
 void fetch_plan_rest(struct fetch_part *p)
 {
     p->is_resting = true;
+    p->n_asked = 0;
 }
 
 bool fetch_plan_is_at_end(const struct fetch_plan *plan)

@@ -38,13 +38,31 @@ struct fetch_settings {
     wtime retry_backoff, retry_backoff_max;
 };
 
+/* Which leader epochs the records were of that were fetched one after the other: the first offset
+ * read of each. */
+struct fetch_epochs {
+    uint8_t n;
+
+    struct {
+        epoch32 epoch;
+        offset64 start;
+    } at[8];
+};
+
+/* What follows from `start` on is of that epoch. When there is no room, two epochs are kept as the
+ * older one, so that a cut among them looks lower than it is, never higher. */
+void fetch_epochs_note(struct fetch_epochs *e, epoch32 epoch, offset64 start);
+
 TAILQ_HEAD(fetch_parts, fetch_part);
 
 struct fetch_part {
     TAILQ_ENTRY(fetch_part) entry;
-    uint64_t version; /* unique among all partitions that the plan ever had */
-    broker_id leader; /* BROKER_NONE = not known */
-    offset64 offset;  /* next to fetch */
+    uint64_t version;           /* unique among all partitions that the plan ever had */
+    broker_id leader;           /* BROKER_NONE = not known */
+    epoch32 leader_epoch;       /* of that leader; EPOCH_NONE = not known */
+    offset64 offset;            /* next to fetch */
+    struct fetch_epochs epochs; /* of what was fetched below it */
+    bool is_parting; /* what was handed out is not in the log; from where on is being looked for */
     enum fetch_seek seek;
     wall_ms seek_time;
     offset64 high_watermark; /* OFFSET_NONE = not known */
@@ -89,13 +107,23 @@ bool fetch_plan_lacks_leader(const struct fetch_plan *plan);
 
 /* Answers, of the present version. */
 void fetch_plan_found(struct fetch_part *p, offset64 offset);
-/* `size` bytes came that end before `next`; 0 = nothing new. The partition goes behind the others.
- * */
+/* `size` bytes came that end before `next`, of those epochs; 0 = nothing new. The partition goes
+ * behind the others. */
 void fetch_plan_fetched(struct fetch_plan *plan,
         struct fetch_part *p,
         size_t size,
         offset64 next,
+        const struct fetch_epochs *epochs,
         offset64 high_watermark);
+/* The epoch of the last record that was fetched; EPOCH_NONE = none was since the last seek. */
+epoch32 fetch_plan_last_epoch(const struct fetch_part *p);
+/* [FET-31] What was fetched is not in the leader's log: epoch `epoch`, the largest not above the one
+ * that was named, ends there at `end`. Fetching goes on lower, where both may agree; the shell drops
+ * what is queued. `position`: what lies below was handed out. False: the answer makes no sense. */
+bool fetch_plan_diverged(struct fetch_part *p, epoch32 epoch, offset64 end, offset64 position);
+/* The leader had nothing against `offset`. True: this is where the logs part, and what was handed
+ * out above it is gone. */
+bool fetch_plan_agreed(struct fetch_part *p);
 /* `size` queued bytes were handed out or dropped. */
 void fetch_plan_unqueued(struct fetch_plan *plan, struct fetch_part *p, size_t size);
 
@@ -108,7 +136,7 @@ enum fetch_verdict {
 /* A question failed with ERRCODE_*; a lost connection is NETWORK_EXCEPTION. */
 enum fetch_verdict fetch_plan_failed(
         struct fetch_plan *plan, struct fetch_part *p, int code, wtime now);
-/* The shell found that what came cannot be used. */
+/* The shell found that what came cannot be used; a question that is out is not waited for. */
 void fetch_plan_rest(struct fetch_part *p);
 
 /* Whether nothing more is there of any partition that is not paused or resting; false without such

@@ -142,6 +142,7 @@ void topic_free(struct weir_topic *t);
 bool topic_is_hopeless(const struct weir_topic *t, wtime now);
 /* The leader as known; BROKER_NONE. Under the lock. */
 broker_id topic_leader(const struct weir_topic *t, int32_t partition);
+epoch32 topic_leader_epoch(const struct weir_topic *t, int32_t partition);
 /* Asks for metadata when that is due. Internal thread. */
 void metadata_work(struct weir_client *c, wtime now);
 /* Marks what the topic's view says in accumulator and consumers. Under the lock. */

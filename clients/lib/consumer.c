@@ -41,18 +41,28 @@ static void drop_item(struct weir_consumer *k, struct fetched *f)
     mem_free(f);
 }
 
-/* What came of `p` is not wanted any more. Under the lock. */
-static void drop_items_of(struct weir_consumer *k, const struct cpart *p)
+static void drop_some(struct weir_consumer *k, const struct cpart *p, bool errors_too)
 {
     struct fetched *f = NULL;
     struct fetched *next = NULL;
 
     for (f = TAILQ_FIRST(&k->items); f != NULL; f = next) {
         next = TAILQ_NEXT(f, entry);
-        if (f->part == p) {
+        if (f->part == p && (errors_too || f->error.code == 0)) {
             drop_item(k, f);
         }
     }
+}
+
+/* What came of `p` is not wanted any more. Under the lock. */
+static void drop_items_of(struct weir_consumer *k, const struct cpart *p)
+{
+    drop_some(k, p, true);
+}
+
+void consumer_drop_records(struct weir_consumer *k, const struct cpart *p)
+{
+    drop_some(k, p, false);
 }
 
 static void remove_part(struct weir_consumer *k, struct cpart *p)
@@ -72,6 +82,7 @@ static void add_part(struct weir_consumer *k, struct weir_topic *t, int32_t part
     p->partition = partition;
     fetch_plan_add(&k->plan, &p->core, at);
     p->core.leader = topic_leader(t, partition);
+    p->core.leader_epoch = topic_leader_epoch(t, partition);
     HASH_ADD(hh, k->parts, key, sizeof(p->key), p);
 }
 
@@ -215,19 +226,51 @@ void consumer_enqueue(struct weir_consumer *k, struct fetched *f)
     }
 }
 
-void consumer_fail(
-        struct weir_consumer *k, struct cpart *p, int code, const char *text, offset64 end)
+static void enqueue_error(struct weir_consumer *k,
+        struct cpart *p,
+        const struct weir_error *error,
+        offset64 from,
+        offset64 end)
 {
     struct fetched *f = mem_new(struct fetched);
 
-    fetch_plan_rest(&p->core);
     f->part = p;
-    f->from = p->core.offset;
+    f->from = from;
     f->end = end;
     f->high_watermark = p->core.high_watermark;
-    (void)error_set(
-            &f->error, code, "%s", text != NULL && text[0] != '\0' ? text : weir_code_text(code));
+    f->error = *error;
     consumer_enqueue(k, f);
+}
+
+void consumer_fail(
+        struct weir_consumer *k, struct cpart *p, int code, const char *text, offset64 end)
+{
+    struct weir_error error;
+
+    fetch_plan_rest(&p->core);
+    (void)error_set(
+            &error, code, "%s", text != NULL && text[0] != '\0' ? text : weir_code_text(code));
+    enqueue_error(k, p, &error, p->core.offset, end);
+}
+
+void consumer_parted(struct weir_consumer *k, struct cpart *p)
+{
+    offset64 was = p->position, end = p->core.offset;
+    bool goes_on = k->plan.settings.reset != FETCH_RESET_NONE;
+    struct weir_error error;
+
+    (void)error_set(&error, WEIR_E_TRUNCATED,
+            "%s-%d was cut at offset %lld: what was read from there up to offset %lld is not in "
+            "the log any more%s",
+            p->topic->name, (int)p->partition, (long long)end, (long long)(was - 1),
+            goes_on ? "; reading goes on at the cut" : "");
+    client_log(k->client, WEIR_LOG_WARN, "%s", error.text);
+    if (goes_on) {
+        p->position = end;
+    } else {
+        fetch_plan_rest(&p->core);
+    }
+    enqueue_error(k, p, &error, was, end);
 }
 
 /* The first item that may be handed out. Under the lock. */

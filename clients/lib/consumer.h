@@ -73,6 +73,12 @@ void consumer_enqueue(struct weir_consumer *k, struct fetched *f);
 /* The partition rests, with this error as the next that is handed out. Under the lock. */
 void consumer_fail(
         struct weir_consumer *k, struct cpart *p, int code, const char *text, offset64 end);
+/* [FET-32] What came of the partition and was not handed out is dropped: the leader has other
+ * records there. Errors stay. Under the lock. */
+void consumer_drop_records(struct weir_consumer *k, const struct cpart *p);
+/* [FET-33] Records that were handed out are gone, from where the partition is fetched now. Under the
+ * lock. */
+void consumer_parted(struct weir_consumer *k, struct cpart *p);
 /* Requests that are out forget the consumer. Under the lock. */
 void fetcher_forget(struct weir_consumer *k);
 
@@ -95,6 +101,10 @@ struct weir_batch *batch_of_error(
         const struct stored *s, const struct weir_error *error, offset64 end);
 
 /* How many bytes of whole, usable batches `records` begins with, for someone who asked from `from`;
- * `*ret_skip` bytes of batches before that are older. `*ret_next` = the offset behind them. 0:
- * nothing is usable. */
-size_t batches_measure(struct bytes records, offset64 from, size_t *ret_skip, offset64 *ret_next);
+ * `*ret_skip` bytes of batches before that are older. `*ret_next` = the offset behind them,
+ * `*ret_epochs` = their leader epochs. 0: nothing is usable. */
+size_t batches_measure(struct bytes records,
+        offset64 from,
+        size_t *ret_skip,
+        offset64 *ret_next,
+        struct fetch_epochs *ret_epochs);

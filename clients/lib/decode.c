@@ -56,11 +56,16 @@ static bool has_sane_offsets(const struct batch *b)
            b->base_offset <= INT64_MAX - INT32_MAX - 1;
 }
 
-size_t batches_measure(struct bytes records, offset64 from, size_t *ret_skip, offset64 *ret_next)
+size_t batches_measure(struct bytes records,
+        offset64 from,
+        size_t *ret_skip,
+        offset64 *ret_next,
+        struct fetch_epochs *ret_epochs)
 {
     size_t at = 0;
     struct batch b;
 
+    ret_epochs->n = 0;
     *ret_skip = 0;
     *ret_next = from;
     while (at < records.size) {
@@ -74,6 +79,8 @@ size_t batches_measure(struct bytes records, offset64 from, size_t *ret_skip, of
         } else if (last < *ret_next || (*ret_next > from && b.base_offset < *ret_next)) {
             break; /* offsets that go back */
         } else {
+            fetch_epochs_note(
+                    ret_epochs, b.leader_epoch, b.base_offset > from ? b.base_offset : from);
             *ret_next = last + 1;
         }
         at += b.size;

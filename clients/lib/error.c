@@ -25,6 +25,8 @@ static const struct own_code own_codes[] = {
                 "a batch decompresses to more than weir.decompress.max.bytes"},
         {WEIR_E_NOT_ASSIGNED, false, "WEIR_E_NOT_ASSIGNED",
                 "the partition is not assigned to this consumer"},
+        {WEIR_E_TRUNCATED, false, "WEIR_E_TRUNCATED",
+                "records that were read are not in the log any more"},
         {WEIR_E_MEMORY, true, "WEIR_E_MEMORY", "memory is exhausted"},
 };
 

@@ -21,7 +21,9 @@ struct asked {
     struct uuid topic_id;
     int32_t partition;
     uint64_t version;
-    offset64 from; /* fetches */
+    epoch32 leader_epoch;
+    epoch32 last_epoch; /* fetches: */
+    offset64 from;
 };
 
 struct fetch_ask {
@@ -77,6 +79,12 @@ static void failed(struct fetch_ask *a, const struct asked *q, int code, const c
     /* What is not an answer of a broker, but a request that got none, is tried again like a broken
      * connection. */
     int as = code == WEIR_E_CORRUPT ? ERRCODE_NETWORK_EXCEPTION : code;
+    if (as == ERRCODE_OFFSET_OUT_OF_RANGE && fetch_plan_agreed(&p->core)) {
+        consumer_parted(a->consumer, p); /* the cut lies below what the log still has */
+        if (p->core.is_resting) {
+            return;
+        }
+    }
     switch (fetch_plan_failed(&a->consumer->plan, &p->core, as, loop_now(c->loop))) {
     case FETCH_RETRY: mv_refresh_want(&c->refresh); break;
     case FETCH_MOVED: break; /* what came before is still handed out */
@@ -103,6 +111,7 @@ struct measured {
     const uint8_t *at;
     size_t size;
     offset64 next;
+    struct fetch_epochs epochs;
 };
 
 static struct measured measure(
@@ -118,10 +127,23 @@ static struct measured measure(
     }
     if (out.result != NULL && out.result->error == ERRCODE_NONE) {
         size_t skip = 0;
-        out.size = batches_measure(out.result->records, q->from, &skip, &out.next);
+        out.size = batches_measure(out.result->records, q->from, &skip, &out.next, &out.epochs);
         out.at = out.size > 0 ? out.result->records.at + skip : NULL;
     }
     return out;
+}
+
+/* Under the lock. */
+static void take_divergence(struct fetch_ask *a,
+        const struct asked *q,
+        struct cpart *p,
+        const struct msg_fetch_result *r)
+{
+    if (fetch_plan_diverged(&p->core, r->diverging_epoch, r->diverging_end, p->position)) {
+        consumer_drop_records(a->consumer, p);
+    } else {
+        failed(a, q, WEIR_E_CORRUPT, NULL);
+    }
 }
 
 /* Under the lock. */
@@ -141,17 +163,28 @@ static void take_fetched(struct fetch_ask *a,
         if (r != NULL) {
             failed(a, q, r->error, r->detail);
         } else {
-            fetch_plan_fetched(&a->consumer->plan, &p->core, 0, 0, p->core.high_watermark);
+            fetch_plan_fetched(&a->consumer->plan, &p->core, 0, 0, NULL, p->core.high_watermark);
         }
         return;
     }
+    if (r->diverging_epoch != EPOCH_NONE) {
+        take_divergence(a, q, p, r);
+        return;
+    }
+    if (fetch_plan_agreed(&p->core)) {
+        consumer_parted(a->consumer, p);
+        if (p->core.is_resting) {
+            return;
+        }
+    }
     if (m->size == 0 && r->records.size > 0) {
-        fetch_plan_fetched(&a->consumer->plan, &p->core, 0, 0, r->high_watermark);
+        fetch_plan_fetched(&a->consumer->plan, &p->core, 0, 0, NULL, r->high_watermark);
         consumer_fail(
                 a->consumer, p, WEIR_E_CORRUPT, "the broker sent no readable batch", OFFSET_NONE);
         return;
     }
-    fetch_plan_fetched(&a->consumer->plan, &p->core, m->size, m->next, r->high_watermark);
+    fetch_plan_fetched(
+            &a->consumer->plan, &p->core, m->size, m->next, &m->epochs, r->high_watermark);
     if (m->size == 0) {
         return;
     }
@@ -278,6 +311,8 @@ static struct fetch_ask *ask_new(
                 .topic_id = p->topic->view.id,
                 .partition = p->partition,
                 .version = p->core.version,
+                .leader_epoch = p->core.leader_epoch,
+                .last_epoch = fetch_plan_last_epoch(&p->core),
                 .from = p->core.offset};
     }
     TAILQ_INSERT_TAIL(&k->asks, a, entry);
@@ -298,9 +333,9 @@ static void send_fetch(struct weir_consumer *k,
     for (size_t i = 0; i < n; i++) {
         p[i] = (struct msg_fetch_partition){.topic_id = a->asked[i].topic_id,
                 .partition = a->asked[i].partition,
-                .leader_epoch = EPOCH_NONE,
+                .leader_epoch = a->asked[i].leader_epoch, /* [FET-30] */
                 .fetch_offset = a->asked[i].from,
-                .last_fetched_epoch = EPOCH_NONE,
+                .last_fetched_epoch = a->asked[i].last_epoch,
                 .max_bytes = s->partition_fetch_bytes,
                 .log_start = OFFSET_NONE,
                 .flushed = OFFSET_NONE};
@@ -335,7 +370,7 @@ static void send_lookup(
         }
         p[i] = (struct msg_list_offsets_partition){.topic_id = a->asked[i].topic_id,
                 .partition = a->asked[i].partition,
-                .leader_epoch = EPOCH_NONE,
+                .leader_epoch = a->asked[i].leader_epoch,
                 .timestamp = at};
     }
     struct msg_list_offsets_request m = {.partitions = p, .n_partitions = n};
@@ -429,6 +464,7 @@ void fetcher_topic_changed(struct weir_topic *t, wtime now)
                 continue;
             }
             core->leader = topic_leader(t, p->partition);
+            core->leader_epoch = topic_leader_epoch(t, p->partition);
             bool is_missing =
                     t->view.state == MV_TOPIC_KNOWN && p->partition >= t->view.n_partitions;
             if (!is_missing) {

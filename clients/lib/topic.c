@@ -88,6 +88,13 @@ broker_id topic_leader(const struct weir_topic *t, int32_t partition)
                                                               : BROKER_NONE;
 }
 
+epoch32 topic_leader_epoch(const struct weir_topic *t, int32_t partition)
+{
+    return partition >= 0 && partition < t->view.n_partitions
+                   ? t->view.partitions[partition].leader_epoch
+                   : EPOCH_NONE;
+}
+
 static void grow_partitions(struct weir_topic *t)
 {
     int32_t n = t->view.n_partitions;

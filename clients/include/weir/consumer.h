@@ -111,10 +111,15 @@ WEIR_API bool weir_batch_header(
 /* The end of the partition when this was fetched. */
 WEIR_API int64_t weir_batch_high_watermark(const struct weir_batch *batch);
 /* code 0 = messages. Otherwise the partition rests: OFFSET_OUT_OF_RANGE (1) with
- * auto.offset.reset=none, WEIR_E_CORRUPT, WEIR_E_LIMIT, or a broker's refusal. */
+ * auto.offset.reset=none, WEIR_E_CORRUPT, WEIR_E_LIMIT, or a broker's refusal.
+ *
+ * WEIR_E_TRUNCATED: records that were handed out are lost. The log was cut, as after an unclean
+ * election, and others may stand at their offsets: from weir_batch_end() up to weir_batch_begin().
+ * With auto.offset.reset=none the partition rests; else it does not: what stands there now comes
+ * next, from weir_batch_end() on. */
 WEIR_API const struct weir_error *weir_batch_error(const struct weir_batch *batch);
-/* With an error: the offset where it was met, and the first one behind what cannot be read (seek
- * there to go on); -1 = not known. Otherwise the first and one past the last offset of the stored
+/* With an error: the offset where it was met, and where to seek to go on, which is behind what cannot
+ * be read (or where the log was cut); -1 = not known. Otherwise the first and one past the last offset of the stored
  * batch. */
 WEIR_API int64_t weir_batch_begin(const struct weir_batch *batch);
 WEIR_API int64_t weir_batch_end(const struct weir_batch *batch);

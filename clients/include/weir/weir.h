@@ -45,6 +45,7 @@ enum weir_code {
     WEIR_E_LIMIT = -108,        /* a batch decompresses to more than weir.decompress.max.bytes */
     WEIR_E_NOT_ASSIGNED = -109, /* the partition is not assigned to this consumer */
     WEIR_E_MEMORY = -110,       /* memory is exhausted */
+    WEIR_E_TRUNCATED = -111,    /* records that were read are not in the log any more */
 };
 
 enum {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/clients/mock_broker.h"
-#include "tests/unit/clients/mock_batches.h"
+#include "tests/unit/clients/mock_log.h"
 
 #include "common/base/arena.h"
 #include "common/base/array.h"
@@ -13,23 +13,10 @@
 #include <pthread.h>
 #include <string.h>
 
-struct log_batch {
-    struct buf bytes;
-    offset64 base, end;
-};
-
-struct log {
-    ARRAY(struct log_batch) batches;
-    struct mock_producers producers;
-    offset64 start, end;
-    int leader;
-    epoch32 epoch;
-};
-
 struct topic {
     char *name;
     struct uuid id;
-    struct log *logs;
+    struct mock_log *logs;
     int32_t n;
 };
 
@@ -74,7 +61,7 @@ struct mock {
     unsigned n_requests[64];
     struct timer timer;
     struct buf values;
-    bool forgets, has_no_ids;
+    bool forgets, has_no_ids, is_frozen;
     int64_t next_id;
 };
 
@@ -128,7 +115,7 @@ static struct topic *topic_by_name(struct mock *m, const char *name)
     return NULL;
 }
 
-static struct log *log_of(struct mock *m, const struct uuid *id, int32_t partition)
+static struct mock_log *log_of(struct mock *m, const struct uuid *id, int32_t partition)
 {
     ARRAY_FOREACH (t, &m->topics) {
         if (uuid_equal(&(*t)->id, id)) {
@@ -138,30 +125,13 @@ static struct log *log_of(struct mock *m, const struct uuid *id, int32_t partiti
     return NULL;
 }
 
-static struct log *log_by_name(struct mock *m, const char *name, int32_t partition)
+static struct mock_log *log_by_name(struct mock *m, const char *name, int32_t partition)
 {
     struct topic *t = topic_by_name(m, name);
 
     must(t != NULL);
     must(partition < t->n);
     return &t->logs[partition];
-}
-
-static offset64 append(struct mock *m, struct log *log, const void *bytes, size_t size)
-{
-    struct batch b;
-
-    must(batch_parse(bytes, size, &b) == 0);
-    offset64 base = log->end;
-    log->end += b.last_offset_delta + 1;
-    if (!m->forgets) {
-        struct log_batch *last = array_push(&log->batches);
-        buf_append(&last->bytes, bytes, size);
-        batch_stamp(last->bytes.data, base, log->epoch);
-        last->base = base;
-        last->end = log->end;
-    }
-    return base;
 }
 
 /* --- Requests --------------------------------------------------------------------------------- */
@@ -225,8 +195,8 @@ static void metadata_topic(struct arena *a,
     ret->n_partitions = (size_t)t->n;
     ret->partitions = arena_alloc(a, ret->n_partitions * sizeof(*ret->partitions));
     for (int32_t p = 0; p < t->n; p++) {
-        ret->partitions[p] = (struct msg_metadata_partition){
-                .leader = t->logs[p].leader, .leader_epoch = t->logs[p].epoch};
+        ret->partitions[p] = (struct msg_metadata_partition){.leader = t->logs[p].leader,
+                .leader_epoch = m->is_frozen ? t->logs[p].told_epoch : t->logs[p].epoch};
         ret->partitions[p].replicas.n = ret->partitions[p].isr.n = 1;
         ret->partitions[p].replicas.at[0] = ret->partitions[p].isr.at[0] = t->logs[p].leader;
     }
@@ -262,7 +232,7 @@ static void answer_metadata(
     arena_deinit(&a);
 }
 
-static int produce_error(struct session *s, const struct log *log, const struct act *act)
+static int produce_error(struct session *s, const struct mock_log *log, const struct act *act)
 {
     return act != NULL && act->act == MOCK_ERROR ? act->value
            : log == NULL                         ? ERRCODE_UNKNOWN_TOPIC_ID
@@ -283,7 +253,7 @@ static bool answer_produce(
     answer.partitions = arena_alloc(&a, (q.n_partitions + 1) * sizeof(*answer.partitions));
     for (size_t i = 0; i < q.n_partitions; i++) {
         const struct msg_produce_partition *p = &q.partitions[i];
-        struct log *log = log_of(m, &p->topic_id, p->partition);
+        struct mock_log *log = log_of(m, &p->topic_id, p->partition);
         struct msg_produce_result *result = &answer.partitions[i];
         struct batch b;
         *result = (struct msg_produce_result){.topic_id = p->topic_id,
@@ -305,7 +275,7 @@ static bool answer_produce(
             continue;
         }
         if (result->base_offset < 0) {
-            result->base_offset = append(m, log, p->records.at, p->records.size);
+            result->base_offset = mock_log_append(log, p->records.at, p->records.size, m->forgets);
             mock_producers_note(&log->producers, &b, result->base_offset);
         }
         if (act != NULL && act->act == MOCK_ERROR_AFTER) {
@@ -317,27 +287,12 @@ static bool answer_produce(
     return q.acks != 0;
 }
 
-static int fetch_error(const struct session *s, const struct log *log, offset64 at)
+static int fetch_error(
+        const struct session *s, const struct mock_log *log, const struct msg_fetch_partition *p)
 {
-    return log == NULL                        ? ERRCODE_UNKNOWN_TOPIC_ID
-           : log->leader != s->broker->id     ? ERRCODE_NOT_LEADER_OR_FOLLOWER
-           : at < log->start || at > log->end ? ERRCODE_OFFSET_OUT_OF_RANGE
-                                              : 0;
-}
-
-/* Whole batches from `at` on: at least one. */
-static void read_log(const struct log *log, offset64 at, size_t max, struct buf *ret)
-{
-    for (size_t i = 0; i < log->batches.n; i++) {
-        const struct log_batch *b = &log->batches.items[i];
-        if (b->end <= at) {
-            continue;
-        }
-        if (ret->size > 0 && ret->size + b->bytes.size > max) {
-            return;
-        }
-        buf_append(ret, b->bytes.data, b->bytes.size);
-    }
+    return log == NULL                    ? ERRCODE_UNKNOWN_TOPIC_ID
+           : log->leader != s->broker->id ? ERRCODE_NOT_LEADER_OR_FOLLOWER
+                                          : mock_log_epoch_error(log, p->leader_epoch);
 }
 
 /* False: nothing to say yet. */
@@ -357,20 +312,25 @@ static bool answer_fetch(struct session *s,
     has_news = has_news || q.max_wait_ms == 0;
     for (size_t i = 0; i < q.n_partitions; i++) {
         const struct msg_fetch_partition *p = &q.partitions[i];
-        const struct log *log = log_of(m, &p->topic_id, p->partition);
+        const struct mock_log *log = log_of(m, &p->topic_id, p->partition);
         struct buf records = {0};
         struct msg_fetch_result result = {.topic_id = p->topic_id,
                 .partition = p->partition,
                 .detail = "",
                 .diverging_epoch = -1,
                 .diverging_end = -1};
-        result.error = act != NULL ? act->value : fetch_error(s, log, p->fetch_offset);
-        if (result.error == 0) {
-            read_log(log, p->fetch_offset, p->max_bytes, &records);
+        result.error = act != NULL ? act->value : fetch_error(s, log, p);
+        bool is_other = result.error == 0 && mock_log_diverges(log, p, &result);
+        if (result.error == 0 && !is_other &&
+                (p->fetch_offset < log->start || p->fetch_offset > log->end)) {
+            result.error = ERRCODE_OFFSET_OUT_OF_RANGE;
+        }
+        if (result.error == 0 && !is_other) {
+            mock_log_read(log, p->fetch_offset, p->max_bytes, &records);
             result.high_watermark = log->end;
             result.log_start = log->start;
         }
-        has_news = has_news || result.error != 0 || records.size > 0;
+        has_news = has_news || result.error != 0 || is_other || records.size > 0;
         result.records.size = records.size;
         wire_fetch_result_front(rpc_out_buf(out), &result);
         buf_append(rpc_out_buf(out), records.data != NULL ? records.data : (const uint8_t *)"",
@@ -379,16 +339,6 @@ static bool answer_fetch(struct session *s,
     }
     arena_deinit(&a);
     return has_news;
-}
-
-static offset64 find_time(const struct log *log, int64_t time, wall_ms *ret_timestamp)
-{
-    offset64 found = -1;
-
-    for (size_t i = 0; i < log->batches.n && found < 0; i++) {
-        found = mock_batch_find_time(&log->batches.items[i].bytes, time, ret_timestamp);
-    }
-    return found;
 }
 
 static void answer_offsets(
@@ -404,7 +354,7 @@ static void answer_offsets(
     answer.partitions = arena_alloc(&a, (q.n_partitions + 1) * sizeof(*answer.partitions));
     for (size_t i = 0; i < q.n_partitions; i++) {
         const struct msg_list_offsets_partition *p = &q.partitions[i];
-        const struct log *log = log_of(m, &p->topic_id, p->partition);
+        const struct mock_log *log = log_of(m, &p->topic_id, p->partition);
         struct msg_list_offsets_result *result = &answer.partitions[i];
         *result = (struct msg_list_offsets_result){.topic_id = p->topic_id,
                 .partition = p->partition,
@@ -414,12 +364,12 @@ static void answer_offsets(
         result->error = act != NULL                    ? act->value
                         : log == NULL                  ? ERRCODE_UNKNOWN_TOPIC_ID
                         : log->leader != s->broker->id ? ERRCODE_NOT_LEADER_OR_FOLLOWER
-                                                       : 0;
+                                                       : mock_log_epoch_error(log, p->leader_epoch);
         if (result->error == 0) {
             result->offset = p->timestamp == LIST_LATEST ? log->end
                              : p->timestamp == LIST_EARLIEST
                                      ? log->start
-                                     : find_time(log, p->timestamp, &result->timestamp);
+                                     : mock_log_find_time(log, p->timestamp, &result->timestamp);
         }
     }
     wire_encode_list_offsets_response(&answer, rpc_out_buf(out));
@@ -736,7 +686,7 @@ void mock_add_topic(struct mock *m, const char *name, int32_t n_partitions)
     t->name = mem_strdup(name);
     t->id.bytes[0] = (uint8_t)(m->topics.n + 1);
     t->n = n_partitions;
-    t->logs = mem_new_n(struct log, (size_t)n_partitions);
+    t->logs = mem_new_n(struct mock_log, (size_t)n_partitions);
     for (int32_t p = 0; p < n_partitions; p++) {
         t->logs[p].leader = p % m->n_brokers;
         t->logs[p].epoch = 1;
@@ -748,9 +698,28 @@ void mock_add_topic(struct mock *m, const char *name, int32_t n_partitions)
 void mock_move_leader(struct mock *m, const char *topic, int32_t partition, int broker)
 {
     pthread_mutex_lock(&m->lock);
-    struct log *log = log_by_name(m, topic, partition);
+    struct mock_log *log = log_by_name(m, topic, partition);
     log->leader = broker;
     log->epoch++;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mock_cut(struct mock *m, const char *topic, int32_t partition, offset64 end)
+{
+    pthread_mutex_lock(&m->lock);
+    mock_log_cut(log_by_name(m, topic, partition), end);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mock_freeze_epochs(struct mock *m, bool is_frozen)
+{
+    pthread_mutex_lock(&m->lock);
+    m->is_frozen = is_frozen;
+    ARRAY_FOREACH (t, &m->topics) {
+        for (int32_t p = 0; p < (*t)->n; p++) {
+            (*t)->logs[p].told_epoch = (*t)->logs[p].epoch;
+        }
+    }
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -821,7 +790,7 @@ void mock_append(
         struct mock *m, const char *topic, int32_t partition, const void *batch, size_t size)
 {
     pthread_mutex_lock(&m->lock);
-    (void)append(m, log_by_name(m, topic, partition), batch, size);
+    (void)mock_log_append(log_by_name(m, topic, partition), batch, size, m->forgets);
     pthread_mutex_unlock(&m->lock);
     on_loop(m, do_poke, 0);
 }
@@ -852,7 +821,7 @@ unsigned mock_n_batches(struct mock *m, const char *topic, int32_t partition)
 const char *mock_values(struct mock *m, const char *topic, int32_t partition)
 {
     pthread_mutex_lock(&m->lock);
-    struct log *log = log_by_name(m, topic, partition);
+    struct mock_log *log = log_by_name(m, topic, partition);
     buf_clear(&m->values);
     ARRAY_FOREACH (lb, &log->batches) {
         mock_batch_values(&lb->bytes, &m->values);
@@ -867,7 +836,7 @@ struct mock_number mock_batch_number(
     struct batch b;
 
     pthread_mutex_lock(&m->lock);
-    struct log *log = log_by_name(m, topic, partition);
+    struct mock_log *log = log_by_name(m, topic, partition);
     must(i < log->batches.n);
     must(batch_parse(log->batches.items[i].bytes.data, log->batches.items[i].bytes.size, &b) == 0);
     pthread_mutex_unlock(&m->lock);

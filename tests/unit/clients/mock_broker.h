@@ -28,6 +28,11 @@ uint16_t mock_port(struct mock *m, int broker);
 /* Partition p is led by broker p % n_brokers. */
 void mock_add_topic(struct mock *m, const char *name, int32_t n_partitions);
 void mock_move_leader(struct mock *m, const char *topic, int32_t partition, int broker);
+/* An unclean election: the same broker leads under a new epoch, without the batches that end behind
+ * `end`. */
+void mock_cut(struct mock *m, const char *topic, int32_t partition, offset64 end);
+/* Metadata goes on to tell the leader epoch of now. */
+void mock_freeze_epochs(struct mock *m, bool is_frozen);
 /* Listens no more and breaks its connections; listens again on the same port. */
 void mock_stop(struct mock *m, int broker);
 void mock_start(struct mock *m, int broker);

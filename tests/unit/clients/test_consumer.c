@@ -485,6 +485,115 @@ static void what_a_producer_wrote_is_consumed(void)
     rig_down(&r);
 }
 
+/* Six records are read; then a broker leads that has the first three only, and writes two others. */
+static void lose_records(struct rig *r, const char *const *pairs)
+{
+    rig_up(r, 1, 1, pairs);
+    append_batch(r, 0, CODEC_NONE, 0, 3);
+    append_batch(r, 0, CODEC_NONE, 3, 3);
+    CHECK_EQ(weir_consumer_assign(r->consumer, "t", 0, 0, NULL), 0);
+    CHECK(take(r, 6, NULL));
+    mock_cut(r->mock, "t", 0, 3);
+    append_batch(r, 0, CODEC_NONE, 100, 2);
+}
+
+/* [FET-33] */
+static void lost_records_that_were_read_are_an_error_without_a_policy(void)
+{
+    struct rig r;
+    struct weir_batch *b = NULL;
+
+    lose_records(&r, PAIRS("auto.offset.reset=none"));
+    CHECK(!take(&r, 1, &b));
+    CHECK_EQ(weir_batch_error(b)->code, WEIR_E_TRUNCATED);
+    CHECK(strstr(weir_batch_error(b)->text, "t-0 was cut at offset 3:") != NULL);
+    CHECK_EQ(weir_batch_begin(b), 6);
+    CHECK_EQ(weir_batch_end(b), 3);
+    CHECK(weir_consumer_poll(r.consumer, 50) == NULL); /* it rests */
+    CHECK_EQ(weir_consumer_seek(r.consumer, "t", 0, weir_batch_end(b)), 0);
+    weir_batch_free(b);
+    CHECK(take(&r, 2, NULL));
+    CHECK_STR(buf_str(&r.got), "0@0 1@1 2@2 3@3 4@4 5@5 100@3 101@4 ");
+    rig_down(&r);
+}
+
+/* [FET-33] */
+static void lost_records_that_were_read_are_told_and_reading_goes_on_at_the_cut(void)
+{
+    struct rig r;
+    struct weir_batch *b = NULL;
+
+    lose_records(&r, PAIRS("auto.offset.reset=latest"));
+    CHECK(!take(&r, 1, &b));
+    CHECK_EQ(weir_batch_error(b)->code, WEIR_E_TRUNCATED);
+    CHECK_EQ(weir_batch_begin(b), 6);
+    CHECK_EQ(weir_batch_end(b), 3);
+    weir_batch_free(b);
+    CHECK(take(&r, 2, NULL));
+    CHECK_STR(buf_str(&r.got), "0@0 1@1 2@2 3@3 4@4 5@5 100@3 101@4 ");
+    CHECK_EQ(weir_consumer_position(r.consumer, "t", 0), 5);
+    rig_down(&r);
+}
+
+/* [FET-33] What is left begins above the cut. */
+static void a_cut_below_the_log_is_told_before_the_policy_is_followed(void)
+{
+    struct rig r;
+    struct weir_batch *b = NULL;
+
+    lose_records(&r, PAIRS("auto.offset.reset=earliest", "fetch.max.wait.ms=500"));
+    mock_set_start(r.mock, "t", 0, 4);
+    append_batch(&r, 0, CODEC_NONE, 102, 1);
+    CHECK(!take(&r, 1, &b));
+    CHECK_EQ(weir_batch_error(b)->code, WEIR_E_TRUNCATED);
+    weir_batch_free(b);
+    CHECK(take(&r, 2, NULL));
+    CHECK_STR(buf_str(&r.got), "0@0 1@1 2@2 3@3 4@4 5@5 101@4 102@5 ");
+    rig_down(&r);
+}
+
+/* [FET-32] */
+static void lost_records_that_were_not_handed_out_are_not_missed(void)
+{
+    struct rig r;
+
+    rig_up(&r, 1, 1, PAIRS("auto.offset.reset=none"));
+    append_batch(&r, 0, CODEC_NONE, 0, 3);
+    append_batch(&r, 0, CODEC_NONE, 3, 3);
+    CHECK_EQ(weir_consumer_assign(r.consumer, "t", 0, 0, NULL), 0);
+    CHECK(take(&r, 3, NULL));
+    mock_cut(r.mock, "t", 0, 3);
+    append_batch(&r, 0, CODEC_NONE, 100, 1);
+    CHECK_WITHIN(5000, weir_consumer_high_watermark(r.consumer, "t", 0) == 4);
+    CHECK(take(&r, 1, NULL));
+    CHECK_STR(buf_str(&r.got), "0@0 1@1 2@2 100@3 ");
+    rig_down(&r);
+}
+
+/* [FET-30] */
+static void a_fetch_of_another_leader_epoch_asks_for_metadata_and_goes_on(void)
+{
+    struct rig r;
+
+    rig_up(&r, 1, 1, PAIRS("auto.offset.reset=none"));
+    append_batch(&r, 0, CODEC_NONE, 0, 1);
+    CHECK_EQ(weir_consumer_assign(r.consumer, "t", 0, 0, NULL), 0);
+    CHECK(take(&r, 1, NULL));
+    mock_freeze_epochs(r.mock, true);
+    mock_move_leader(r.mock, "t", 0, 0); /* the same, under a new epoch */
+    append_batch(&r, 0, CODEC_NONE, 1, 1);
+    unsigned n = mock_n_requests(r.mock, API_METADATA);
+    CHECK_WITHIN(5000, mock_n_requests(r.mock, API_METADATA) >= n + 2);
+    CHECK(weir_consumer_poll(r.consumer, 0) == NULL);
+    mock_freeze_epochs(r.mock, false);
+    CHECK(take(&r, 1, NULL));
+    mock_script(r.mock, API_FETCH, MOCK_ERROR, ERRCODE_UNKNOWN_LEADER_EPOCH, 2);
+    append_batch(&r, 0, CODEC_NONE, 2, 1);
+    CHECK(take(&r, 1, NULL));
+    CHECK_STR(buf_str(&r.got), "0@0 1@1 2@2 ");
+    rig_down(&r);
+}
+
 static const struct check_case cases[] = {
         CASE(compressed_batches_are_read),
         CASE(messages_have_headers_and_outlive_the_client),
@@ -503,6 +612,11 @@ static const struct check_case cases[] = {
         CASE(a_callback_gets_the_batches_inside_weir_poll),
         CASE(what_does_not_exist_is_said),
         CASE(what_a_producer_wrote_is_consumed),
+        CASE(lost_records_that_were_read_are_an_error_without_a_policy),
+        CASE(lost_records_that_were_read_are_told_and_reading_goes_on_at_the_cut),
+        CASE(a_cut_below_the_log_is_told_before_the_policy_is_followed),
+        CASE(lost_records_that_were_not_handed_out_are_not_missed),
+        CASE(a_fetch_of_another_leader_epoch_asks_for_metadata_and_goes_on),
 };
 
 CHECK_MAIN("libweir_consumer", cases)

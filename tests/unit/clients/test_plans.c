@@ -99,6 +99,7 @@ static void wishes_follow_each_other_at_a_distance(void)
 
 static struct fetch_plan plan;
 static struct fetch_part parts[3];
+static const struct fetch_epochs no_epochs;
 
 static void start(enum fetch_reset reset)
 {
@@ -141,12 +142,12 @@ static void a_full_queue_stops_fetching(void)
 
     start(FETCH_RESET_NONE);
     CHECK_EQ(fetches(1, got), 3);
-    fetch_plan_fetched(&plan, &parts[0], 250, 20, 50);
-    fetch_plan_fetched(&plan, &parts[1], 50, 20, 50);
-    fetch_plan_fetched(&plan, &parts[2], 0, 0, 50);
+    fetch_plan_fetched(&plan, &parts[0], 250, 20, &no_epochs, 50);
+    fetch_plan_fetched(&plan, &parts[1], 50, 20, &no_epochs, 50);
+    fetch_plan_fetched(&plan, &parts[2], 0, 0, NULL, 50);
     CHECK_EQ(fetches(1, got), 2); /* parts[0] has two answers' worth */
     CHECK(got[0] == &parts[2]);   /* served longest ago */
-    fetch_plan_fetched(&plan, got[0], 800, 90, 90);
+    fetch_plan_fetched(&plan, got[0], 800, 90, &no_epochs, 90);
     CHECK_EQ(fetches(1, got), 0);
     fetch_plan_unqueued(&plan, &parts[2], 800);
     fetch_plan_unqueued(&plan, &parts[0], 250);
@@ -217,12 +218,100 @@ static void the_end_is_known_when_all_have_it(void)
     start(FETCH_RESET_NONE);
     CHECK(!fetch_plan_is_at_end(&plan));
     CHECK_EQ(fetches(1, got), 3);
-    fetch_plan_fetched(&plan, &parts[0], 0, 0, 10);
-    fetch_plan_fetched(&plan, &parts[1], 0, 0, 10);
-    fetch_plan_fetched(&plan, &parts[2], 50, 11, 11);
+    fetch_plan_fetched(&plan, &parts[0], 0, 0, NULL, 10);
+    fetch_plan_fetched(&plan, &parts[1], 0, 0, NULL, 10);
+    fetch_plan_fetched(&plan, &parts[2], 50, 11, &no_epochs, 11);
     CHECK(!fetch_plan_is_at_end(&plan));
     fetch_plan_unqueued(&plan, &parts[2], 50);
     CHECK(fetch_plan_is_at_end(&plan));
+}
+
+/* --- Logs that part --------------------------------------------------------------------------- */
+
+/* parts[0] was fetched from 10 up to 40: epoch 2 below 20, then 4, then from 30 on 5. */
+static void fetch_three_epochs(void)
+{
+    static const struct fetch_epochs epochs = {.n = 3, .at = {{2, 10}, {4, 20}, {5, 30}}};
+    struct fetch_part *got[3];
+
+    start(FETCH_RESET_NONE);
+    CHECK_EQ(fetches(1, got), 3);
+    fetch_plan_fetched(&plan, &parts[0], 90, 40, &epochs, 40);
+    CHECK_EQ(fetch_plan_last_epoch(&parts[0]), 5);
+    CHECK_EQ(fetches(1, got), 1);
+}
+
+/* [FET-31] */
+static void logs_part_where_the_common_epoch_ends(void)
+{
+    static const struct {
+        epoch32 epoch;
+        offset64 end, to;
+        epoch32 last;
+    } rows[] = {
+            {5, 35, 35, 5}, /* the leader's last epoch ends before ours */
+            {4, 33, 30, 4}, /* its epoch 4 went on: what it has of it is not all known here */
+            {4, 25, 25, 4},
+            {4, 20, 20, 2},
+            {3, 33, 20, 2}, /* an epoch of which nothing was read: where the one below ends here */
+            {2, 15, 15, 2},
+            {2, 25, 20, 2},
+            {1, 25, 10, EPOCH_NONE}, /* nothing in common is known */
+            {1, 5, 5, EPOCH_NONE},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        fetch_three_epochs();
+        uint64_t version = parts[0].version;
+        CHECK(fetch_plan_diverged(&parts[0], rows[i].epoch, rows[i].end, 40));
+        CHECK_EQ(parts[0].offset, rows[i].to);
+        CHECK_EQ(fetch_plan_last_epoch(&parts[0]), rows[i].last);
+        CHECK(parts[0].version != version);
+        CHECK(fetch_plan_agreed(&parts[0]));
+        CHECK(!fetch_plan_agreed(&parts[0]));
+    }
+}
+
+/* [FET-32] */
+static void what_was_not_handed_out_is_not_missed(void)
+{
+    fetch_three_epochs();
+    CHECK(fetch_plan_diverged(&parts[0], 4, 25, 22));
+    CHECK_EQ(parts[0].offset, 22); /* what was between was dropped, and comes again */
+    CHECK(!fetch_plan_agreed(&parts[0]));
+    fetch_three_epochs();
+    CHECK(fetch_plan_diverged(&parts[0], 4, 25, 26));
+    CHECK(fetch_plan_agreed(&parts[0]));
+}
+
+static void an_answer_that_takes_nothing_back_makes_no_sense(void)
+{
+    fetch_three_epochs();
+    CHECK(!fetch_plan_diverged(&parts[0], 5, 40, 40));
+    CHECK(!fetch_plan_diverged(&parts[0], 6, 77, 40));
+    CHECK(!fetch_plan_diverged(&parts[0], 4, -1, 40));
+    fetch_three_epochs();
+    fetch_plan_seek(&parts[0], 40);
+    struct fetch_part *got[3];
+    CHECK_EQ(fetches(1, got), 1);
+    CHECK_EQ(fetch_plan_last_epoch(&parts[0]), EPOCH_NONE);
+    CHECK(!fetch_plan_diverged(&parts[0], 5, 20, 40));
+}
+
+static void epochs_without_room_count_as_older_ones(void)
+{
+    struct fetch_epochs e = {0};
+
+    for (int i = 0; i < 20; i++) {
+        fetch_epochs_note(&e, i, i * 10);
+        fetch_epochs_note(&e, i, i * 10 + 5);
+    }
+    CHECK_EQ(e.n, COUNT_OF(e.at));
+    CHECK_EQ(e.at[0].epoch, 0);
+    CHECK_EQ(e.at[0].start, 0);
+    CHECK_EQ(e.at[1].epoch, 13);
+    CHECK_EQ(e.at[1].start, 130);
+    CHECK_EQ(e.at[7].epoch, 19);
 }
 
 static const struct check_case cases[] = {
@@ -237,6 +326,10 @@ static const struct check_case cases[] = {
         CASE(failures_are_judged),
         CASE(a_resting_partition_goes_on_when_sought),
         CASE(the_end_is_known_when_all_have_it),
+        CASE(logs_part_where_the_common_epoch_ends),
+        CASE(what_was_not_handed_out_is_not_missed),
+        CASE(an_answer_that_takes_nothing_back_makes_no_sense),
+        CASE(epochs_without_room_count_as_older_ones),
 };
 
 CHECK_MAIN("client_plans", cases)
