@@ -31,6 +31,7 @@ static void look_up(struct partitions *t, struct msg_log_end *ret)
     ret->error = end.error;
     ret->last_epoch = end.epoch;
     ret->end = end.end;
+    ret->bytes = (uint64_t)end.bytes;
 }
 
 static void run(struct io_job *job)

@@ -291,6 +291,7 @@ struct partition_epoch_end {
     const char *detail;
     epoch32 epoch;
     offset64 end;
+    int64_t bytes; /* of the whole log; partition_log_end() only */
 };
 
 /* How far the log reaches, whoever leads: the last batch's leader epoch (EPOCH_NONE = none) and the end. An error when

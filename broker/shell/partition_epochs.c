@@ -47,6 +47,7 @@ void partition_log_end(struct partition *p, struct partition_epoch_end *ret)
     } else {
         ret->epoch = plog_last_epoch(p->log);
         ret->end = plog_end(p->log);
+        ret->bytes = plog_bytes(p->log);
     }
     hold_end(&h);
 }

@@ -165,10 +165,59 @@ static int partition_move(struct cli *cli, int argc, char **argv)
 
 /* --- balance ---------------------------------------------------------------------------------------------------------- */
 
+enum {
+    CELL_SIZE = 32
+};
+
+/* A size, or "?" when it is not known. */
+static const char *size_cell(const json_t *p, const char *key, char text[CELL_SIZE])
+{
+    int64_t bytes = jint(p, key, -1);
+
+    return bytes >= 0 ? cli_size_text((uint64_t)bytes, text, CELL_SIZE) : "?";
+}
+
+static const char *time_cell(const json_t *p, const char *key, char text[CELL_SIZE])
+{
+    int64_t ms = jint(p, key, -1);
+
+    return ms >= 0 ? cli_duration_text(ms, text, CELL_SIZE) : "?";
+}
+
+/* All that moves in one line. What is not known of one partition is not known of the whole. */
+static void print_sum(const json_t *list)
+{
+    char done_text[CELL_SIZE], total_text[CELL_SIZE], rate_text[CELL_SIZE], eta_text[CELL_SIZE];
+    int64_t done = 0, total = 0, rate = 0;
+    bool is_known = true;
+    size_t i;
+    json_t *p;
+
+    json_array_foreach(list, i, p)
+    {
+        is_known = is_known && jint(p, "total_bytes", -1) >= 0;
+        done += jint(p, "done_bytes", 0);
+        total += jint(p, "total_bytes", 0);
+        rate += jint(p, "bytes_per_second", 0);
+    }
+    if (json_array_size(list) == 0) {
+        cli_note("nothing is on its way");
+    } else if (!is_known) {
+        cli_note("%zu on their way; how much is not known yet", json_array_size(list));
+    } else {
+        cli_note("%zu on their way; %s of %s there, %s/s, about %s left", json_array_size(list),
+                cli_size_text((uint64_t)done, done_text, CELL_SIZE),
+                cli_size_text((uint64_t)total, total_text, CELL_SIZE),
+                cli_size_text((uint64_t)rate, rate_text, CELL_SIZE),
+                rate > 0 ? cli_duration_text((total - done) / rate * 1000, eta_text, CELL_SIZE)
+                         : "?");
+    }
+}
+
 static void print_moving(const json_t *list)
 {
-    static const char *const heads[] = {
-            "PARTITION", "LEADER", "ADDING", "REMOVING", "ISR", "TO CATCH UP"};
+    static const char *const heads[] = {"PARTITION", "LEADER", "ADDING", "REMOVING", "ISR",
+            "TO CATCH UP", "DONE", "TOTAL", "LEFT"};
     struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
     size_t i;
     json_t *p;
@@ -182,7 +231,11 @@ static void print_moving(const json_t *list)
         char *removing = jids(json_object_get(p, "removing"));
         char *isr = jids(json_object_get(p, "isr"));
         char *behind = jids(json_object_get(p, "to_catch_up"));
-        cli_table_add(t, (const char *const[]){name, leader, adding, removing, isr, behind});
+        char done[CELL_SIZE], total[CELL_SIZE], left[CELL_SIZE];
+        cli_table_add(t, (const char *const[]){name, leader, adding, removing, isr, behind,
+                                 size_cell(p, "done_bytes", done),
+                                 size_cell(p, "total_bytes", total),
+                                 time_cell(p, "eta_ms", left)});
         mem_free(name);
         mem_free(leader);
         mem_free(adding);
@@ -191,6 +244,7 @@ static void print_moving(const json_t *list)
         mem_free(behind);
     }
     cli_table_print_free(t);
+    print_sum(list);
 }
 
 static int balance_status(struct cli *cli, int argc, char **argv)

@@ -518,6 +518,7 @@ struct msg_log_end {
     int32_t error;
     epoch32 last_epoch;
     offset64 end;
+    uint64_t bytes;
 };
 
 struct msg_describe_ends_response {

@@ -238,6 +238,7 @@ void wire_encode_describe_ends_response(const struct msg_describe_ends_response 
         to->error = p->error;
         to->last_epoch = p->last_epoch;
         to->end = p->end;
+        to->bytes = p->bytes;
     }
     enc_finish(&pb.base, out);
 }
@@ -256,6 +257,7 @@ static void from_describe_ends_response(struct dec *d,
                 .error = from->error,
                 .last_epoch = from->last_epoch,
                 .end = from->end,
+                .bytes = from->bytes,
         };
     }
 }

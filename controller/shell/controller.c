@@ -38,6 +38,7 @@ static void on_log_taken(void *ctx)
             KV_U64("index", image_position(meta_log_image(c->log)).index));
     controller_handover_begin_term(c);
     controller_push_event(c, &ev);
+    controller_sizes_begin_term(c);
     broker_links_start(c->links, &c->cluster_id, c->log_epoch);
     broker_watch_start(c->brokers, &c->cluster_id);
     journal_start(c->journal, &c->cluster_id);
@@ -55,6 +56,7 @@ static void on_claim_lost(void *ctx, const char *why)
     }
     c->log_epoch = 0;
     metric_set(METRIC_CONTROLLER_ACTIVE, 0);
+    controller_sizes_end_term(c);
     broker_watch_stop(c->brokers);
     broker_links_stop(c->links);
     journal_stop(c->journal);
@@ -567,6 +569,7 @@ int controller_new(struct loop *loop,
     c->options.zookeeper = c->options.http = c->options.listener = c->options.digest = NULL;
     read_boot_id(c->boot_id, sizeof(c->boot_id));
     controller_requests_init(c);
+    controller_sizes_init(c);
     timer_init(&c->bootstrap_again, loop, on_bootstrap_again, c);
     timer_init(&c->gauges, loop, on_gauges, c);
     timer_set(&c->gauges, wtime_add(clock_now(), GAUGES_EVERY));
@@ -596,6 +599,7 @@ struct controller *controller_free(struct controller *c)
     c->zk = zk_free(c->zk); /* First: calls under way end in the parts that made them. */
     controller_handover_deinit(c);
     controller_requests_deinit(c);
+    controller_sizes_deinit(c);
     timer_deinit(&c->bootstrap_again);
     timer_deinit(&c->gauges);
     child_watch_free(c->candidate_watch);

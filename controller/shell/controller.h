@@ -18,6 +18,7 @@
 struct auth_secret;
 struct controller;
 struct journal;
+struct move_sizes;
 
 struct controller_options {
     int32_t id;
@@ -151,6 +152,9 @@ bool controller_is_active(const struct controller *c);
 const struct msg_active *controller_active(const struct controller *c);
 int32_t controller_id(const struct controller *c);
 struct uuid controller_cluster_id(const struct controller *c); /* zero = not known yet */
+
+/* How far what moves has come; empty unless this controller is active. */
+const struct move_sizes *controller_move_sizes(const struct controller *c);
 
 /* The decision journal, for scans. */
 struct journal *controller_journal(struct controller *c);

@@ -13,11 +13,13 @@
 #include "controller/shell/event_queue.h"
 #include "controller/shell/journal.h"
 #include "controller/shell/meta_log.h"
+#include "controller/shell/move_sizes.h"
 #include "controller/shell/peer_watch.h"
 #include "controller/shell/reach.h"
 
 /* The controller taken apart: controller.c (life, and what its parts tell it), controller_requests.c (events, effects,
- * answers), controller_view.c (what the admin endpoint sees). Nobody else includes this. */
+ * answers), controller_sizes.c (how large logs are), controller_view.c (what the admin endpoint sees). Nobody else
+ * includes this. */
 
 /* Somebody who waits for a reply of the core. */
 struct waiting_reply {
@@ -97,6 +99,12 @@ struct controller {
     bool is_holding;           /* [ZK-24] events wait until the successor is there or does not come */
     wtime next_survey;         /* when the standbys may be asked again because of silence */
     LIST_HEAD(reach_requests, reach_request) reaches;
+
+    struct move_sizes *sizes;
+    struct timer sizes_look;
+    uint64_t sizes_index; /* the image of the last look */
+    wtime sizes_asked_at;
+    size_t n_size_asks; /* without answer */
 };
 
 /* controller_requests.c */
@@ -124,6 +132,12 @@ void controller_on_replica_failed(void *ctx,
 
 /* The core asks a broker how far its logs reach; what comes of it goes back as an event. */
 void controller_ask_ends(struct controller *c, const struct ctl_fx_item *fx);
+
+/* controller_sizes.c */
+void controller_sizes_init(struct controller *c);
+void controller_sizes_deinit(struct controller *c);
+void controller_sizes_begin_term(struct controller *c);
+void controller_sizes_end_term(struct controller *c);
 
 /* controller_handover.c */
 /* [ZK-26] More than half of the brokers are silent: asks the standbys, not more often than every three broker timeouts. */

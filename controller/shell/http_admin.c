@@ -137,6 +137,7 @@ static struct http_view look(struct http_admin *a)
     v.n_links = a->links.n;
     v.refused = a->refused.items;
     v.n_refused = a->refused.n;
+    v.moves = controller_move_sizes(c);
     if (active != NULL) {
         v.active.id = active->controller_id;
         v.active.epoch = active->ctl_epoch;

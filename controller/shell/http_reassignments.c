@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "controller/shell/http_resources.h"
+#include "controller/shell/move_sizes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,7 +31,31 @@ static json_t *set_json(const struct broker_set *s)
 
 /* --- List ------------------------------------------------------------------------------------------------------------- */
 
-static json_t *moving_json(const struct image_topic *t, const struct partition_state *p)
+/* -1 = null: it is not known. */
+static json_t *known(int64_t n)
+{
+    return n >= 0 ? json_integer(n) : json_null();
+}
+
+static void add_progress(
+        json_t *json, const struct move_sizes *m, const struct image_topic *t, int32_t partition)
+{
+    int64_t done = -1, total = -1;
+
+    if (m == NULL || !move_sizes_get(m, &t->id, partition, &done, &total)) {
+        done = total = -1;
+    }
+    must(json_object_set_new(json, "done_bytes", known(done)) == 0);
+    must(json_object_set_new(json, "total_bytes", known(total)) == 0);
+    must(json_object_set_new(json, "bytes_per_second",
+                 known(m != NULL ? move_sizes_rate(m, &t->id, partition) : -1)) == 0);
+    must(json_object_set_new(json, "eta_ms",
+                 known(m != NULL ? move_sizes_eta_ms(m, &t->id, partition) : -1)) == 0);
+}
+
+static json_t *moving_json(const struct http_view *v,
+        const struct image_topic *t,
+        const struct partition_state *p)
 {
     const struct broker_set target = partition_target(p);
     struct broker_set behind = p->adding;
@@ -38,12 +63,14 @@ static json_t *moving_json(const struct image_topic *t, const struct partition_s
     for (int i = 0; i < p->isr.n; i++) {
         broker_set_remove(&behind, p->isr.at[i]);
     }
-    return json_pack("{s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "topic",
+    json_t *json = json_pack("{s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "topic",
             http_json_text(t->name), "partition", (int)p->partition, "leader",
             p->leader != BROKER_NONE ? json_integer(p->leader) : json_null(), "replicas",
             set_json(&p->replicas), "target", set_json(&target), "adding", set_json(&p->adding),
             "removing", set_json(&p->removing), "isr", set_json(&p->isr), "to_catch_up",
             set_json(&behind));
+    add_progress(json, v->moves, t, p->partition);
+    return json;
 }
 
 struct place {
@@ -96,7 +123,7 @@ void http_get_reassignments(const struct http_view *v,
                 http_page_more(&page, last);
                 break;
             }
-            http_page_add(&page, moving_json(t, &t->partitions[k]));
+            http_page_add(&page, moving_json(v, t, &t->partitions[k]));
             (void)snprintf(last, sizeof(last), "%s/%" PRId32, t->name, k);
         }
     }

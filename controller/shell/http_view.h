@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+struct move_sizes;
+
 /* What the admin HTTP resources see of a controller, as plain values. It is filled for one request by http_admin.c and
  * borrowed by the resource until that returns; a test fills it by hand. Thread: owner. */
 
@@ -97,6 +99,7 @@ struct http_view {
     size_t n_links;
     const struct http_refused *refused; /* sorted by id */
     size_t n_refused;
+    const struct move_sizes *moves; /* how far what moves has come; NULL = not known here */
 };
 
 const struct http_link *http_view_link(const struct http_view *v, broker_id id); /* or NULL */

@@ -171,6 +171,11 @@ bool controller_is_metadata_read(const struct controller *c)
     return c->world.view.is_metadata_read;
 }
 
+const struct move_sizes *controller_move_sizes(const struct controller *c)
+{
+    return NULL;
+}
+
 bool controller_is_active(const struct controller *c)
 {
     return c->world.view.is_active;

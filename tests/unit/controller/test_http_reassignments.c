@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/array.h"
+#include "controller/shell/move_sizes.h"
 #include "tests/lib/check.h"
 #include "tests/unit/controller/http_world.h"
 
@@ -42,6 +43,58 @@ static void what_is_under_way_is_listed(void) /* [CTL-55] */
     CHECK_EQ(world_number(&w, "items/0/target/0"), 2);
     CHECK_EQ(world_number(&w, "items/0/to_catch_up/0"), 2);
     CHECK_EQ(world_number(&w, "items/0/removing/0"), 1);
+}
+
+static void tell(struct move_sizes *m, broker_id id, int error, uint64_t bytes)
+{
+    const struct image_topic *t = image_topic_by_name(w.image, "orders");
+    struct msg_log_end end = {
+            .topic_id = t->id, .partition = 1, .error = error, .bytes = bytes};
+    const struct msg_describe_ends_response r = {.partitions = &end, .n_partitions = 1};
+
+    move_sizes_told(m, id, &r);
+}
+
+static void progress_is_told_in_bytes(void) /* [THR-8] */
+{
+    size_t n = 0;
+
+    begin();
+    move_one();
+    struct move_sizes *m = move_sizes_new();
+
+    w.view.moves = m;
+    CHECK(move_sizes_refresh(m, w.image));
+    CHECK(!move_sizes_refresh(m, w.image));
+    CHECK_EQ(move_sizes_n(m), 1);
+    mem_free(move_sizes_ask(m, 1, &n)); /* the leader */
+    CHECK_EQ(n, 1);
+    mem_free(move_sizes_ask(m, 2, &n)); /* who is to get it */
+    CHECK_EQ(n, 1);
+    mem_free(move_sizes_ask(m, 3, &n));
+    CHECK_EQ(n, 0);
+    CHECK_EQ(GET(&w, "/v1/reassignments"), 200);
+    CHECK(world_is_null(&w, "items/0/total_bytes"));
+    tell(m, 1, ERRCODE_NONE, 5000);
+    tell(m, 2, ERRCODE_KAFKA_STORAGE_ERROR, 0); /* no log yet */
+    move_sizes_round(m, WTIME_S(10));
+    CHECK_EQ(GET(&w, "/v1/reassignments"), 200);
+    CHECK_EQ(world_number(&w, "items/0/done_bytes"), 0);
+    CHECK_EQ(world_number(&w, "items/0/total_bytes"), 5000);
+    CHECK(world_is_null(&w, "items/0/eta_ms"));
+    tell(m, 1, ERRCODE_KAFKA_STORAGE_ERROR, 0); /* not known now: as before */
+    tell(m, 2, ERRCODE_NONE, 2000);
+    move_sizes_round(m, WTIME_S(11));
+    CHECK_EQ(GET(&w, "/v1/reassignments"), 200);
+    CHECK_EQ(world_number(&w, "items/0/done_bytes"), 2000);
+    CHECK(world_number(&w, "items/0/bytes_per_second") > 1900);
+    CHECK(world_number(&w, "items/0/eta_ms") >= 1500);
+    tell(m, 2, ERRCODE_NONE, 6000); /* it is compacted less: no more than all */
+    CHECK_EQ(GET(&w, "/v1/reassignments"), 200);
+    CHECK_EQ(world_number(&w, "items/0/done_bytes"), 5000);
+    move_sizes_clear(m);
+    CHECK_EQ(move_sizes_n(m), 0);
+    w.view.moves = move_sizes_free(m);
 }
 
 static void plan_reaches_the_core_and_tells_each_result(void)
@@ -133,6 +186,7 @@ static void one_or_all_are_taken_back(void)
 
 static const struct check_case cases[] = {
         CASE(what_is_under_way_is_listed),
+        CASE(progress_is_told_in_bytes),
         CASE(plan_reaches_the_core_and_tells_each_result),
         CASE(bad_bodies_are_refused),
         CASE(goals_reach_the_core),

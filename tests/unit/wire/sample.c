@@ -527,6 +527,7 @@ static void make_describe_ends_response(struct msg_describe_ends_response *m)
                 .error = sample_i32(3),
                 .last_epoch = sample_i32(4),
                 .end = sample_i64(5),
+                .bytes = sample_u64(6),
         };
     }
     *m = (struct msg_describe_ends_response){.partitions = p, .n_partitions = 2};
