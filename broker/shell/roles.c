@@ -296,7 +296,10 @@ static bool is_about_me(const struct broker *b, const struct meta_record *r)
     case META_PRODUCER_ID_BLOCK:
     case META_FEATURE_SET:
     case META_PURGE_TOPIC:
-    case META_RESTORE_TOPIC: return false;
+    case META_RESTORE_TOPIC:
+    case META_BROKER_INTENT:
+    case META_BROKER_FORGOTTEN:
+    case META_OPERATION: return false;
     }
     return false;
 }
@@ -346,6 +349,8 @@ static broker_id broker_of(const struct meta_record *r)
     case META_FENCE_BROKER:
     case META_UNFENCE_BROKER:
     case META_BROKER_SHUTDOWN: return r->broker.id;
+    case META_BROKER_INTENT: return r->intent.id;
+    case META_BROKER_FORGOTTEN: return r->forgotten.id;
     case META_NEW_CONTROLLER:
     case META_CREATE_TOPIC:
     case META_REMOVE_TOPIC:
@@ -354,7 +359,8 @@ static broker_id broker_of(const struct meta_record *r)
     case META_PRODUCER_ID_BLOCK:
     case META_FEATURE_SET:
     case META_PURGE_TOPIC:
-    case META_RESTORE_TOPIC: return BROKER_NONE;
+    case META_RESTORE_TOPIC:
+    case META_OPERATION: return BROKER_NONE;
     }
     return BROKER_NONE;
 }

@@ -138,6 +138,9 @@ static void put_partition(json_t *o, const struct partition_state *p)
     put_int(o, "min_isr", p->min_isr);
     put(o, "recovering", json_boolean(p->recovering));
     put_int(o, "unclean_epoch", p->unclean_epoch);
+    if (p->operation != 0) {
+        put_int(o, "operation", (int64_t)p->operation);
+    }
 }
 
 static void put_config(json_t *o, const struct meta_record *r)
@@ -154,6 +157,20 @@ static void put_config(json_t *o, const struct meta_record *r)
         break;
     }
     put(o, "configs", configs_json(r->config_set.configs, r->config_set.n_configs));
+}
+
+static void put_operation(json_t *o, const struct meta_operation *from)
+{
+    put_int(o, "id", (int64_t)from->id);
+    put(o, "operation", json_string(operation_kind_name(from->kind)));
+    put(o, "state", json_string(operation_state_name(from->state)));
+    put(o, "brokers", set_json(&from->brokers));
+    put_int(o, "partitions", from->n_partitions);
+    put_int(o, "started_ms", from->started);
+    put_int(o, "ended_ms", from->ended);
+    put(o, "detail", text_json(from->detail));
+    put(o, "actor", text_json(from->actor));
+    put(o, "reason", text_json(from->reason));
 }
 
 /* The kind's name, and what it holds. */
@@ -196,6 +213,12 @@ static const char *put_kind(json_t *o, const struct meta_record *r)
         put(o, "topic_id", uuid_json(&r->restore_topic.id));
         put(o, "name", text_json(r->restore_topic.name));
         return "restore_topic";
+    case META_BROKER_INTENT:
+        put_int(o, "broker", r->intent.id);
+        put(o, "intent", json_string(broker_intent_name(r->intent.intent)));
+        return "broker_intent";
+    case META_BROKER_FORGOTTEN: put_int(o, "broker", r->forgotten.id); return "broker_forgotten";
+    case META_OPERATION: put_operation(o, &r->operation); return "operation";
     }
     return "?";
 }

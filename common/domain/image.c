@@ -46,6 +46,13 @@ void image_topic_free(struct image_topic *t)
     mem_free(container_of(t, struct topic_node, topic));
 }
 
+void image_broker_free(struct image_broker *b)
+{
+    registration_deinit(b);
+    configs_deinit(&b->configs);
+    mem_free(b);
+}
+
 struct image *image_free(struct image *image)
 {
     if (image == NULL) {
@@ -59,10 +66,9 @@ struct image *image_free(struct image *image)
         image_topic_free(image->trash.items[i]);
     }
     for (size_t i = 0; i < image->brokers.n; i++) {
-        registration_deinit(image->brokers.items[i]);
-        configs_deinit(&image->brokers.items[i]->configs);
-        mem_free(image->brokers.items[i]);
+        image_broker_free(image->brokers.items[i]);
     }
+    image_operations_free(image);
     array_deinit(&image->topics);
     array_deinit(&image->trash);
     array_deinit(&image->tombstones);
@@ -350,6 +356,9 @@ static int apply_partition(struct image *image, const struct partition_state *p)
         if (!may_follow(&t->partitions[p->partition], p)) {
             return IMAGE_E_BROKEN;
         }
+        if (live != NULL) {
+            image_operation_count(image, t->partitions[p->partition].operation, -1);
+        }
     } else if (live != NULL) {
         make_room(t);
         t->n_partitions++;
@@ -358,6 +367,9 @@ static int apply_partition(struct image *image, const struct partition_state *p)
         return IMAGE_E_BROKEN; /* What is in the trash does not grow. */
     }
     t->partitions[p->partition] = *p;
+    if (live != NULL) {
+        image_operation_count(image, p->operation, 1);
+    }
     if (p->partition == 0) { /* [CTL-58] Of the topic: what its first partition has, or is about to have. */
         t->replication_factor = p->replicas.n - p->removing.n;
     }
@@ -445,6 +457,9 @@ int image_apply(struct image *image, uint64_t index, const struct meta_record *r
     case META_CONFIG_SET: return apply_config_set(image, record);
     case META_PRODUCER_ID_BLOCK: return apply_producer_ids(image, record);
     case META_FEATURE_SET: return apply_feature(image, record);
+    case META_BROKER_INTENT: return image_apply_intent(image, record);
+    case META_BROKER_FORGOTTEN: return image_apply_forgotten(image, record);
+    case META_OPERATION: return image_apply_operation(image, record);
     }
     return IMAGE_E_KIND;
 }

@@ -37,6 +37,7 @@ struct image_broker {
     enum crash_kind crash_kind;
     enum broker_state state;
     bool purge_pending; /* registered, but not yet taken out of every ISR */
+    enum broker_intent intent; /* it outlives a registration */
     char *rack, *version;
     struct endpoint *endpoints;
     size_t n_endpoints;
@@ -70,6 +71,16 @@ struct image_tombstone {
 enum {
     IMAGE_TOMBSTONES_MAX = 4096,
     IMAGE_TOMBSTONE_DAYS = 7
+};
+
+/* Strings are its own. */
+struct image_operation {
+    struct meta_operation is;
+    int32_t n_left; /* partitions, of topics that are there, that it still moves */
+};
+
+enum {
+    IMAGE_OPERATIONS_ENDED = 100 /* [CTL-76] so many are remembered */
 };
 
 struct image;
@@ -140,6 +151,21 @@ const char *image_topic_config(const struct image_topic *topic, const char *key)
 const char *image_cluster_config(const struct image *image, const char *key);
 const char *image_broker_config(const struct image_broker *broker, const char *key); /* or NULL */
 
+/* "draining", "decommission", "running": the words of the API; "unknown" for a number of a newer version. */
+const char *broker_intent_name(enum broker_intent intent);
+const char *operation_kind_name(enum operation_kind kind);
+const char *operation_state_name(enum operation_state state);
+
+/* Whether it may get new replicas: active, and nobody wants otherwise. */
+bool image_broker_is_open(const struct image_broker *broker);
+/* Whether a partition, also one in the trash, has a replica there. */
+bool image_broker_is_empty(const struct image *image, broker_id id);
+
+/* Operations, by id: those that run, and the last that ended. */
+size_t image_n_operations(const struct image *image);
+const struct image_operation *image_operation_at(const struct image *image, size_t i);
+const struct image_operation *image_operation(const struct image *image, uint64_t id); /* or NULL */
+
 int64_t image_next_producer_id(const struct image *image);
 int32_t image_feature_level(const struct image *image); /* of "metadata.version" */
 
@@ -153,7 +179,7 @@ void image_snapshot(const struct image *image, void (*emit)(void *ctx, const str
  * while there is more. */
 struct image_cursor {
     bool is_begun;
-    size_t broker, tombstone, trash, topic;
+    size_t broker, operation, tombstone, trash, topic;
     int32_t step; /* of the topic: 0 = itself, p + 1 = its partition p; at last its removal */
 };
 bool image_snapshot_part(const struct image *image, struct image_cursor *at, size_t n_steps,

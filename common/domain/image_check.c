@@ -87,7 +87,8 @@ bool image_check(const struct image *image)
     size_t n_partitions = 0;
 
     if (HASH_COUNT(image->topics_by_id) != image->topics.n ||
-            !configs_are_sorted(&image->configs) || !trash_is_sound(image)) {
+            !configs_are_sorted(&image->configs) || !trash_is_sound(image) ||
+            !image_operations_are_sound(image)) {
         return false;
     }
     for (size_t i = 0; i < image->brokers.n; i++) {

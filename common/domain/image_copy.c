@@ -70,6 +70,7 @@ struct image *image_copy(const struct image *image)
         *array_push(&to->topics) = &node->topic;
         HASH_ADD(hh, to->topics_by_id, topic.id.bytes, sizeof(node->topic.id.bytes), node);
     }
+    image_operations_copy(image, to);
     to->n_trash_partitions = image->n_trash_partitions;
     for (size_t i = 0; i < image->trash.n; i++) {
         *array_push(&to->trash) = &copy_topic(image->trash.items[i])->topic;

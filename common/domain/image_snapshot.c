@@ -121,6 +121,12 @@ static void emit_broker(struct writer *w, const struct image_broker *b)
     emit_broker_state(w, b, META_BROKER_PURGED, !b->purge_pending);
     emit_broker_state(w, b, META_UNFENCE_BROKER, b->state != BROKER_FENCED);
     emit_broker_state(w, b, META_BROKER_SHUTDOWN, b->state == BROKER_SHUTTING);
+    if (b->intent != BROKER_WANTED) {
+        struct meta_record intent = record_of(META_BROKER_INTENT);
+        intent.intent.id = b->id;
+        intent.intent.intent = b->intent;
+        w->emit(w->ctx, &intent);
+    }
     struct meta_record configs = config_record(CONFIG_BROKER, b->id);
 
     emit_configs(w, &b->configs, 0, &configs);
@@ -154,6 +160,14 @@ static void emit_removal(struct writer *w, const struct image_topic *t)
 
     r.at = t->removed_at;
     r.remove_topic.id = t->id;
+    w->emit(w->ctx, &r);
+}
+
+static void emit_operation(struct writer *w, const struct image_operation *o)
+{
+    struct meta_record r = record_of(META_OPERATION);
+
+    r.operation = o->is;
     w->emit(w->ctx, &r);
 }
 
@@ -210,6 +224,10 @@ bool image_snapshot_part(const struct image *image,
     for (; n_steps > 0 && at->broker < image->brokers.n; n_steps--) {
         emit_broker(&w, image->brokers.items[at->broker++]);
     }
+    /* In front of the partitions, which name them. */
+    for (; n_steps > 0 && at->operation < image->operations.n; n_steps--) {
+        emit_operation(&w, &image->operations.items[at->operation++]);
+    }
     for (; n_steps > 0 && at->tombstone < image->tombstones.n; n_steps--) {
         emit_tombstone(&w, &image->tombstones.items[at->tombstone++]);
     }
@@ -222,8 +240,9 @@ bool image_snapshot_part(const struct image *image,
         emit_next(&w, image->topics.items[at->topic], false, &at->topic, &at->step);
     }
     array_deinit(&w.pairs);
-    return at->broker < image->brokers.n || at->tombstone < image->tombstones.n ||
-           at->trash < image->trash.n || at->topic < image->topics.n;
+    return at->broker < image->brokers.n || at->operation < image->operations.n ||
+           at->tombstone < image->tombstones.n || at->trash < image->trash.n ||
+           at->topic < image->topics.n;
 }
 
 void image_snapshot(const struct image *image,

@@ -39,6 +39,7 @@ int image_apply_remove(struct image *image, const struct meta_record *r)
     array_remove(&image->topics, image_topic_lower_bound(image, t->name));
     image->n_partitions -= (size_t)t->n_partitions;
     image->n_trash_partitions += (size_t)t->n_partitions;
+    image_operation_count_topic(image, t, -1);
     t->removed_at = r->at;
     *array_push(&image->trash) = t;
     return 0;
@@ -118,6 +119,7 @@ int image_apply_restore(struct image *image, const struct meta_record *r)
     array_remove(&image->trash, i);
     image->n_trash_partitions -= (size_t)t->n_partitions;
     image->n_partitions += (size_t)t->n_partitions;
+    image_operation_count_topic(image, t, 1);
     mem_free(t->name);
     t->name = copy;
     t->removed_at = 0;

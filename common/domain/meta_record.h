@@ -38,10 +38,13 @@ enum meta_kind {
     META_FEATURE_SET = 12,
     META_PURGE_TOPIC = 13,
     META_RESTORE_TOPIC = 14,
+    META_BROKER_INTENT = 15,
+    META_BROKER_FORGOTTEN = 16,
+    META_OPERATION = 17,
 };
 
 enum {
-    META_KINDS = META_RESTORE_TOPIC /* kinds have the numbers from 1 to this */
+    META_KINDS = META_OPERATION /* kinds have the numbers from 1 to this */
 };
 
 /* A tree that was made from the brokers' images begins so many controller epochs above what any of
@@ -77,6 +80,8 @@ enum meta_cause {
     CAUSE_TRASH_FULL = 15,         /* the trash holds no more; the oldest went */
     CAUSE_LEADERS_BALANCED = 16,   /* leaderships go back to the first replicas */
     CAUSE_FURTHEST_LOG = 17,       /* nobody was in sync; of all who may have the records, its log reaches furthest */
+    CAUSE_DECOMMISSION = 18,       /* its broker is being decommissioned */
+    CAUSE_OPERATION_ENDED = 19,    /* nothing of it was left to do */
 };
 
 struct meta_why {
@@ -90,6 +95,42 @@ struct endpoint {
     const char *name; /* listener name: "weir" */
     const char *host; /* advertised name or address, IPv6 without brackets */
     uint16_t port;
+};
+
+/* What an operator wants of a broker (docs/design/30-controller.md [CTL-70]); each wants what those in front of it
+ * want as well. */
+enum broker_intent {
+    BROKER_WANTED = 0,          /* nothing in particular */
+    BROKER_CORDONED = 1,        /* gets no new replicas */
+    BROKER_DRAINING = 2,        /* leads nothing that another can lead */
+    BROKER_DECOMMISSIONING = 3, /* its replicas go elsewhere */
+};
+
+enum operation_kind {
+    OPERATION_REASSIGN = 1,
+    OPERATION_BALANCE = 2,
+    OPERATION_REPLICATION = 3,
+    OPERATION_DECOMMISSION = 4,
+    OPERATION_DRAIN = 5,
+};
+
+enum operation_state {
+    OPERATION_RUNNING = 1,
+    OPERATION_DONE = 2,
+    OPERATION_FAILED = 3,
+    OPERATION_CANCELLED = 4,
+};
+
+/* What somebody asked for and that takes its time. */
+struct meta_operation {
+    uint64_t id; /* seq of its first record */
+    enum operation_kind kind;
+    enum operation_state state;
+    struct broker_set brokers; /* that it is about; DECOMMISSION, DRAIN */
+    int32_t n_partitions;      /* that it began with */
+    wall_ms started, ended;    /* 0 = it runs */
+    const char *detail;        /* a sentence; "" = none */
+    const char *actor, *reason;
 };
 
 struct meta_register_broker {
@@ -166,6 +207,14 @@ struct meta_record {
             const char *name;
             int32_t level;
         } feature;
+        struct {
+            broker_id id;
+            enum broker_intent intent;
+        } intent;
+        struct {
+            broker_id id;
+        } forgotten;
+        struct meta_operation operation;
     };
 };
 

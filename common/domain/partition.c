@@ -143,7 +143,7 @@ bool partition_state_is_valid(const struct partition_state *p)
     if (p->isr.n >= p->min_isr && (p->elr.n > 0 || p->lk.n > 0)) {
         return false; /* [REP-4] A full ISR leaves nobody else who may be elected. */
     }
-    if (p->recovering && p->isr.n > 1) {
+    if ((p->recovering && p->isr.n > 1) || (p->operation != 0 && !partition_is_moving(p))) {
         return false;
     }
     /* [REP-5] The only replica stays in the ISR, whatever happens to its broker. */

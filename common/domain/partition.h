@@ -40,6 +40,7 @@ struct partition_state {
     int32_t min_isr; /* effective: min(config, replication factor) */
     bool recovering;
     epoch32 unclean_epoch; /* leader epoch of the last unclean election, EPOCH_NONE = never */
+    uint64_t operation;    /* [CTL-75] that moves it; 0 = none, as whenever nothing is under way */
 };
 
 /* Whether a reassignment is under way. */

@@ -50,7 +50,7 @@ static size_t kind_size(const struct meta_record *r)
         return UUID_FIELD + text(r->create_topic.name) + 4 * NUMBER_MAX +
                record_configs_max(r->create_topic.configs, r->create_topic.n_configs);
     case META_REMOVE_TOPIC: return UUID_FIELD;
-    case META_PARTITION_STATE: return UUID_FIELD + 6 * SET_MAX + 8 * NUMBER_MAX;
+    case META_PARTITION_STATE: return UUID_FIELD + 6 * SET_MAX + 9 * NUMBER_MAX;
     case META_CONFIG_SET:
         return UUID_FIELD + 2 * NUMBER_MAX +
                record_configs_max(r->config_set.configs, r->config_set.n_configs);
@@ -58,6 +58,11 @@ static size_t kind_size(const struct meta_record *r)
     case META_FEATURE_SET: return text(r->feature.name) + NUMBER_MAX;
     case META_PURGE_TOPIC: return UUID_FIELD + NUMBER_MAX;
     case META_RESTORE_TOPIC: return UUID_FIELD + text(r->restore_topic.name);
+    case META_BROKER_INTENT: return 2 * NUMBER_MAX;
+    case META_BROKER_FORGOTTEN: return NUMBER_MAX;
+    case META_OPERATION:
+        return 6 * NUMBER_MAX + SET_MAX + text(r->operation.detail) + text(r->operation.actor) +
+               text(r->operation.reason);
     }
     return 0; /* of no kind: written by nobody */
 }

@@ -78,6 +78,9 @@ union kind_storage {
     Weir__V1__FeatureSet feature;
     Weir__V1__PurgeTopic purge_topic;
     Weir__V1__RestoreTopic restore_topic;
+    Weir__V1__BrokerIntentSet intent;
+    Weir__V1__BrokerForgotten forgotten;
+    Weir__V1__OperationState operation;
 };
 
 static void to_register_broker(
@@ -133,6 +136,23 @@ void enc_partition_state(const struct partition_state *p, void *ret_pb)
     pb->min_isr = enc_count(p->min_isr);
     pb->recovering = p->recovering;
     pb->unclean_epoch = p->unclean_epoch;
+    pb->operation = p->operation;
+}
+
+static void to_operation(const struct meta_operation *o, Weir__V1__OperationState *pb)
+{
+    weir__v1__operation_state__init(pb);
+    pb->id = o->id;
+    pb->kind = (Weir__V1__OperationKind)o->kind;
+    pb->state = (Weir__V1__OperationStatus)o->state;
+    pb->brokers = enc_borrow(o->brokers.at);
+    pb->n_brokers = o->brokers.n;
+    pb->partitions = enc_count(o->n_partitions);
+    pb->started_ms = o->started;
+    pb->ended_ms = o->ended;
+    pb->detail = enc_borrow(o->detail);
+    pb->actor = enc_borrow(o->actor);
+    pb->reason = enc_borrow(o->reason);
 }
 
 static void to_config_set(struct enc *e, const struct meta_record *r, Weir__V1__ConfigSet *pb)
@@ -169,6 +189,13 @@ static void to_small(const struct meta_record *r, union kind_storage *s)
         weir__v1__restore_topic__init(&s->restore_topic);
         s->restore_topic.topic_id = enc_uuid(&r->restore_topic.id);
         s->restore_topic.name = enc_borrow(r->restore_topic.name);
+    } else if (r->kind == META_BROKER_INTENT) {
+        weir__v1__broker_intent_set__init(&s->intent);
+        s->intent.broker_id = r->intent.id;
+        s->intent.intent = (Weir__V1__BrokerIntent)r->intent.intent;
+    } else if (r->kind == META_BROKER_FORGOTTEN) {
+        weir__v1__broker_forgotten__init(&s->forgotten);
+        s->forgotten.broker_id = r->forgotten.id;
     } else if (r->kind == META_PRODUCER_ID_BLOCK) {
         weir__v1__producer_id_block__init(&s->producer_ids);
         s->producer_ids.broker_id = r->producer_ids.broker;
@@ -217,6 +244,11 @@ static Weir__V1__Record__KindCase to_kind(
     case META_FEATURE_SET: to_small(r, s); return WEIR__V1__RECORD__KIND_FEATURE_SET;
     case META_PURGE_TOPIC: to_small(r, s); return WEIR__V1__RECORD__KIND_PURGE_TOPIC;
     case META_RESTORE_TOPIC: to_small(r, s); return WEIR__V1__RECORD__KIND_RESTORE_TOPIC;
+    case META_BROKER_INTENT: to_small(r, s); return WEIR__V1__RECORD__KIND_BROKER_INTENT;
+    case META_BROKER_FORGOTTEN: to_small(r, s); return WEIR__V1__RECORD__KIND_BROKER_FORGOTTEN;
+    case META_OPERATION:
+        to_operation(&r->operation, &s->operation);
+        return WEIR__V1__RECORD__KIND_OPERATION;
     }
     must_not_reach("a record of a kind that nobody can read is not written");
 }
@@ -307,6 +339,23 @@ void dec_partition_state(struct dec *d, const void *from, struct partition_state
     p->min_isr = dec_count(d, pb->min_isr);
     p->recovering = pb->recovering != 0;
     p->unclean_epoch = pb->unclean_epoch;
+    p->operation = pb->operation;
+}
+
+static void from_operation(
+        struct dec *d, const Weir__V1__OperationState *pb, struct meta_operation *o)
+{
+    o->id = pb->id;
+    o->kind = (enum operation_kind)dec_enum(d, (int)pb->kind, OPERATION_REASSIGN, OPERATION_DRAIN);
+    o->state = (enum operation_state)dec_enum(
+            d, (int)pb->state, OPERATION_RUNNING, OPERATION_CANCELLED);
+    o->brokers = dec_set(d, pb->brokers, pb->n_brokers);
+    o->n_partitions = dec_count(d, pb->partitions);
+    o->started = pb->started_ms;
+    o->ended = pb->ended_ms;
+    o->detail = dec_text(d, pb->detail);
+    o->actor = dec_text(d, pb->actor);
+    o->reason = dec_text(d, pb->reason);
 }
 
 static void from_config_set(struct dec *d, const Weir__V1__ConfigSet *pb, struct meta_record *r)
@@ -386,6 +435,20 @@ static void from_kind(struct dec *d, const Weir__V1__Record *pb, struct meta_rec
         r->kind = META_RESTORE_TOPIC;
         r->restore_topic.id = dec_uuid(d, &pb->restore_topic->topic_id);
         r->restore_topic.name = dec_text(d, pb->restore_topic->name);
+        break;
+    case WEIR__V1__RECORD__KIND_BROKER_INTENT:
+        r->kind = META_BROKER_INTENT;
+        r->intent.id = pb->broker_intent->broker_id;
+        r->intent.intent = (enum broker_intent)dec_enum(
+                d, (int)pb->broker_intent->intent, BROKER_WANTED, BROKER_DECOMMISSIONING);
+        break;
+    case WEIR__V1__RECORD__KIND_BROKER_FORGOTTEN:
+        r->kind = META_BROKER_FORGOTTEN;
+        r->forgotten.id = pb->broker_forgotten->broker_id;
+        break;
+    case WEIR__V1__RECORD__KIND_OPERATION:
+        r->kind = META_OPERATION;
+        from_operation(d, pb->operation, &r->operation);
         break;
     case WEIR__V1__RECORD__KIND__NOT_SET: break; /* Kind 0: a newer version's record. */
     case _WEIR__V1__RECORD__KIND__CASE_IS_INT_SIZE: must_not_reach("not a kind");

@@ -85,6 +85,15 @@ static json_t *new_json(const struct meta_record *r)
     case META_RESTORE_TOPIC:
         return json_pack("{s:o, s:o}", "topic_id", http_json_uuid(&r->restore_topic.id), "name",
                 http_json_text(r->restore_topic.name));
+    case META_BROKER_INTENT:
+        return json_pack("{s:s}", "intent", broker_intent_name(r->intent.intent));
+    case META_BROKER_FORGOTTEN: return json_object();
+    case META_OPERATION:
+        return json_pack("{s:I, s:s, s:s, s:o, s:i, s:o}", "operation", (json_int_t)r->operation.id,
+                "kind", operation_kind_name(r->operation.kind), "state",
+                operation_state_name(r->operation.state), "brokers",
+                set_json(&r->operation.brokers), "partitions", (int)r->operation.n_partitions,
+                "detail", http_json_text(r->operation.detail));
     }
     return json_null();
 }

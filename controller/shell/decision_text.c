@@ -2,6 +2,7 @@
 #include "controller/shell/decision.h"
 
 #include "common/base/array.h"
+#include "common/domain/image.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -26,6 +27,9 @@ const char *decision_kind_name(enum meta_kind kind)
     case META_FEATURE_SET: return "feature_set";
     case META_PURGE_TOPIC: return "purge_topic";
     case META_RESTORE_TOPIC: return "restore_topic";
+    case META_BROKER_INTENT: return "broker_intent";
+    case META_BROKER_FORGOTTEN: return "broker_forgotten";
+    case META_OPERATION: return "operation";
     }
     return "unknown";
 }
@@ -51,6 +55,8 @@ static const struct {
         {CAUSE_TRASH_FULL, "trash_full"},
         {CAUSE_LEADERS_BALANCED, "leaders_balanced"},
         {CAUSE_FURTHEST_LOG, "furthest_log"},
+        {CAUSE_DECOMMISSION, "decommission"},
+        {CAUSE_OPERATION_ENDED, "operation_ended"},
 };
 
 const char *decision_cause_name(enum meta_cause cause)
@@ -91,6 +97,9 @@ bool decision_topic_id(const struct meta_record *r, struct uuid *ret)
     case META_UNFENCE_BROKER:
     case META_BROKER_SHUTDOWN:
     case META_PRODUCER_ID_BLOCK:
+    case META_BROKER_INTENT:
+    case META_BROKER_FORGOTTEN:
+    case META_OPERATION:
     case META_FEATURE_SET: break;
     }
     return false;
@@ -107,6 +116,10 @@ broker_id decision_broker(const struct meta_record *r)
     case META_CONFIG_SET:
         return r->config_set.scope == CONFIG_BROKER ? r->config_set.broker : BROKER_NONE;
     case META_PRODUCER_ID_BLOCK: return r->producer_ids.broker;
+    case META_BROKER_INTENT: return r->intent.id;
+    case META_BROKER_FORGOTTEN: return r->forgotten.id;
+    case META_OPERATION:
+        return r->operation.brokers.n == 1 ? r->operation.brokers.at[0] : BROKER_NONE;
     case META_NEW_CONTROLLER:
     case META_CREATE_TOPIC:
     case META_REMOVE_TOPIC:
@@ -273,6 +286,38 @@ static void put_producer_ids(const struct meta_record *r, struct buf *out)
     }
 }
 
+static const char *intent_text(enum broker_intent intent)
+{
+    switch (intent) {
+    case BROKER_WANTED: break;
+    case BROKER_CORDONED: return "is cordoned: it gets no new replicas";
+    case BROKER_DRAINING:
+        return "is drained: it gets no new replicas and leads nothing that another can lead";
+    case BROKER_DECOMMISSIONING:
+        return "is decommissioned: it leads nothing that another can lead, and its replicas go to "
+               "other brokers";
+    }
+    return "takes part again: it may lead and get new replicas";
+}
+
+static void put_operation(const struct meta_operation *o, struct buf *out)
+{
+    static const char *const states[] = {
+            "is of a newer version", "runs", "is done", "has failed", "is cancelled"};
+
+    buf_append_format(out, "operation %" PRIu64 " (%s", o->id, operation_kind_name(o->kind));
+    if (o->brokers.n > 0) {
+        buf_append_str(out, o->brokers.n > 1 ? " of brokers " : " of broker ");
+        put_set(out, &o->brokers);
+    }
+    buf_append_format(out, ") %s, %" PRId32 " partition%s",
+            states[o->state <= OPERATION_CANCELLED ? o->state : 0], o->n_partitions,
+            o->n_partitions == 1 ? "" : "s");
+    if (o->detail[0] != '\0') {
+        buf_append_format(out, ": %s", o->detail);
+    }
+}
+
 static void put_what(const struct decision *d, struct buf *out)
 {
     const struct meta_record *r = d->record;
@@ -309,6 +354,14 @@ static void put_what(const struct decision *d, struct buf *out)
     case META_FEATURE_SET:
         buf_append_format(out, "feature %s at level %" PRId32, r->feature.name, r->feature.level);
         return;
+    case META_BROKER_INTENT:
+        buf_append_format(
+                out, "broker %" PRId32 " %s", r->intent.id, intent_text(r->intent.intent));
+        return;
+    case META_BROKER_FORGOTTEN:
+        buf_append_format(out, "broker %" PRId32 " is not known any more", r->forgotten.id);
+        return;
+    case META_OPERATION: put_operation(&r->operation, out); return;
     }
     buf_append_str(out, "a decision of a newer version");
 }
@@ -348,7 +401,9 @@ static const char *broker_cause(enum meta_cause cause)
     case CAUSE_TRASH_EXPIRED:
     case CAUSE_TRASH_FULL:
     case CAUSE_LEADERS_BALANCED:
-    case CAUSE_FURTHEST_LOG: break;
+    case CAUSE_FURTHEST_LOG:
+    case CAUSE_DECOMMISSION:
+    case CAUSE_OPERATION_ENDED: break;
     }
     return NULL;
 }
@@ -383,6 +438,10 @@ static void put_because(const struct meta_record *r, struct buf *out)
     } else if (r->why.cause == CAUSE_LEADERS_BALANCED) {
         buf_append_str(out, "its first replica is in sync again and auto.leader.rebalance.enable is "
                             "true");
+    } else if (r->why.cause == CAUSE_DECOMMISSION) {
+        buf_append_str(out, "a broker is decommissioned");
+    } else if (r->why.cause == CAUSE_OPERATION_ENDED) {
+        buf_append_str(out, "nothing of it was left to do");
     } else if (r->why.cause == CAUSE_TRASH_FULL) {
         buf_append_str(out, "the trash holds no more topics and it was the oldest");
     } else {

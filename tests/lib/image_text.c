@@ -48,6 +48,9 @@ static void partition_text(struct buf *out, const struct partition_state *p)
     set_text(out, "lk", &p->lk);
     buf_append_format(out, " leader %d le %d pe %d min %d recovering %d unclean %d", p->leader,
             p->leader_epoch, p->partition_epoch, p->min_isr, p->recovering, p->unclean_epoch);
+    if (p->operation != 0) {
+        buf_append_format(out, " operation %llu", (unsigned long long)p->operation);
+    }
 }
 
 static void topic_text(struct buf *out, const struct meta_record *r)
@@ -59,6 +62,15 @@ static void topic_text(struct buf *out, const struct meta_record *r)
             r->create_topic.n_partitions, r->create_topic.replication_factor,
             (unsigned long long)r->create_topic.created_at_index, (long long)r->at);
     pairs_text(out, r->create_topic.configs, r->create_topic.n_configs);
+}
+
+static void operation_text(struct buf *out, const struct meta_operation *o)
+{
+    buf_append_format(out,
+            "operation %llu kind %d state %d partitions %d from %lld to %lld '%s' '%s' '%s'",
+            (unsigned long long)o->id, (int)o->kind, (int)o->state, o->n_partitions,
+            (long long)o->started, (long long)o->ended, o->detail, o->actor, o->reason);
+    set_text(out, "brokers", &o->brokers);
 }
 
 void record_text(struct buf *out, const struct meta_record *r)
@@ -108,6 +120,11 @@ void record_text(struct buf *out, const struct meta_record *r)
         buf_append_format(out, "restore %s as %s", uuid_format(&r->restore_topic.id, id),
                 r->restore_topic.name);
         break;
+    case META_BROKER_INTENT:
+        buf_append_format(out, "intent %d %d", r->intent.id, (int)r->intent.intent);
+        break;
+    case META_BROKER_FORGOTTEN: buf_append_format(out, "forgotten %d", r->forgotten.id); break;
+    case META_OPERATION: operation_text(out, &r->operation); break;
     }
     buf_append_str(out, "\n");
 }

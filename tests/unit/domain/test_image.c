@@ -349,6 +349,96 @@ static void check_snapshot_rebuilds(const struct image *image)
     image_free(into.image);
 }
 
+static struct meta_record operation(uint64_t id, enum operation_state state, wall_ms ended)
+{
+    struct meta_record r = record(META_OPERATION);
+
+    r.operation = (struct meta_operation){.id = id, .kind = OPERATION_REASSIGN, .state = state,
+            .ended = ended, .detail = "", .actor = "", .reason = ""};
+    return r;
+}
+
+static void an_intent_outlives_a_registration_and_a_forgotten_broker_is_gone(void) /* [CTL-70] [CTL-74] */
+{
+    struct image *image = small();
+    struct meta_record r = record(META_BROKER_INTENT);
+
+    r.intent.id = 1;
+    r.intent.intent = BROKER_DRAINING;
+    apply(image, r);
+    CHECK(!image_broker_is_open(image_broker(image, 1)));
+    apply(image, registration(1, 11));
+    CHECK_EQ(image_broker(image, 1)->intent, BROKER_DRAINING);
+    struct image *copy = image_copy(image);
+    CHECK_EQ(image_broker(copy, 1)->intent, BROKER_DRAINING);
+    check_snapshot_rebuilds(copy);
+    image_free(copy);
+    r = record(META_BROKER_FORGOTTEN);
+    r.forgotten.id = 1;
+    refuse(image, r); /* It holds partitions. */
+    struct meta_record gone = record(META_REMOVE_TOPIC);
+    gone.remove_topic.id = uuid_of(1);
+    apply(image, gone);
+    refuse(image, r); /* So it does in the trash. */
+    gone.kind = META_PURGE_TOPIC;
+    gone.purge_topic.id = uuid_of(1);
+    gone.purge_topic.is_tombstone = false;
+    apply(image, gone);
+    apply(image, r);
+    CHECK_EQ(image_n_brokers(image), 0);
+    refuse(image, r);
+    image_free(image);
+}
+
+static void an_operation_knows_what_it_still_moves(void) /* [CTL-75] */
+{
+    struct image *image = small();
+    struct meta_record r = partition(1, 1, 1);
+
+    apply(image, registration(2, 12));
+    apply(image, operation(5, OPERATION_RUNNING, 0));
+    r.partition.partition_epoch = 1;
+    r.partition.operation = 5;
+    refuse(image, r); /* Nothing is under way. */
+    r.partition.replicas = (struct broker_set){2, {2, 1}};
+    r.partition.adding = (struct broker_set){1, {2}};
+    apply(image, r);
+    CHECK_EQ(image_operation(image, 5)->n_left, 1);
+    struct meta_record gone = record(META_REMOVE_TOPIC);
+    gone.remove_topic.id = uuid_of(1);
+    apply(image, gone);
+    CHECK_EQ(image_operation(image, 5)->n_left, 0);
+    gone.kind = META_RESTORE_TOPIC;
+    gone.restore_topic.id = uuid_of(1);
+    gone.restore_topic.name = "b";
+    apply(image, gone);
+    CHECK_EQ(image_operation(image, 5)->n_left, 1);
+    check_snapshot_rebuilds(image);
+    apply(image, operation(5, OPERATION_CANCELLED, 9));
+    refuse(image, operation(5, OPERATION_DONE, 9));
+    refuse(image, operation(4, OPERATION_RUNNING, 0));
+    CHECK(image_check(image));
+    image_free(image);
+}
+
+static void a_hundred_ended_operations_are_remembered(void) /* [CTL-76] */
+{
+    struct image *image = small();
+
+    apply(image, operation(1, OPERATION_RUNNING, 0));
+    apply(image, operation(2, OPERATION_DONE, 500));
+    for (uint64_t id = 3; id < 3 + IMAGE_OPERATIONS_ENDED; id++) {
+        apply(image, operation(id, OPERATION_DONE, (wall_ms)id));
+    }
+    CHECK_EQ(image_n_operations(image), IMAGE_OPERATIONS_ENDED + 1);
+    CHECK(image_operation(image, 1) != NULL); /* It runs. */
+    CHECK(image_operation(image, 2) != NULL);
+    CHECK(image_operation(image, 3) == NULL); /* It ended first. */
+    CHECK(image_check(image));
+    check_snapshot_rebuilds(image);
+    image_free(image);
+}
+
 static struct broker_set random_set(struct prng *r, unsigned n_max)
 {
     struct broker_set s = {0};
@@ -370,10 +460,37 @@ static struct meta_record random_partition(struct prng *r, const struct image *i
     m.partition.isr = random_set(r, 2);
     m.partition.elr = random_set(r, 1);
     m.partition.min_isr = 1 + (int32_t)prng_below(r, 2);
+    if (prng_below(r, 3) == 0 && m.partition.replicas.n > 0) {
+        (void)broker_set_add(&m.partition.adding, m.partition.replicas.at[0]);
+        m.partition.operation = prng_below(r, 40);
+    }
     m.partition.leader = m.partition.isr.n > 0 ? m.partition.isr.at[0] : BROKER_NONE;
     if (old != NULL) {
         m.partition.leader_epoch = old->leader_epoch + (int32_t)prng_below(r, 2);
         m.partition.partition_epoch = old->partition_epoch + (int32_t)prng_below(r, 3);
+    }
+    return m;
+}
+
+/* Of an operation that is there, or a new one. */
+static struct meta_record random_operation(struct prng *r, const struct image *image)
+{
+    struct meta_record m = record(META_OPERATION);
+    size_t n = image_n_operations(image);
+
+    m.operation = (struct meta_operation){
+            .id = prng_below(r, 40),
+            .kind = (enum operation_kind)prng_below(r, 7),
+            .state = (enum operation_state)prng_below(r, 4),
+            .brokers = {1, {(broker_id)prng_below(r, 5)}},
+            .n_partitions = (int32_t)prng_below(r, 5) - 1,
+            .detail = "why",
+            .actor = "",
+            .reason = "test",
+    };
+    if (n > 0 && prng_below(r, 2) > 0) {
+        m.operation.id = image_operation_at(image, prng_below(r, (uint32_t)n))->is.id;
+        m.operation.kind = image_operation(image, m.operation.id)->is.kind;
     }
     return m;
 }
@@ -429,6 +546,12 @@ static struct meta_record random_record(struct prng *r, const struct image *imag
         m.restore_topic.id = uuid_of(topic);
         m.restore_topic.name = names[prng_below(r, 6)];
         break;
+    case META_BROKER_INTENT:
+        m.intent.id = id;
+        m.intent.intent = (enum broker_intent)prng_below(r, 5);
+        break;
+    case META_BROKER_FORGOTTEN: m.forgotten.id = id; break;
+    case META_OPERATION: return random_operation(r, image);
     }
     return m;
 }
@@ -494,6 +617,9 @@ static const struct check_case cases[] = {
         CASE(configs_are_set_changed_and_removed),
         CASE(controllers_epoch_and_producer_ids_only_grow),
         CASE(settled_means_no_fenced_broker_in_charge),
+        CASE(an_intent_outlives_a_registration_and_a_forgotten_broker_is_gone),
+        CASE(an_operation_knows_what_it_still_moves),
+        CASE(a_hundred_ended_operations_are_remembered),
         CASE(refused_record_changes_nothing_and_snapshot_rebuilds_the_image),
         CASE(hundred_thousand_partitions_apply_quickly),
 };

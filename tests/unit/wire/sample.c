@@ -473,7 +473,7 @@ static struct partition_state make_state(void)
     return (struct partition_state){sample_uuid(1), sample_count(2), sample_set(3, 8),
             sample_set(4, 1), sample_set(5, 2), sample_set(6, 3), sample_set(7, 4),
             sample_set(8, 5), sample_i32(9), sample_i32(10), sample_i32(11), sample_count(12), true,
-            sample_i32(14)};
+            sample_i32(14), sample_u64(15)};
 }
 
 static void make_alter_partition_response(struct msg_alter_partition_response *m)
@@ -772,6 +772,16 @@ static void fill_kind(struct meta_record *r)
     case META_RESTORE_TOPIC:
         r->restore_topic.id = sample_uuid(1);
         r->restore_topic.name = sample_text(2);
+        break;
+    case META_BROKER_INTENT:
+        r->intent.id = sample_i32(1);
+        r->intent.intent = BROKER_DRAINING;
+        break;
+    case META_BROKER_FORGOTTEN: r->forgotten.id = sample_i32(1); break;
+    case META_OPERATION:
+        r->operation = (struct meta_operation){sample_u64(1), OPERATION_DECOMMISSION,
+                OPERATION_CANCELLED, sample_set(4, 3), sample_count(5), sample_i64(6),
+                sample_i64(7), sample_text(8), sample_text(9), sample_text(10)};
         break;
     }
 }

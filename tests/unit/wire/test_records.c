@@ -161,6 +161,9 @@ static void records_that_cannot_be_are_refused(void)
                     "abc",
                     10},
             {"negative count", "\x0a\x09\xd2\x01\x06\x20\xff\xff\xff\xff\x0f", 11},
+            {"intent 4", "\x0a\x05\xf2\x01\x02\x10\x04", 7},
+            {"operation of no kind", "\x0a\x07\x82\x02\x04\x08\x01\x18\x01", 9},
+            {"operation of state 5", "\x0a\x09\x82\x02\x06\x08\x01\x10\x01\x18\x05", 11},
             {"name with NUL", "\x0a\x06\xda\x01\x03\x0a\x01\x00", 8},
     };
 
@@ -195,6 +198,9 @@ static void lists_of_small_records_fit_under_the_ceiling(void)
             r.config_set.scope = CONFIG_CLUSTER;
         } else if (kind >= META_BROKER_PURGED && kind <= META_BROKER_SHUTDOWN) {
             r.broker.epoch = 1000;
+        } else if (kind == META_OPERATION) {
+            r.operation.kind = OPERATION_DRAIN;
+            r.operation.state = OPERATION_DONE;
         }
         size_t n = 0;
         for (; b.size < 512 * 1024; n++) {
