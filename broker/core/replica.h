@@ -65,6 +65,16 @@ struct replica_peer_view {
     bool is_active; /* purged, not fenced, not shutting down */
 };
 
+/* The connection through which another broker's replicas fetch, as the leader's end of its session knows it. Each wait that
+ * it leaves at a partition has its `loop` and `request`. */
+struct replica_session {
+    uint32_t loop;
+    uint64_t request;
+    broker_id replica;
+    int64_t broker_epoch;
+    wtime heard_at; /* its last request */
+};
+
 /* What a leader asks the controller for: this ISR, of these incarnations, in place of the record of that partition epoch. */
 struct replica_proposal {
     epoch32 leader_epoch, partition_epoch;
@@ -116,7 +126,9 @@ struct replica_event {
 
         struct {
             int32_t acks;   /* 0, 1, -1: validated by the shell */
-            bool has_lease; /* the control plane was heard within weir.lease.ms */
+            bool has_lease; /* the control plane was heard within weir.lease.ms; if not: */
+            const struct replica_session *sessions; /* all that there are, of all partitions */
+            size_t n_sessions;
         } produce;
 
         struct {
@@ -269,6 +281,7 @@ struct replica_peer {
             end; /* it has everything below, confirmed in this leader epoch by this incarnation; OFFSET_NONE */
     offset64 flushed;   /* of that, on its disk; OFFSET_NONE = not told */
     wtime fetched_at;   /* its last fetch in this leader epoch; WTIME_NEVER = none */
+    wtime heard_at;     /* [REP-56] a request of a session that held this partition, when last looked */
     offset64 end_then;  /* where this log ended at that time */
     wtime caught_up_at; /* when it last had everything that there was */
 };

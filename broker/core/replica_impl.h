@@ -62,7 +62,9 @@ void replica_peer_fetched(
         struct replica *r, struct replica_peer *p, offset64 offset, offset64 flushed);
 /* How far `id` has everything, for the high watermark; OFFSET_NONE = not known. */
 offset64 replica_ack_of(const struct replica *r, broker_id id);
-/* Another member of the ISR has fetched within the lease. */
+/* Takes note of when the sessions that hold this partition were heard. */
+void replica_hear_sessions(struct replica *r, const struct replica_session *sessions, size_t n);
+/* Another member of the ISR has fetched within the lease, or a session that holds this partition for it was heard. */
 bool replica_is_followed(const struct replica *r);
 /* Asks for another ISR when there should be one and nothing is under way. */
 void replica_consider_isr(struct replica *r, struct replica_fx *fx);

@@ -12,6 +12,7 @@ static void forget_ack(struct replica_peer *p, wtime now)
     p->end = OFFSET_NONE;
     p->flushed = OFFSET_NONE;
     p->fetched_at = WTIME_NEVER;
+    p->heard_at = WTIME_NEVER;
     p->end_then = OFFSET_NONE;
     p->caught_up_at = now; /* [REP-37] */
 }
@@ -120,13 +121,42 @@ offset64 replica_ack_of(const struct replica *r, broker_id id)
     return p->end;
 }
 
+static bool waits_here(const struct replica *r, const struct replica_session *s)
+{
+    const struct replica_interest *w;
+
+    TAILQ_FOREACH (w, &r->replica_waits, entry) {
+        if (w->ask.loop == s->loop && w->ask.request == s->request) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void replica_hear_sessions(struct replica *r, const struct replica_session *sessions, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct replica_peer *p = replica_peer_of(r, sessions[i].replica);
+
+        if (p != NULL && p->id != r->self && p->epoch == sessions[i].broker_epoch &&
+                waits_here(r, &sessions[i])) { /* [REP-56] */
+            p->heard_at = sessions[i].heard_at;
+        }
+    }
+}
+
+static bool is_within_lease(const struct replica *r, wtime t)
+{
+    return t != WTIME_NEVER && r->now <= wtime_add(t, r->lease);
+}
+
 bool replica_is_followed(const struct replica *r)
 {
     for (uint8_t i = 0; i < r->n_peers; i++) {
         const struct replica_peer *p = &r->peers[i];
 
         if (p->id != r->self && broker_set_has(&r->record.isr, p->id) &&
-                p->fetched_at != WTIME_NEVER && r->now <= wtime_add(p->fetched_at, r->lease)) {
+                (is_within_lease(r, p->fetched_at) || is_within_lease(r, p->heard_at))) {
             return true;
         }
     }

@@ -118,11 +118,15 @@ void replica_advance(struct replica *r, struct replica_fx *fx)
 }
 
 /* [REP-29] acks 0 and 1 need nobody else, so they would go on on a leader that was replaced long ago. */
-static bool may_vouch_alone(const struct replica *r, bool has_lease)
+static bool may_vouch_alone(struct replica *r, const struct replica_event *ev)
 {
     bool is_alone = r->record.isr.n == 1 && r->record.isr.at[0] == r->self;
 
-    return has_lease || r->record.replicas.n == 1 || is_alone || replica_is_followed(r);
+    if (ev->produce.has_lease || r->record.replicas.n == 1 || is_alone) {
+        return true;
+    }
+    replica_hear_sessions(r, ev->produce.sessions, ev->produce.n_sessions);
+    return replica_is_followed(r);
 }
 
 void replica_on_produce(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
@@ -137,7 +141,7 @@ void replica_on_produce(struct replica *r, const struct replica_event *ev, struc
         replica_fx_reply(fx, &ev->ask, ERRCODE_NOT_ENOUGH_REPLICAS, "");
         return;
     }
-    if (ev->produce.acks != -1 && !may_vouch_alone(r, ev->produce.has_lease)) {
+    if (ev->produce.acks != -1 && !may_vouch_alone(r, ev)) {
         replica_fx_reply(fx, &ev->ask, ERRCODE_NOT_LEADER_OR_FOLLOWER,
                 "neither the controllers nor another replica were heard for weir.lease.ms: "
                 "somebody else "

@@ -441,8 +441,10 @@ static int start(struct run *run)
             .ctx = b,
             .lag_max = WTIME_MS(conf_i64(b->conf, "replica.lag.time.max.ms")),
             .lease = WTIME_MS(conf_i64(b->conf, "weir.lease.ms")),
+            .pulses = &b->pulses,
             .next_deadline = WTIME_NEVER,
             .producer_expiration_ms = conf_i64(b->conf, "producer.id.expiration.ms")};
+    pulses_init(&b->pulses);
     partitions_init(&b->partitions, &b->env, &b->dirs);
     conn_limits_init(&b->conn_limits, conf_i64(b->conf, "max.connections"),
             conf_i64(b->conf, "max.connections.per.ip"));
@@ -511,6 +513,7 @@ static void end(struct broker *b, bool is_running)
     b->peers = peers_free(b->peers);
     if (b->files != NULL) {
         partitions_deinit(&b->partitions);
+        pulses_deinit(&b->pulses);
         conn_limits_deinit(&b->conn_limits);
     }
     b->files = file_cache_free(b->files);

@@ -5,6 +5,7 @@
 #include "broker/shell/data_loop.h"
 #include "broker/shell/io_pool.h"
 #include "broker/shell/partitions.h"
+#include "broker/shell/pulses.h"
 #include "common/domain/image.h"
 
 struct auth_secret;
@@ -62,6 +63,7 @@ struct broker {
     struct file_cache *files;     /* any thread */
     struct broker_dirs dirs;      /* fixed */
     struct partition_env env;     /* any thread */
+    struct pulses pulses;         /* any thread */
     struct partitions partitions; /* any thread */
     struct data_loops data;
     struct peers *peers;         /* any thread */

@@ -306,6 +306,7 @@ struct feed *feed_free(struct feed *f)
     forget_all(f);
     fetch_feed_deinit(&f->session);
     timer_deinit(&f->timer);
+    pulses_stop(&f->conn->dl->broker->pulses, f->conn->dl->index, f->request);
     HASH_DEL(f->conn->dl->feeds, f);
     return mem_free(f);
 }
@@ -358,6 +359,12 @@ static void begin(struct client_conn *conn, struct rpc_request *r, const struct 
         return;
     }
     take(f, m, is_first);
+    struct replica_session pulse = {.loop = conn->dl->index,
+            .request = f->request,
+            .replica = conn->replica,
+            .broker_epoch = conn->replica_epoch,
+            .heard_at = r->received};
+    pulses_beat(&conn->dl->broker->pulses, &pulse);
     f->is_waiting = true;
     f->header = r->header;
     f->header.detail = "";

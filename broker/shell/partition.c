@@ -2,6 +2,7 @@
 #include "broker/shell/partition_impl.h"
 
 #include "broker/shell/errcode_map.h"
+#include "broker/shell/pulses.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/obs/log.h"
@@ -430,9 +431,22 @@ void partition_drain(struct partition *p)
     hold_end(&h);
 }
 
-static bool has_lease(const struct partition *p)
+static void step_produce(struct hold *h,
+        const struct replica_ask *ask,
+        int32_t acks,
+        struct replica_fx_item *ret_own)
 {
-    return clock_now() < atomic_load(&p->env->lease_until);
+    const struct partition_env *env = h->p->env;
+    struct replica_event ev = {.kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce.acks = acks};
+    struct replica_session *sessions = NULL;
+
+    *ret_own = (struct replica_fx_item){.kind = REPLICA_FX_BECAME};
+    ev.produce.has_lease = clock_now() < atomic_load(&env->lease_until);
+    if (!ev.produce.has_lease && acks != -1) {
+        ev.produce.sessions = sessions = pulses_copy(env->pulses, &ev.produce.n_sessions);
+    }
+    partition_step(h, &ev, ask, ret_own);
+    (void)mem_free(sessions);
 }
 
 static void produce_locked(struct hold *h,
@@ -443,15 +457,12 @@ static void produce_locked(struct hold *h,
         struct partition_produced *ret)
 {
     struct partition *p = h->p;
-    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct replica_fx_item own;
     struct batch stamped = *b;
     epoch32 epoch;
     int r;
 
-    partition_step(h,
-            &(struct replica_event){
-                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks, .has_lease = has_lease(p)}},
-            ask, &own);
+    step_produce(h, ask, acks, &own);
     if (own.kind == REPLICA_FX_REPLY) {
         ret->error = own.error;
         ret->detail = own.detail;
@@ -517,14 +528,11 @@ void partition_may_produce(struct partition *p,
         int32_t acks,
         struct partition_produced *ret)
 {
-    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct replica_fx_item own;
     struct hold h;
 
     hold_begin(&h, p);
-    partition_step(&h,
-            &(struct replica_event){
-                    .kind = REPLICA_EV_PRODUCE, .ask = *ask, .produce = {.acks = acks, .has_lease = has_lease(p)}},
-            ask, &own);
+    step_produce(&h, ask, acks, &own);
     hold_end(&h);
     if (own.kind == REPLICA_FX_REPLY) {
         ret->error = own.error;

@@ -34,6 +34,7 @@ struct partition_wake {
 
 struct partition;
 struct io_job;
+struct pulses;
 
 /* What all partitions of a broker share. */
 struct partition_env {
@@ -56,6 +57,7 @@ struct partition_env {
     int64_t producer_expiration_ms;
     wtime lag_max, lease; /* replica.lag.time.max.ms, weir.lease.ms */
     _Atomic(wtime) lease_until; /* a controller was heard within the lease */
+    struct pulses *pulses;
     _Atomic(wtime) next_deadline; /* the earliest of all partitions, or earlier */
     atomic_int n_leaders;
     atomic_bool is_checkpoint_stale; /* something moved since the last checkpoint */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ZooKeeper goes away in all the ways it can, under load. Produce with acks 0, 1 and all and fetch
+/* ZooKeeper goes away in all the ways it can, under load, and controllers do. Produce with acks 0, 1 and all and fetch
  * go on without an error; administration stops meanwhile and works afterwards. WEIR_OUTAGE_S=300
  * makes the outages five minutes long. */
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/loads.h"
+#include "tests/lib/placed.h"
 #include "tests/lib/zkserver.h"
 
 #include "common/base/array.h"
@@ -27,6 +28,7 @@ enum {
     N_SERVERS = 3,
     N_BROKERS = 3,
     SESSION_MS = 2000,
+    LEASE_MS = 2000,
     BACK_MS = 30000 /* generous: for administration after an outage */
 };
 
@@ -540,6 +542,65 @@ static void each_server_is_replaced_behind_its_name(void)
     loads_end(&l, true);
 }
 
+/* --- Controllers ------------------------------------------------------------------------------ */
+
+static void signal_nodes(const char *const *names, size_t n, int signal_number)
+{
+    for (size_t i = 0; i < n; i++) {
+        pid_t pid = node_pid(names[i]);
+        CHECK(pid > 0);
+        CHECK_EQ(kill(pid, signal_number), 0);
+    }
+}
+
+/* One record, of its leader alone; whether it was acknowledged. */
+static bool is_taken(const char *topic, int leader, const char *acks)
+{
+    char *broker = mem_format("127.0.0.1:%d", broker_port(leader));
+    struct run_result r = {0};
+
+    WEIR_WITH(&r, (&(struct run_options){.input = "x\n"}), "produce", topic, "--acks", acks,
+            "--brokers", broker, "-X", "delivery.timeout.ms=1000");
+    bool is_good = r.code == 0;
+    run_result_deinit(&r);
+    mem_free(broker);
+    return is_good;
+}
+
+/* [REP-29] [REP-56] Nobody is heard but followers, whose fetches do not name a partition that is idle: their sessions
+ * prove that they follow, as long as they live. */
+static void an_idle_partition_goes_on_taking_acks_1_without_controllers(void)
+{
+    const char *followers[N_BROKERS - 1];
+    static const char *const brokers[] = {"broker-1", "broker-2", "broker-3"};
+    size_t n = 0;
+
+    need_cluster();
+    (void)WEIR_OK("topic", "create", "idle", "-p", "1", "-r", "3");
+    CHECK_WITHIN(BACK_MS, placed_in_sync("idle", 3));
+    int leader = placed_number("idle", "leader");
+    for (int i = 0; i < N_BROKERS; i++) {
+        if (i + 1 != leader) {
+            followers[n++] = brokers[i];
+        }
+    }
+    CHECK(is_taken("idle", leader, "all"));
+    int64_t named_at = check_now_ms(); /* by followers; never again while nothing is written */
+    signal_nodes(loads_daemons, 2, SIGSTOP); /* the controllers */
+    CHECK_WITHIN(BACK_MS, all_brokers_say("/metrics", "\nweir_broker_isolated 1\n") &&
+                                  check_now_ms() > named_at + LEASE_MS);
+    CHECK(is_taken("idle", leader, "1"));
+    CHECK(is_taken("idle", leader, "1"));
+
+    signal_nodes(followers, n, SIGSTOP);
+    CHECK_WITHIN(BACK_MS, !is_taken("idle", leader, "1"));
+    signal_nodes(followers, n, SIGCONT);
+    signal_nodes(loads_daemons, 2, SIGCONT);
+    CHECK_WITHIN(BACK_MS, is_taken("idle", leader, "1"));
+    administration_is_back("after-idle");
+    (void)WEIR_OK("topic", "delete", "idle", "--yes");
+}
+
 static void stop_cluster(void)
 {
     cluster_down();
@@ -554,6 +615,7 @@ static const struct check_case cases[] = {
         CASE(the_loss_of_each_server_stops_nothing),
         CASE(a_flapping_ensemble_is_ridden_out),
         CASE(each_server_is_replaced_behind_its_name),
+        CASE(an_idle_partition_goes_on_taking_acks_1_without_controllers),
         CASE(stop_cluster),
 };
 CHECK_MAIN("outage", cases)

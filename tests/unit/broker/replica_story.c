@@ -142,7 +142,10 @@ void produce(struct fixture *f, uint64_t request, int32_t acks)
 {
     step(f, &(struct replica_event){.kind = REPLICA_EV_PRODUCE,
                     .ask = ask(request),
-                    .produce = {.acks = acks, .has_lease = !f->is_isolated}});
+                    .produce = {.acks = acks,
+                            .has_lease = !f->is_isolated,
+                            .sessions = f->sessions,
+                            .n_sessions = f->n_sessions}});
 }
 
 void appended(struct fixture *f, uint64_t request, int32_t acks, int n)

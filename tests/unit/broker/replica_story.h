@@ -14,6 +14,8 @@ struct fixture {
     struct trace trace;
     wtime now;
     bool is_isolated; /* the control plane is not heard */
+    const struct replica_session *sessions;
+    size_t n_sessions;
 };
 
 struct fixture *fixture_new(offset64 log_end, offset64 high_watermark);

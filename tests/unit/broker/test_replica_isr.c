@@ -371,6 +371,96 @@ static void a_leader_that_hears_nobody_refuses_acks_one(void) /* [REP-29] */
     fixture_free(w.f);
 }
 
+/* The replica has read to the end, and its session waits here as request 100 + id. */
+static void replica_waits(struct world *w, broker_id id)
+{
+    replica_fetches(w, id, w->f->r.log_end);
+    step(w->f, &(struct replica_event){.kind = REPLICA_EV_WAIT,
+                       .ask = ask((uint64_t)(100 + id)),
+                       .wait = {.leader_epoch = 4, .seen = w->f->r.log_end, .is_replica = true}});
+}
+
+static bool takes_acks_one(struct world *w)
+{
+    forget_story(w->f);
+    produce(w->f, 1, 1);
+    return strcmp(story(w->f), "append 1 under epoch 4\n") == 0;
+}
+
+static void a_session_that_waits_here_proves_that_it_follows(void) /* [REP-56] */
+{
+    struct world w;
+    struct replica_session s = {
+            .loop = ask(0).loop, .request = 102, .replica = 2, .broker_epoch = 20};
+
+    lead(&w, 0, 0, 0x6);
+    w.f->is_isolated = true;
+    w.f->sessions = &s;
+    w.f->n_sessions = 1;
+    replica_waits(&w, 2);
+    pass_ms(&w, 60000); /* an idle partition is not named */
+    s.heard_at = wtime_add(w.f->now, -WTIME_MS(5001));
+    CHECK(!takes_acks_one(&w));
+    s.heard_at = wtime_add(w.f->now, -WTIME_MS(300));
+    CHECK(takes_acks_one(&w));
+    appended(w.f, 1, 1, 3); /* it is woken, and does not wait until it has fetched that */
+    s.heard_at = w.f->now;
+    CHECK(takes_acks_one(&w));
+    pass_ms(&w, 4701);
+    CHECK(!takes_acks_one(&w)); /* it waits no more */
+    fixture_free(w.f);
+}
+
+static void a_session_of_somebody_else_proves_nothing(void) /* [REP-56] */
+{
+    struct world w;
+    struct replica_session s[] = {
+            {.loop = ask(0).loop, .request = 103, .replica = 3, .broker_epoch = 30},
+            {.loop = ask(0).loop, .request = 102, .replica = 2, .broker_epoch = 19},
+            {.loop = ask(0).loop, .request = 88, .replica = 2, .broker_epoch = 20},
+            {.loop = ask(0).loop + 1, .request = 102, .replica = 2, .broker_epoch = 20},
+            {.loop = ask(0).loop, .request = 9, .replica = 7, .broker_epoch = 70}};
+
+    lead(&w, 0, 0, 0x6); /* 3 is not in the ISR, and must not join */
+    w.peers[2].is_active = false;
+    w.record.partition_epoch++;
+    push(&w);
+    replica_waits(&w, 2);
+    replica_waits(&w, 3);
+    w.f->is_isolated = true;
+    pass_ms(&w, 60000);
+    w.f->sessions = s;
+    w.f->n_sessions = COUNT_OF(s);
+    for (size_t i = 0; i < COUNT_OF(s); i++) {
+        s[i].heard_at = w.f->now;
+    }
+    CHECK(!takes_acks_one(&w));
+    s[1].broker_epoch = 20;
+    CHECK(takes_acks_one(&w));
+    fixture_free(w.f);
+}
+
+static void a_session_of_another_term_proves_nothing(void) /* [REP-56] */
+{
+    struct world w;
+    struct replica_session s = {
+            .loop = ask(0).loop, .request = 102, .replica = 2, .broker_epoch = 20};
+
+    lead(&w, 0, 0, 0x6);
+    replica_waits(&w, 2);
+    w.f->is_isolated = true;
+    w.f->sessions = &s;
+    w.f->n_sessions = 1;
+    w.record.leader_epoch = 5; /* it goes on to lead, and the follower does not know yet */
+    new_record(&w, 0x6);
+    pass_ms(&w, 5001);
+    s.heard_at = w.f->now;
+    forget_story(w.f);
+    produce(w.f, 1, 1);
+    CHECK_STR(story(w.f), "reply 1 NOT_LEADER_OR_FOLLOWER base -1\n");
+    fixture_free(w.f);
+}
+
 /* --- Joining ------------------------------------------------------------------------------------------------------ */
 
 static void who_has_everything_is_proposed(void) /* [REP-36] [REP-39] */
@@ -693,6 +783,9 @@ static const struct check_case cases[] = {
         CASE(a_second_look_confirms_nothing),
         CASE(with_fsync_acks_every_disk_counts),
         CASE(a_leader_that_hears_nobody_refuses_acks_one),
+        CASE(a_session_that_waits_here_proves_that_it_follows),
+        CASE(a_session_of_somebody_else_proves_nothing),
+        CASE(a_session_of_another_term_proves_nothing),
         CASE(who_has_everything_is_proposed),
         CASE(who_is_proposed_holds_the_high_watermark_back),
         CASE(who_is_proposed_does_not_count_for_min_isr),
