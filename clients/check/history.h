@@ -46,6 +46,8 @@ struct history_process {
     uint32_t file; /* index of .files */
     int64_t id;
     bool is_not_idempotent; /* its producer may write twice */
+    bool is_acked_early;    /* by leaders, before others have the record (acks=1), */
+    int64_t n_replicas;     /* of whom there are so many; 0 = that was not said */
     bool lists;             /* a list_offsets is under way */
     bool reads_all;         /* a final read is under way, */
     uint32_t final_line;    /* since then */
@@ -152,4 +154,13 @@ uint32_t history_value_of(struct history *h, const char *text, size_t size);
 static inline uint32_t history_key_of_lane(const struct history *h, uint32_t lane)
 {
     return h->lanes.items[lane].key;
+}
+
+/* Whether what the process was told to be written stays: not when a leader said so for itself alone
+ * and others may lead. */
+static inline bool history_is_promised(const struct history *h, const struct history_lane *lane)
+{
+    const struct history_process *p = &h->processes.items[lane->process];
+
+    return !p->is_acked_early || p->n_replicas == 1;
 }

@@ -184,12 +184,16 @@ void history_write_not_acked(struct history_writer *w,
     history_line_end(w);
 }
 
-void history_write_producer(
-        struct history_writer *w, int64_t process, int64_t t, const char *acks, bool is_idempotent)
+void history_write_producer(struct history_writer *w,
+        int64_t process,
+        int64_t t,
+        const char *acks,
+        bool is_idempotent,
+        size_t n_replicas)
 {
     history_line(w, process, t, "ok", "producer");
-    buf_append_format(&w->line, "{\"acks\":\"%s\",\"idempotent\":%s}", acks,
-            is_idempotent ? "true" : "false");
+    buf_append_format(&w->line, "{\"acks\":\"%s\",\"idempotent\":%s,\"replicas\":%zu}", acks,
+            is_idempotent ? "true" : "false", n_replicas);
     history_line_end(w);
 }
 

@@ -56,9 +56,13 @@ void history_write_not_acked(struct history_writer *w,
         int64_t t,
         const struct history_send *send,
         bool is_certain);
-/* What the process's acknowledgements mean. */
-void history_write_producer(
-        struct history_writer *w, int64_t process, int64_t t, const char *acks, bool is_idempotent);
+/* What the process's acknowledgements mean; `n_replicas` of each of its partitions, at most. */
+void history_write_producer(struct history_writer *w,
+        int64_t process,
+        int64_t t,
+        const char *acks,
+        bool is_idempotent,
+        size_t n_replicas);
 /* Without a value: "list_offsets" and "final" that begin or fail, "crash". */
 void history_write_bare(
         struct history_writer *w, int64_t process, int64_t t, const char *type, const char *f);

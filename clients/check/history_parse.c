@@ -180,7 +180,7 @@ static int send_end(struct op *op, uint32_t value, uint32_t lane, int64_t offset
     if (op->type == OP_OK) {
         v->outcome = SEND_OK;
         v->offset = offset;
-        if (offset + 1 > l->known) {
+        if (offset + 1 > l->known && history_is_promised(h, l)) {
             l->known = offset + 1;
             l->known_line = op->line;
         }
@@ -426,19 +426,26 @@ static int add_final(struct op *op)
     return settle(op, s);
 }
 
-/* {"acks": "all", "idempotent": true}: what the process's sends were promised. */
+/* {"acks": "all", "idempotent": true, "replicas": 3}: what the process's sends were promised. */
 static int add_producer(struct op *op)
 {
     struct json_scan *s = &op->value;
-    uint32_t process = history_process_of(op->h, op->process);
+    uint32_t number = history_process_of(op->h, op->process);
+    struct history_process *process = &op->h->processes.items[number];
     size_t n = 0;
 
     json_scan_open(s, '{');
     while (json_scan_more(s, '}', &n)) {
         struct text name;
+        struct text acks;
         json_scan_name(s, &name.at, &name.size);
         if (is_text(name, "idempotent")) {
-            op->h->processes.items[process].is_not_idempotent = !json_scan_bool(s);
+            process->is_not_idempotent = !json_scan_bool(s);
+        } else if (is_text(name, "acks")) {
+            json_scan_text(s, &acks.at, &acks.size);
+            process->is_acked_early = !is_text(acks, "all") && !is_text(acks, "-1");
+        } else if (is_text(name, "replicas")) {
+            process->n_replicas = json_scan_int(s);
         } else {
             json_scan_skip(s);
         }

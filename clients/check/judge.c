@@ -40,8 +40,8 @@ static const struct {
     const char *id, *name, *demand;
 } properties[JUDGE_N_PROPERTIES] = {
         [JUDGE_C1_LOST] = {"C1", "lost write",
-                "an acknowledged value below an offset that was read is read by somebody"},
-        [JUDGE_C2_UNSEEN] = {"C2", "unseen", "every acknowledged value is in the final read"},
+                "what acks=all acknowledged below an offset that was read is read by somebody"},
+        [JUDGE_C2_UNSEEN] = {"C2", "unseen", "what acks=all acknowledged is in the final read"},
         [JUDGE_C3_INCONSISTENT] = {"C3", "inconsistent offset", "an offset has one value"},
         [JUDGE_C4_DUPLICATE] = {"C4", "duplicate",
                 "a value of an idempotent producer stands at one offset"},
@@ -85,6 +85,11 @@ static void violate(struct judging *j, enum judge_property p, const struct judge
 static bool was_sent(const struct history_value *v)
 {
     return v->outcome != SEND_ABSENT;
+}
+
+static bool is_promised(const struct history *h, const struct history_value *v)
+{
+    return history_is_promised(h, &h->lanes.items[v->lane]);
 }
 
 static bool is_idempotent(const struct history *h, const struct history_value *v)
@@ -246,7 +251,8 @@ static size_t collect_unread(const struct judging *j, struct spot *spots)
     for (size_t i = 0; i < h->sends.n; i++) {
         const uint32_t *s = &h->sends.items[i];
         const struct history_value *v = &h->values.items[*s];
-        if (v->outcome == SEND_OK && v->offset >= 0 && j->seen[*s].offset < 0) {
+        if (v->outcome == SEND_OK && v->offset >= 0 && j->seen[*s].offset < 0 &&
+                is_promised(h, v)) {
             spots[n++] = (struct spot){.offset = v->offset,
                     .key = history_key_of_lane(h, v->lane),
                     .value = *s,
@@ -438,10 +444,14 @@ static void judge_acked(struct judging *j, uint32_t value)
             .line = v->done_line,
             .other_line = is_read ? s->line : HISTORY_NONE};
 
+    j->v->n_acked_absent += is_read ? 0 : 1;
+    if (!is_promised(h, v)) { /* its leader may have been replaced before others had it */
+        j->v->n_early_absent += is_read ? 0 : 1;
+        return;
+    }
     if (is_read && !s->is_displaced && v->offset >= 0 && !s->is_at_acked) {
         violate(j, JUDGE_C11_DISPLACED, &w);
     }
-    j->v->n_acked_absent += is_read ? 0 : 1;
     if (may_be_gone) {
         return;
     }

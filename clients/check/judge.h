@@ -45,6 +45,7 @@ struct judge_verdict {
     uint64_t n_unknown,
             n_unknown_seen;  /* sends whose end nobody knows, and those of them that were read */
     uint64_t n_acked_absent; /* acknowledged values that nobody read, whatever the reason */
+    uint64_t n_early_absent; /* of those, the ones that were no promise: acks=1, several replicas */
     uint64_t n_polled;       /* records, each time one was read */
     uint64_t n_foreign;      /* values read that no history sends */
     uint64_t n_doubled;      /* values at two offsets, also of producers that may write twice */

@@ -41,6 +41,7 @@ struct load {
     struct weir_topic *topic;
     struct weir_consumer *consumer, *rereader;
     int32_t n_partitions;
+    size_t n_replicas; /* the most that a partition has */
     struct load_stream streams[PARTITIONS_MAX];
     struct load_figures figures;
     int64_t next_look, next_reread;
@@ -121,6 +122,10 @@ static bool find_topic(struct load *l, char *error, size_t size)
     }
     why = m->topics[0].error;
     size_t n = m->topics[0].n_partitions;
+    for (size_t i = 0; i < n; i++) {
+        size_t n_replicas = m->topics[0].partitions[i].n_replicas;
+        l->n_replicas = n_replicas > l->n_replicas ? n_replicas : l->n_replicas;
+    }
     weir_metadata_free(m);
     if (why.code != 0) {
         return not_open(error, size, name, why.text);
@@ -407,7 +412,8 @@ void load_start(struct load *l)
     l->figures.start_wall_ms = wall_now_ms();
     l->next_reread = l->figures.start + REREAD_EVERY_US;
     hold(l);
-    history_write_producer(&l->writer, LOAD_PRODUCER, history_now(), l->acks, l->is_idempotent);
+    history_write_producer(
+            &l->writer, LOAD_PRODUCER, history_now(), l->acks, l->is_idempotent, l->n_replicas);
     release(l);
     if (l->o.lists) {
         must(pthread_create(&l->lister, NULL, list_ends, l) == 0);

@@ -19,12 +19,12 @@ struct loads {
     char *out[N_LOADS];
 };
 
-/* Creates the topic, with three partitions, and returns when records come. */
+/* Creates the topic, with three partitions of three replicas, and returns when records come. */
 void loads_start(struct loads *l, const char *topic);
 /* Ends the loads and deletes the topic. Nothing acknowledged is missing, nothing failed, no
- * partition was silent for two seconds. `is_acks_0_judged` false: leaders changed meanwhile, and
- * with acks 0 what is sent to a former one is lost by design. */
-void loads_end(struct loads *l, bool is_acks_0_judged);
+ * partition was silent for two seconds. `led_alike` false: leaders changed meanwhile, and with acks
+ * 0 and 1 what a former one has alone is lost by design. */
+void loads_end(struct loads *l, bool led_alike);
 
 /* What the daemons of a cluster of `weir dev up` without a shape spend. */
 extern const char *const loads_daemons[N_DAEMONS];

@@ -245,16 +245,18 @@ static void print_first_missing(const struct history *h, const struct judge_verd
     }
 }
 
-/* With acks 0 nothing was promised: what is missing is told, no more. */
-static void print_verdict(const struct history *h, const struct judge_verdict *v, bool is_promised)
+/* With acks 0 nothing was promised, nor with acks 1 where there are several replicas: what is
+ * missing is told, no more. */
+static void print_verdict(const struct history *h, const struct judge_verdict *v, bool is_acked)
 {
-    uint64_t n_missing = is_promised ? v->results[JUDGE_C1_LOST].n + v->results[JUDGE_C2_UNSEEN].n
-                                     : v->n_unknown - v->n_unknown_seen;
+    uint64_t n_missing = is_acked ? v->results[JUDGE_C1_LOST].n + v->results[JUDGE_C2_UNSEEN].n +
+                                            v->n_early_absent
+                                  : v->n_unknown - v->n_unknown_seen;
     size_t n = 0;
 
     printf("\"verified\": %" PRIu64 ", \"read\": %" PRIu64 ", \"missing\": %" PRIu64
            ", \"doubled\": %" PRIu64 ", \"displaced\": %" PRIu64,
-            is_promised ? v->n_acked : v->n_unknown, v->n_polled, n_missing, v->n_doubled,
+            is_acked ? v->n_acked : v->n_unknown, v->n_polled, n_missing, v->n_doubled,
             v->results[JUDGE_C11_DISPLACED].n);
     print_first_missing(h, v);
     printf(", \"violated\": [");
@@ -266,12 +268,12 @@ static void print_verdict(const struct history *h, const struct judge_verdict *v
     printf("]}\n");
 }
 
-static int judge(const struct history *h, bool is_promised)
+static int judge(const struct history *h, bool is_acked)
 {
     struct judge_verdict v;
 
     judge_history(h, &v);
-    print_verdict(h, &v, is_promised);
+    print_verdict(h, &v, is_acked);
     if (judge_n_violated(&v) == 0) {
         return EXIT_KEPT;
     }
@@ -352,7 +354,7 @@ static void show_progress(struct run *r)
 static void finish(struct run *r)
 {
     const struct load_figures *f = load_figures(r->load);
-    int64_t silence = strcmp(r->o.acks, "0") == 0 ? 2 * 1000000 : 10 * 1000000;
+    int64_t silence = strcmp(r->o.acks, "all") == 0 ? 10 * 1000000 : 2 * 1000000;
 
     while (n_signals < 2 && !load_flush(r->load, 200)) {
         show_progress(r);
@@ -361,7 +363,7 @@ static void finish(struct run *r)
     for (uint64_t seen = f->n_consumed;
             n_signals < 2 && !load_is_consumed(r->load) && load_now() < patience;) {
         (void)load_flush(r->load, 100);
-        /* With acks 0 some may never come: then silence is the end. */
+        /* With acks 0 and 1 some may never come: then silence is the end. */
         patience = f->n_consumed == seen ? patience : load_now() + silence;
         seen = f->n_consumed;
         show_progress(r);

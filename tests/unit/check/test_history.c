@@ -92,6 +92,8 @@ static void operations_of_another_form_are_refused(void)
     REFUSE("not before it", LINE(1, 0, "invoke", "final", "null"),
             LINE(2, 0, "ok", "final", "[[\"a\",0,5,4]]"));
     REFUSE("true or false", LINE(1, 0, "ok", "producer", "{\"idempotent\":1}"));
+    REFUSE("a whole number", LINE(1, 0, "ok", "producer", "{\"replicas\":\"1\"}"));
+    REFUSE("a text", LINE(1, 0, "ok", "producer", "{\"acks\":1}"));
 }
 
 static void judge_these(const char *const *lines, size_t n, struct judge_verdict *v)
@@ -144,6 +146,68 @@ static void without_idempotence_a_duplicate_is_told_and_no_violation(void)
 #define ACKED(i, k, value, offset)                                                                 \
     LINE(i, 0, "invoke", "send", "[\"a\",0,\"" value "\",null]"),                                  \
             LINE(k, 0, "ok", "send", "[\"a\",0,\"" value "\"," #offset "]")
+
+#define PRODUCER(text) LINE(1, 0, "ok", "producer", text)
+
+/* Every way in which what a leader alone has acknowledged may be gone: lost below what was read (4)
+ * and in the final read (9), another value at its offset (6), written again elsewhere (5 at 7), two
+ * at one offset (8), an end that does not cover it yet. */
+static void judge_early(const char *producer, struct judge_verdict *v)
+{
+    const char *const lines[] = {producer, ACKED(2, 3, "v-4", 4), ACKED(4, 5, "v-5", 5),
+            ACKED(6, 7, "v-6", 6), ACKED(8, 9, "v-8", 8), ACKED(10, 11, "w-8", 8),
+            LINE(12, 0, "invoke", "list_offsets", "null"),
+            LINE(13, 0, "ok", "list_offsets", "[[\"a\",0,6]]"),
+            LINE(14, 1, "invoke", "final", "null"), LINE(15, 1, "ok", "assign", "[[\"a\",0,0]]"),
+            LINE(16, 1, "ok", "poll",
+                    "[[\"a\",0,[[0,\"x-0\",null],[6,\"x-6\",null],[7,\"v-5\",null]]]]"),
+            LINE(17, 1, "ok", "final", "[[\"a\",0,0,8]]")};
+
+    judge_these(lines, COUNT_OF(lines), v);
+}
+
+/* Replication design 5: C1, C2, C11 and C14 are of acks=all. With one replica nobody else leads. */
+static void what_a_leader_acknowledged_alone_is_no_promise_among_replicas(void)
+{
+    static const char *const no_promise[] = {PRODUCER("{\"acks\":\"1\",\"idempotent\":false}"),
+            PRODUCER("{\"acks\":\"1\",\"replicas\":3,\"idempotent\":false}"),
+            PRODUCER("{\"replicas\":3,\"idempotent\":false,\"acks\":\"1\"}")};
+    static const char *const promise[] = {PRODUCER("{}"),
+            PRODUCER("{\"acks\":\"all\",\"replicas\":3}"), PRODUCER("{\"acks\":\"-1\"}"),
+            PRODUCER("{\"acks\":\"1\",\"replicas\":1}")};
+    struct judge_verdict v;
+
+    for (size_t i = 0; i < COUNT_OF(no_promise); i++) {
+        judge_early(no_promise[i], &v);
+        CHECK_EQ(judge_n_violated(&v), 0);
+        CHECK_EQ(v.n_acked, 5);
+        CHECK_EQ(v.n_early_absent, 4);
+    }
+    for (size_t i = 0; i < COUNT_OF(promise); i++) {
+        judge_early(promise[i], &v);
+        CHECK_EQ(v.results[JUDGE_C1_LOST].n, 2);
+        CHECK_EQ(v.results[JUDGE_C2_UNSEEN].n, 2);
+        CHECK_EQ(v.results[JUDGE_C3_INCONSISTENT].n, 1);
+        CHECK_EQ(v.results[JUDGE_C11_DISPLACED].n, 1);
+        CHECK_EQ(v.results[JUDGE_C14_END_BACK].n, 1);
+        CHECK_EQ(v.n_early_absent, 0);
+    }
+}
+
+/* Ends are promised whoever asks: a consumer that was told one is never told less. */
+static void an_end_that_was_listed_never_goes_back(void)
+{
+    static const char *const lines[] = {PRODUCER("{\"acks\":\"1\",\"replicas\":3}"),
+            LINE(2, 0, "invoke", "list_offsets", "null"),
+            LINE(3, 0, "ok", "list_offsets", "[[\"a\",0,6]]"), ACKED(4, 5, "v-9", 9),
+            LINE(6, 0, "invoke", "list_offsets", "null"),
+            LINE(7, 0, "ok", "list_offsets", "[[\"a\",0,5]]")};
+    struct judge_verdict v;
+
+    judge_these(lines, COUNT_OF(lines), &v);
+    CHECK_EQ(v.results[JUDGE_C14_END_BACK].n, 1);
+    CHECK_EQ(v.results[JUDGE_C14_END_BACK].witnesses[0].other_offset, 6);
+}
 
 /* Between two assigns a consumer may pass over anything, and behind its last record too. */
 static void only_what_a_consumer_passed_is_lost(void)
@@ -297,6 +361,8 @@ static const struct check_case cases[] = {
         CASE(operations_of_another_form_are_refused),
         CASE(after_a_crash_it_is_another_client),
         CASE(without_idempotence_a_duplicate_is_told_and_no_violation),
+        CASE(what_a_leader_acknowledged_alone_is_no_promise_among_replicas),
+        CASE(an_end_that_was_listed_never_goes_back),
         CASE(only_what_a_consumer_passed_is_lost),
         CASE(a_final_read_is_of_what_was_before_it),
         CASE(one_offset_is_promised_once),
