@@ -206,8 +206,10 @@ int log_dir_mark_clean(struct log_dir *d, int64_t broker_epoch, uint64_t meta_in
     if (log_dir_failed(d)) {
         return err_origin(-EIO);
     }
+    /* Who stops before it was registered is still the one before. */
     char *lines = mem_format("broker_epoch=%" PRId64 "\nboot_id=%s\nmeta_index=%" PRIu64 "\n",
-            broker_epoch, d->identity.boot_id, meta_index);
+            broker_epoch != BROKER_EPOCH_NONE ? broker_epoch : d->run_epoch, d->identity.boot_id,
+            meta_index);
     (void)pthread_mutex_lock(&d->marker_lock);
     int r = write_marker(d, "clean.marker", lines);
     (void)pthread_mutex_unlock(&d->marker_lock);

@@ -269,7 +269,8 @@ static void make_registration(struct broker *b, struct self *self)
         if (log_dir_crash_kind(d) > reg->crash_kind) {
             reg->crash_kind = log_dir_crash_kind(d);
         }
-        if (log_dir_prev_epoch(d) > reg->prev_epoch) {
+        /* [CTL-3] The oldest: one of several disks may be an old copy. */
+        if (i == 0 || log_dir_prev_epoch(d) < reg->prev_epoch) {
             reg->prev_epoch = log_dir_prev_epoch(d);
         }
     }

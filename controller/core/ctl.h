@@ -136,7 +136,11 @@ struct ctl_event {
             uint64_t last_seq;
         } elected;
         uint64_t committed_seq;
-        struct meta_register_broker seen; /* .epoch = czxid */
+
+        struct {
+            struct meta_register_broker seen; /* .epoch = czxid */
+            int64_t seen_prev_epoch; /* which incarnation it says was before; BROKER_EPOCH_NONE = none */
+        };
         struct {
             broker_id id;
             int64_t epoch;

@@ -106,6 +106,24 @@ static void purge(struct ctl *c, const struct image_broker *b)
     ctl_append_broker(c, META_BROKER_PURGED, b->id, b->epoch, what);
 }
 
+/* [CTL-3] What `seen` is taken to have lost, `b` being who it was here. */
+static enum crash_kind kind_of(
+        const struct ctl *c, const struct image_broker *b, const struct meta_register_broker *seen)
+{
+    if (seen->crash_kind < CRASH_CLEAN || seen->crash_kind > CRASH_HOST) {
+        return CRASH_HOST; /* Who does not say what it lost may have lost it. */
+    }
+    if (b != NULL && seen->crash_kind == CRASH_CLEAN && c->ev->seen_prev_epoch < b->epoch) {
+        trace_emit(c->trace,
+                "ctl  broker %d has the disk of its epoch %lld, but there was %lld -> host",
+                seen->id, (long long)c->ev->seen_prev_epoch, (long long)b->epoch);
+        return CRASH_HOST;
+    }
+    /* A purge that was cut short is not made smaller by a milder crash after it. */
+    return b != NULL && b->purge_pending && b->crash_kind > seen->crash_kind ? b->crash_kind
+                                                                             : seen->crash_kind;
+}
+
 void ctl_on_broker_seen(struct ctl *c, const struct meta_register_broker *seen)
 {
     const struct image_broker *b = image_broker(c->next, seen->id);
@@ -121,14 +139,7 @@ void ctl_on_broker_seen(struct ctl *c, const struct meta_register_broker *seen)
             c, META_REGISTER_BROKER, ctl_format(c, "previous=%lld", (long long)previous));
 
     r.register_broker = registration_copy(c, seen);
-    if (seen->crash_kind < CRASH_CLEAN || seen->crash_kind > CRASH_HOST) {
-        r.register_broker.crash_kind =
-                CRASH_HOST; /* Who does not say what it lost may have lost it. */
-    }
-    /* [CTL-3] A purge that was cut short is not made smaller by a milder crash after it. */
-    if (b != NULL && b->purge_pending && b->crash_kind > r.register_broker.crash_kind) {
-        r.register_broker.crash_kind = b->crash_kind;
-    }
+    r.register_broker.crash_kind = kind_of(c, b, seen);
     trace_emit(c->trace, "ctl  broker %d epoch %lld registered, kind %s", seen->id,
             (long long)seen->epoch, kind_name(r.register_broker.crash_kind));
     ctl_append(c, &r);

@@ -190,7 +190,7 @@ static void tell_seen(struct broker_watch *w,
         k = array_push(&w->known);
     }
     *k = (struct known){.id = id, .epoch = child->czxid, .is_listed = true};
-    w->options.on_seen(w->options.ctx, &seen);
+    w->options.on_seen(w->options.ctx, &seen, reg->prev_epoch);
 }
 
 static void look_at(struct broker_watch *w, const struct child *child, broker_id id)

@@ -14,7 +14,8 @@ struct broker_watch_options {
     /* The feature level in force. */
     int32_t (*feature_level)(void *ctx);
     /* A new broker, or a new incarnation; borrowed. */
-    void (*on_seen)(void *ctx, const struct meta_register_broker *broker);
+    /* prev_epoch: which incarnation it says was before; BROKER_EPOCH_NONE = none. */
+    void (*on_seen)(void *ctx, const struct meta_register_broker *broker, int64_t prev_epoch);
     /* Its node is gone, or was replaced by one that is not accepted. A new incarnation comes without it. */
     void (*on_gone)(void *ctx, broker_id id, int64_t epoch);
     /* The first complete listing since the start was told. */

@@ -150,10 +150,11 @@ static int32_t feature_level(void *ctx)
     return level > 0 ? level : META_FEATURE_LEVEL;
 }
 
-static void on_broker_seen(void *ctx, const struct meta_register_broker *broker)
+static void on_broker_seen(void *ctx, const struct meta_register_broker *broker, int64_t prev_epoch)
 {
     struct controller *c = ctx;
-    struct ctl_event ev = {.kind = CTL_EV_BROKER_SEEN, .seen = *broker};
+    struct ctl_event ev = {
+            .kind = CTL_EV_BROKER_SEEN, .seen = *broker, .seen_prev_epoch = prev_epoch};
 
     log_info("controller", "broker_seen", KV_I64("broker", broker->id),
             KV_I64("broker_epoch", broker->epoch));

@@ -82,6 +82,7 @@ struct sim_node {
     int64_t epoch; /* czxid; BROKER_EPOCH_NONE = it is not there */
     uint64_t session;
     enum crash_kind kind;
+    int64_t prev_epoch; /* which incarnation it says was before */
 };
 
 struct sim_msg {
@@ -98,6 +99,7 @@ struct sim_msg {
         struct {
             uint64_t session;
             enum crash_kind crash_kind;
+            int64_t prev_epoch;
             bool is_forced;
             bool is_won, is_done;
             uint64_t nonce, ctl_epoch, fence, n; /* n: of a batch */

@@ -187,6 +187,8 @@ static void look_at_session(struct sim *s, struct sim_broker *b)
         m = sim_msg_new(SIM_ZK_REGISTER, b->id, SIM_NODE_ZK);
         m->zk.session = b->session;
         m->zk.crash_kind = b->kind;
+        m->zk.prev_epoch =
+                b->n_epochs > 0 ? b->epochs[b->n_epochs - 1] : log_dir_prev_epoch(b->dir);
         *array_push(&b->outbox) = m;
     }
 }

@@ -140,6 +140,7 @@ static void see_broker(struct sim *s, struct sim_ctl *c, int id)
             .version = "1",
             .endpoints = &endpoint,
             .n_endpoints = 1};
+    ev.seen_prev_epoch = n->prev_epoch;
     step(s, c, &ev);
 }
 

@@ -71,8 +71,10 @@ static void on_register(struct sim *s, const struct sim_msg *m)
 
     if (n->epoch == BROKER_EPOCH_NONE ||
             n->session != m->zk.session) { /* or in place of a dead predecessor's */
-        *n = (struct sim_node){
-                .epoch = ++s->zk.zxid, .session = m->zk.session, .kind = m->zk.crash_kind};
+        *n = (struct sim_node){.epoch = ++s->zk.zxid,
+                .session = m->zk.session,
+                .kind = m->zk.crash_kind,
+                .prev_epoch = m->zk.prev_epoch};
         s->zk.change++;
         sim_tell(s, "zk", "broker %d has epoch %lld", m->from, (long long)n->epoch);
     }

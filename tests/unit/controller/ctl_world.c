@@ -188,6 +188,14 @@ void world_listed(struct world *w)
 
 void world_seen(struct world *w, broker_id id, int64_t epoch, enum crash_kind kind)
 {
+    const struct image_broker *b = image_broker(w->log, id);
+
+    world_seen_after(w, id, epoch, kind, b != NULL ? b->epoch : BROKER_EPOCH_NONE);
+}
+
+void world_seen_after(
+        struct world *w, broker_id id, int64_t epoch, enum crash_kind kind, int64_t prev_epoch)
+{
     static const struct endpoint endpoint = {"weir", "127.0.0.1", 9190};
     struct ctl_event ev = {.kind = CTL_EV_BROKER_SEEN};
 
@@ -198,6 +206,7 @@ void world_seen(struct world *w, broker_id id, int64_t epoch, enum crash_kind ki
             .version = "1",
             .endpoints = &endpoint,
             .n_endpoints = 1};
+    ev.seen_prev_epoch = prev_epoch;
     world_step(w, ev);
 }
 

@@ -55,6 +55,9 @@ const struct world_ask *world_ask_of(const struct world *w, broker_id id);
 void world_elect(struct world *w); /* with the image that the log gives */
 void world_listed(struct world *w);
 void world_seen(struct world *w, broker_id id, int64_t epoch, enum crash_kind kind);
+/* The registration names another incarnation than the last one as the one before it. */
+void world_seen_after(
+        struct world *w, broker_id id, int64_t epoch, enum crash_kind kind, int64_t prev_epoch);
 void world_broker(struct world *w, enum ctl_event_kind kind, broker_id id, int64_t epoch);
 void world_ready(struct world *w, broker_id id, int64_t epoch);
 /* The topic's partition `p` has failed. */

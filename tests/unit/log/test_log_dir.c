@@ -184,6 +184,11 @@ static void orderly_stop_is_clean_and_says_its_epoch(void)
     reopen(&f);
     CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_CLEAN);
     CHECK_EQ(log_dir_prev_epoch(f.dir), 123);
+    CHECK_EQ(log_dir_begin_run(f.dir, BROKER_EPOCH_NONE), 0);
+    CHECK_EQ(log_dir_mark_clean(f.dir, BROKER_EPOCH_NONE, 9), 0); /* before anybody registered it */
+    reopen(&f);
+    CHECK_EQ(log_dir_crash_kind(f.dir), CRASH_CLEAN);
+    CHECK_EQ(log_dir_prev_epoch(f.dir), 123);
     fixture_close(&f);
 }
 
