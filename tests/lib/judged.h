@@ -34,3 +34,5 @@ void judged_crash(struct judged *j, int i);
 /* Ends the clients, reads the topic and judges. A property that is violated, and a history that
  * cannot be judged, fails the case; the verdict is printed. */
 struct judged_sum judged_end(struct judged *j);
+/* C15, of all topics: the first brokers and controllers are killed for it and started again. */
+void judged_logs_are_the_same(int n_brokers, int n_controllers);
