@@ -14,18 +14,16 @@
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/loop_until.h"
+#include "tests/lib/netns.h"
 #include "tests/lib/zkserver.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -48,69 +46,25 @@ static struct {
 
 /* --- Namespaces ----------------------------------------------------------------------------------------------------- */
 
-static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void run(const char *format, ...)
-{
-    struct run_result r = {0};
-    char command[512];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(command, sizeof(command), format, args);
-    va_end(args);
-    run_program((const char *const[]){"sh", "-c", command, NULL}, NULL, &r);
-    if (r.code != 0) {
-        check_fail(__FILE__, __LINE__, "%s: %d: %s%s", command, r.code, buf_str(&r.out),
-                buf_str(&r.err));
-    }
-    run_result_deinit(&r);
-}
-
-/* A process in a network namespace of its own, which lives as long as this program. */
-static pid_t hold_namespace(void)
-{
-    int ready[2];
-    char byte = 0;
-
-    CHECK_EQ(pipe(ready), 0);
-    (void)fflush(NULL);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (unshare(CLONE_NEWNET) != 0 || write(ready[1], "x", 1) != 1) {
-            _exit(1);
-        }
-        for (;;) {
-            (void)pause();
-        }
-    }
-    CHECK_EQ(read(ready[0], &byte, 1), 1);
-    (void)close(ready[0]);
-    (void)close(ready[1]);
-    return pid;
-}
-
 static void connect_namespace(pid_t pid, int subnet)
 {
-    run("ip link add v%d type veth peer name eth0 netns %d", subnet, (int)pid);
-    run("ip addr add 10.77.%d.1/24 dev v%d && ip link set v%d up", subnet, subnet, subnet);
-    run("nsenter -t %d -n sh -c 'ip link set lo up && ip addr add 10.77.%d.2/24 dev eth0 && "
-        "ip link set eth0 up && ip route add default via 10.77.%d.1'",
+    netns_run("ip link add v%d type veth peer name eth0 netns %d", subnet, (int)pid);
+    netns_run("ip addr add 10.77.%d.1/24 dev v%d && ip link set v%d up", subnet, subnet, subnet);
+    netns_run("nsenter -t %d -n sh -c 'ip link set lo up && ip addr add 10.77.%d.2/24 dev eth0 && "
+              "ip link set eth0 up && ip route add default via 10.77.%d.1'",
             (int)pid, subnet, subnet);
 }
 
 static void cut(void)
 {
-    run("ip rule add from " A_ADDRESS " to " B_ADDRESS " blackhole");
-    run("ip rule add from " B_ADDRESS " to " A_ADDRESS " blackhole");
+    netns_run("ip rule add from " A_ADDRESS " to " B_ADDRESS " blackhole");
+    netns_run("ip rule add from " B_ADDRESS " to " A_ADDRESS " blackhole");
 }
 
 static void heal(void)
 {
-    run("ip rule del from " A_ADDRESS " to " B_ADDRESS);
-    run("ip rule del from " B_ADDRESS " to " A_ADDRESS);
+    netns_run("ip rule del from " A_ADDRESS " to " B_ADDRESS);
+    netns_run("ip rule del from " B_ADDRESS " to " A_ADDRESS);
 }
 
 /* --- Daemons -------------------------------------------------------------------------------------------------------- */
@@ -313,9 +267,9 @@ static unsigned count_fences(void)
 
 static void begin(void)
 {
-    run("ip link set lo up && echo 1 >/proc/sys/net/ipv4/ip_forward");
-    t.a = hold_namespace();
-    t.b = hold_namespace();
+    netns_run("echo 1 >/proc/sys/net/ipv4/ip_forward");
+    t.a = netns_hold();
+    t.b = netns_hold();
     connect_namespace(t.a, 1);
     connect_namespace(t.b, 2);
     zkserver_listen_everywhere();
@@ -410,7 +364,7 @@ static const struct check_case cases[] = {
 /* This program itself is in the namespace H. */
 int main(int argc, char **argv)
 {
-    if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
+    if (!netns_enter()) {
         printf("ok 1 - netns # SKIP network namespaces are for root only\n1..1\n");
         return 0;
     }

@@ -130,23 +130,16 @@ static void each_node(const char *kind, int n, void (*each)(const char *name))
     }
 }
 
-/* At once, and nobody decides meanwhile: the journal of decisions would go on without who is
- * stopped first. */
-void judged_logs_are_the_same(int n_brokers, int n_controllers)
+void judged_compare_logs(char *const *dirs, int n)
 {
     char *program = mem_format("%s/tests/lib/weir_check", test_build_root());
-    char *dirs[JUDGED_MAX] = {NULL};
     const char *argv[2 + JUDGED_MAX + 1] = {program, "--logs"};
     struct run_result r = {0};
 
-    CHECK(n_brokers <= JUDGED_MAX);
-    each_node("controller", n_controllers, node_kill);
-    each_node("broker", n_brokers, node_kill);
-    for (int i = 0; i < n_brokers; i++) {
-        char *name = mem_format("broker-%d", i + 1);
-        argv[2 + i] = dirs[i] = node_path(name, "data");
+    CHECK(n <= JUDGED_MAX);
+    for (int i = 0; i < n; i++) {
         (void)WEIR_OK("log", "verify", dirs[i]);
-        mem_free(name);
+        argv[2 + i] = dirs[i];
     }
     run_program(argv, NULL, &r);
     printf("# %s", buf_str(&r.out));
@@ -154,10 +147,27 @@ void judged_logs_are_the_same(int n_brokers, int n_controllers)
         check_fail(__FILE__, __LINE__, "%d: %s%s", r.code, buf_str(&r.out), buf_str(&r.err));
     }
     run_result_deinit(&r);
+    mem_free(program);
+}
+
+/* At once, and nobody decides meanwhile: the journal of decisions would go on without who is
+ * stopped first. */
+void judged_logs_are_the_same(int n_brokers, int n_controllers)
+{
+    char *dirs[JUDGED_MAX];
+
+    CHECK(n_brokers <= JUDGED_MAX);
+    each_node("controller", n_controllers, node_kill);
+    each_node("broker", n_brokers, node_kill);
+    for (int i = 0; i < n_brokers; i++) {
+        char *name = mem_format("broker-%d", i + 1);
+        dirs[i] = node_path(name, "data");
+        mem_free(name);
+    }
+    judged_compare_logs(dirs, n_brokers);
     each_node("controller", n_controllers, node_start);
     each_node("broker", n_brokers, node_start);
     for (int i = 0; i < n_brokers; i++) {
         mem_free(dirs[i]);
     }
-    mem_free(program);
 }

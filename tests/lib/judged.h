@@ -36,3 +36,5 @@ void judged_crash(struct judged *j, int i);
 struct judged_sum judged_end(struct judged *j);
 /* C15, of all topics: the first brokers and controllers are killed for it and started again. */
 void judged_logs_are_the_same(int n_brokers, int n_controllers);
+/* The same of these log directories, which nobody uses. */
+void judged_compare_logs(char *const *dirs, int n);
