@@ -42,6 +42,7 @@ struct log_dir {
     int64_t reserve_file_size;    /* of blocks that it has; 0 = none, or not known */
 
     atomic_bool is_trash_unsynced; /* a rename into .trash may be lost with the power */
+    atomic_bool is_trash_made;     /* .trash is there, on the disk too */
 
     uint64_t catalog_index;
     struct catalog_entry *catalog; /* sorted */

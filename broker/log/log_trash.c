@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/log/log_trash.h"
+#include "broker/log/log_trash_impl.h"
 
 #include "broker/log/kv_file.h"
-#include "broker/log/log_dir_impl.h"
 #include "broker/log/partition_identity.h"
 #include "common/base/map.h"
 #include "common/obs/log.h"
@@ -13,11 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EMPTIED_SUFFIX ".emptied"
-#define DAMAGED_SUFFIX ".damaged" /* its replica was filled anew from the leader */
-#define DROPPED_SUFFIX ".dropped" /* a death came before it was removed */
-#define UNNAMED_NOTE   "unnamed.since"
-#define UNNAMED_KEPT   ((wall_ms)24 * 60 * 60 * 1000) /* [TRS-11] */
+#define UNNAMED_NOTE "unnamed.since"
+#define UNNAMED_KEPT ((wall_ms)24 * 60 * 60 * 1000) /* [TRS-11] */
 
 /* Bytes of the key; no padding, so that it can be hashed as memory. */
 struct trash_key {
@@ -49,7 +45,6 @@ struct log_trash {
     struct trash_source *sources;
     struct checkpoint_entry *written; /* in the checkpoint file, sorted */
     size_t n_written;
-    atomic_bool is_made; /* .trash is there, on the disk too */
 };
 
 /* --- The table -------------------------------------------------------------------------------- */
@@ -121,110 +116,24 @@ static void unlock(struct log_trash *t)
     (void)pthread_mutex_unlock(&t->lock);
 }
 
-/* --- Names ------------------------------------------------------------------------------------ */
-enum folder_kind {
-    FOLDER_KEPT,
-    FOLDER_EMPTIED,
-    FOLDER_DROPPED,
-    FOLDER_OLDER /* the same log went twice: ".1", ".2" … are those that are not brought back */
-};
-
-struct trash_folder {
-    char *name;
-    struct uuid topic_id;
-    int32_t partition;
-    enum folder_kind kind;
-};
-
-struct folder_list {
-    ARRAY(struct trash_folder) folders;
-};
-
-static bool parse_folder(const char *name, struct trash_folder *ret)
-{
-    char id[UUID_TEXT_SIZE];
-    char *end = NULL;
-    size_t size = strlen(name);
-
-    if (size < UUID_TEXT_SIZE + 1 || name[UUID_TEXT_SIZE - 1] != '-') {
-        return false;
-    }
-    memcpy(id, name, UUID_TEXT_SIZE - 1);
-    id[UUID_TEXT_SIZE - 1] = '\0';
-    const char *number = name + UUID_TEXT_SIZE;
-    long long partition = number[0] >= '0' && number[0] <= '9' ? strtoll(number, &end, 10) : -1;
-
-    if (!uuid_parse(id, &ret->topic_id) || partition < 0 || partition > INT32_MAX) {
-        return false;
-    }
-    ret->partition = (int32_t)partition;
-    ret->kind = *end == '\0'                          ? FOLDER_KEPT
-                : strcmp(end, EMPTIED_SUFFIX) == 0 ? FOLDER_EMPTIED
-                : strncmp(end, DROPPED_SUFFIX, strlen(DROPPED_SUFFIX)) == 0
-                        ? FOLDER_DROPPED
-                                                   : FOLDER_OLDER;
-    return *end == '\0' || *end == '.';
-}
-
-static void collect_folder(void *arg, const char *name, bool is_dir)
-{
-    struct folder_list *list = arg;
-    struct trash_folder f = {0};
-
-    if (is_dir && parse_folder(name, &f)) {
-        f.name = mem_strdup(name);
-        *array_push(&list->folders) = f;
-    }
-}
-
-static void folder_list_deinit(struct folder_list *list)
-{
-    ARRAY_FOREACH (f, &list->folders) {
-        mem_free(f->name);
-    }
-    array_deinit(&list->folders);
-}
-
-/* None when there is no .trash. */
-static int list_folders(const struct log_dir *d, struct folder_list *list)
-{
-    char *trash = log_dir_file(d, ".trash");
-    int r = d->io->list(d->io->ctx, trash, collect_folder, list);
-
-    mem_free(trash);
-    return r == -ENOENT ? 0 : r < 0 ? err_forward(r) : 0;
-}
-
-/* "<log dir>/.trash/<id>-<p><suffix>"; mem_free. */
-static char *folder_path(const struct log_dir *d,
-        const struct uuid *topic_id,
-        int32_t partition,
-        const char *suffix)
-{
-    char id[UUID_TEXT_SIZE];
-
-    return mem_format(
-            "%s/.trash/%s-%d%s", d->path, uuid_format(topic_id, id), partition, suffix);
-}
-
 /* --- Life ------------------------------------------------------------------------------------- */
 int log_trash_read(struct log_dir *d)
 {
-    struct folder_list list = {0};
-    int r = list_folders(d, &list);
+    struct log_trash_folders list = {0};
+    int r = log_trash_folders_list(d, &list);
 
     d->trash = mem_new(struct log_trash);
     must(pthread_mutex_init(&d->trash->lock, NULL) == 0);
     ARRAY_FOREACH (f, &list.folders) {
-        if (f->kind == FOLDER_OLDER || f->kind == FOLDER_DROPPED) {
+        if (f->kind == LOG_TRASH_FOLDER_OLDER || f->kind == LOG_TRASH_FOLDER_DROPPED) {
             continue;
         }
         struct trash_entry *e = find_or_add(d->trash, &f->topic_id, f->partition);
-        e->state = f->kind == FOLDER_KEPT ? LOG_TRASH_KEPT : LOG_TRASH_EMPTIED;
+        e->state = f->kind == LOG_TRASH_FOLDER_KEPT ? LOG_TRASH_KEPT : LOG_TRASH_EMPTIED;
         e->has_checkpoint =
                 log_dir_checkpoint(d, &f->topic_id, f->partition, &e->checkpoint); /* of the file */
     }
-    folder_list_deinit(&list);
+    log_trash_folders_deinit(&list);
     log_trash_remember(d, d->checkpoints, d->n_checkpoints);
     return r < 0 ? err_forward(r) : 0;
 }
@@ -268,45 +177,13 @@ void log_trash_note(struct log_dir *d, const struct checkpoint_entry *checkpoint
     unlock(t);
 }
 
-/* A name in .trash that is free: of two logs of one partition the younger is the one to bring back. */
-static int make_way(const struct log_dir *d, const char *path)
-{
-    int64_t size = d->io->size_of(d->io->ctx, path);
-
-    for (unsigned i = 1; size >= 0; i++) {
-        char *older = mem_format("%s.%u", path, i);
-        bool is_free = d->io->size_of(d->io->ctx, older) == -ENOENT;
-        int r = is_free ? d->io->rename(d->io->ctx, path, older) : 0;
-        mem_free(older);
-        if (is_free) {
-            return r < 0 ? err_forward(r) : 0;
-        }
-    }
-    return size == -ENOENT ? 0 : err_forward((int)size);
-}
-
-/* The folder itself is made durable once in a run, or a power failure might keep a move into it and not it. */
-static int make_trash(struct log_dir *d)
-{
-    if (atomic_load(&d->trash->is_made)) {
-        return 0;
-    }
-    char *trash = log_dir_file(d, ".trash");
-    int r = durable_mkdir(d->io, trash);
-
-    mem_free(trash);
-    atomic_store(&d->trash->is_made, r >= 0);
-    /* Only opening the folder to sync it says so: it is there, and the next one syncs it. */
-    return r == -EMFILE || r == -ENFILE ? 0 : r < 0 ? err_forward(r) : 0;
-}
-
 static int move(struct log_dir *d, const char *from, const struct uuid *topic_id, int32_t partition)
 {
-    char *to = folder_path(d, topic_id, partition, "");
-    int r = make_trash(d);
+    char *to = log_trash_folder_path(d, topic_id, partition, "");
+    int r = log_trash_folder_make_trash(d);
 
     if (r >= 0) {
-        r = make_way(d, to);
+        r = log_trash_folder_make_way(d, to);
     }
     if (r >= 0) {
         atomic_store(&d->is_trash_unsynced, true);
@@ -452,8 +329,7 @@ static bool find_written(
 struct checkpoint_entry *log_trash_checkpoints(const struct log_dir *d, size_t *ret_n)
 {
     struct log_trash *t = lock(d);
-    struct checkpoint_entry *all =
-            mem_new_n(struct checkpoint_entry, HASH_COUNT(t->entries) + 1);
+    struct checkpoint_entry *all = mem_new_n(struct checkpoint_entry, HASH_COUNT(t->entries) + 1);
     size_t n = 0;
 
     for (const struct trash_entry *e = t->entries; e != NULL; e = e->hh.next) {
@@ -494,7 +370,7 @@ static int claim(struct log_dir *d, const struct uuid *topic_id, int32_t partiti
 {
     struct log_trash *t = lock(d);
     struct trash_entry *e = find(t, topic_id, partition);
-    int r = e == NULL                          ? LOG_TRASH_E_ABSENT
+    int r = e == NULL                        ? LOG_TRASH_E_ABSENT
             : e->n_leaving > 0 || e->is_busy ? LOG_TRASH_E_BUSY
             : e->state == LOG_TRASH_EMPTIED  ? LOG_TRASH_E_EMPTIED
             : e->state != LOG_TRASH_KEPT     ? LOG_TRASH_E_ABSENT
@@ -527,7 +403,10 @@ static void unclaim(struct log_dir *d,
 
 /* --- Back ------------------------------------------------------------------------------------- */
 /* [TRS-8] The new name goes into the folder first: until the rename it is just trash with a note of another name. */
-static int bring_back(struct log_dir *d, const char *from, const char *to, const char *topic,
+static int bring_back(struct log_dir *d,
+        const char *from,
+        const char *to,
+        const char *topic,
         const struct partition_identity *p)
 {
     char *note = mem_format("%s/%s", from, UNNAMED_NOTE);
@@ -550,7 +429,7 @@ int log_trash_restore(
     if (r != 0) {
         return r;
     }
-    char *from = folder_path(d, topic_id, partition, "");
+    char *from = log_trash_folder_path(d, topic_id, partition, "");
     char *to = mem_format("%s/%s-%d", d->path, topic, partition);
 
     r = log_dir_failed(d) ? err_origin(-EIO) : bring_back(d, from, to, topic, &p);
@@ -567,99 +446,6 @@ int log_trash_restore(
 }
 
 /* --- Out -------------------------------------------------------------------------------------- */
-struct name_list {
-    ARRAY(char *) names;
-};
-
-static void collect_name(void *arg, const char *name, bool is_dir)
-{
-    struct name_list *list = arg;
-
-    *array_push(&list->names) = mem_strdup(name);
-}
-
-static int empty_folder(struct log_dir *d, const char *path)
-{
-    struct name_list list = {0};
-    int r = d->io->list(d->io->ctx, path, collect_name, &list);
-
-    for (size_t i = 0; i < list.names.n; i++) {
-        char *file = mem_format("%s/%s", path, list.names.items[i]);
-        r = r >= 0 ? d->io->unlink(d->io->ctx, file) : r;
-        r = r == -ENOENT ? 0 : r;
-        mem_free(file);
-        mem_free(list.names.items[i]);
-    }
-    array_deinit(&list.names);
-    return r < 0 ? err_forward(r) : 0;
-}
-
-static int remove_folder(struct log_dir *d, const char *path)
-{
-    int r = empty_folder(d, path);
-
-    if (r >= 0) {
-        r = d->io->rmdir(d->io->ctx, path);
-    }
-    return r < 0 ? err_forward(r) : 0;
-}
-
-/* Whose folder it is; one that does not say so is of its name. > 0: TAKEN. */
-static int may_put_aside(
-        struct log_dir *d, const char *path, const struct uuid *topic_id, int32_t partition)
-{
-    struct partition_identity p = {0};
-    int r = partition_identity_read(d->io, path, &p);
-
-    if (r == 0 && (!uuid_equal(&p.topic_id, topic_id) || p.partition != partition)) {
-        return LOG_TRASH_E_TAKEN; /* [BRK-10] */
-    }
-    return r < 0 && r != -ENOENT ? err_forward(r) : 0;
-}
-
-static int put_aside(struct log_dir *d, const char *from, const char *to, bool keep)
-{
-    int r = make_trash(d);
-
-    if (r >= 0) {
-        r = make_way(d, to);
-    }
-    if (r >= 0) {
-        r = durable_rename(d->io, from, to);
-    }
-    if (r == -ENOENT) {
-        return 0;
-    }
-    if (r >= 0 && keep) {
-        log_warn("log_trash", "log_put_aside", KV_STR("from", from), KV_STR("to", to),
-                KV_STR("then", "its replica is filled anew from the leader; this stays until the topic is purged"));
-    } else if (r >= 0) {
-        (void)!remove_folder(d, to); /* else the next sweep does it */
-    }
-    return r < 0 ? err_forward(r) : 0;
-}
-
-int log_trash_put_aside(struct log_dir *d,
-        const char *folder,
-        const struct uuid *topic_id,
-        int32_t partition,
-        bool keep)
-{
-    char *from = log_dir_file(d, folder);
-    char *to = folder_path(d, topic_id, partition, keep ? DAMAGED_SUFFIX : DROPPED_SUFFIX);
-    int r = log_dir_failed(d) ? err_origin(-EIO) : may_put_aside(d, from, topic_id, partition);
-
-    if (r == 0) {
-        r = put_aside(d, from, to, keep);
-    }
-    mem_free(to);
-    mem_free(from);
-    if (r < 0 && !log_dir_is_scarce(r) && r != -ENOSPC && r != -EDQUOT) {
-        log_dir_fail(d, r, "a log that begins anew could not be moved to .trash");
-    }
-    return r < 0 ? err_forward(r) : r;
-}
-
 /* [TRS-12] The name says that it is empty before it is, on the disk too: a power failure may not leave half a log under
  * a name that promises a whole one. */
 int log_trash_empty(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
@@ -669,14 +455,14 @@ int log_trash_empty(struct log_dir *d, const struct uuid *topic_id, int32_t part
     if (r != 0) {
         return 0;
     }
-    char *from = folder_path(d, topic_id, partition, "");
-    char *to = folder_path(d, topic_id, partition, EMPTIED_SUFFIX);
+    char *from = log_trash_folder_path(d, topic_id, partition, "");
+    char *to = log_trash_folder_path(d, topic_id, partition, LOG_TRASH_EMPTIED_SUFFIX);
     enum log_trash_state state = LOG_TRASH_KEPT;
 
     r = log_dir_failed(d) ? err_origin(-EIO) : durable_rename(d->io, from, to);
     if (r >= 0) {
         state = LOG_TRASH_EMPTIED;
-        r = empty_folder(d, to);
+        r = log_trash_folder_empty(d, to);
     }
     mem_free(to);
     mem_free(from);
@@ -698,22 +484,24 @@ static bool is_unnamed_for_long(struct log_dir *d, const char *path, wall_ms now
         kv_file_deinit(&f);
     } else {
         char *lines = mem_format("since=%" PRId64 "\n", now);
-        int r = kv_file_write(d->io, note, lines); /* where it fails the day begins with a later sweep */
+        int r = kv_file_write(
+                d->io, note, lines); /* where it fails the day begins with a later sweep */
         mem_free(lines);
         log_info("log_trash", "folder_unnamed", KV_STR("folder", path), KV_I64("noted", r == 0),
-                KV_STR("then", "no topic of its id is known, or it has no replica here; it is kept for 24 h"));
+                KV_STR("then", "no topic of its id is known, or it has no replica here; it is kept "
+                               "for 24 h"));
     }
     mem_free(note);
     return is_long;
 }
 
 static int sweep_folder(
-        struct log_dir *d, const struct trash_folder *f, const struct log_trash_judge *judge)
+        struct log_dir *d, const struct log_trash_folder *f, const struct log_trash_judge *judge)
 {
     enum log_trash_verdict verdict = judge->judge(judge->ctx, &f->topic_id, f->partition);
     char *trash = log_dir_file(d, ".trash");
     char *path = mem_format("%s/%s", trash, f->name);
-    bool is_main = f->kind == FOLDER_KEPT;
+    bool is_main = f->kind == LOG_TRASH_FOLDER_KEPT;
     int r = is_main ? claim(d, &f->topic_id, f->partition) : 0;
     bool is_claimed = is_main && r == 0;
 
@@ -722,17 +510,16 @@ static int sweep_folder(
         mem_free(path);
         return 0;
     }
-    bool is_due = verdict == LOG_TRASH_PURGE || f->kind == FOLDER_DROPPED ||
+    bool is_due = verdict == LOG_TRASH_PURGE || f->kind == LOG_TRASH_FOLDER_DROPPED ||
                   (verdict == LOG_TRASH_UNNAMED && is_unnamed_for_long(d, path, judge->now));
     if (is_due) {
-        r = remove_folder(d, path);
-    } else if (f->kind == FOLDER_EMPTIED && verdict == LOG_TRASH_KEEP) {
-        r = empty_folder(d, path); /* a death came before the end of it */
+        r = log_trash_folder_remove(d, path);
+    } else if (f->kind == LOG_TRASH_FOLDER_EMPTIED && verdict == LOG_TRASH_KEEP) {
+        r = log_trash_folder_empty(d, path); /* a death came before the end of it */
     }
     if (is_claimed) {
-        unclaim(d, &f->topic_id, f->partition,
-                is_due && r >= 0 ? LOG_TRASH_NONE : LOG_TRASH_KEPT);
-    } else if (is_due && r >= 0 && f->kind == FOLDER_EMPTIED) {
+        unclaim(d, &f->topic_id, f->partition, is_due && r >= 0 ? LOG_TRASH_NONE : LOG_TRASH_KEPT);
+    } else if (is_due && r >= 0 && f->kind == LOG_TRASH_FOLDER_EMPTIED) {
         struct log_trash *t = lock(d);
         struct trash_entry *e = find(t, &f->topic_id, f->partition);
         if (e != NULL && e->state == LOG_TRASH_EMPTIED && e->n_leaving == 0) {
@@ -749,42 +536,21 @@ static int sweep_folder(
 
 int log_trash_sweep(struct log_dir *d, const struct log_trash_judge *judge)
 {
-    struct folder_list list = {0};
+    struct log_trash_folders list = {0};
     int r = log_trash_sync(d); /* Of what is removed not even its old name may come back. */
 
-    r = r >= 0 ? list_folders(d, &list) : r;
+    r = r >= 0 ? log_trash_folders_list(d, &list) : r;
     int first_error = r;
 
     for (size_t i = 0; i < list.folders.n; i++) {
         r = sweep_folder(d, &list.folders.items[i], judge);
         first_error = first_error < 0 ? first_error : r;
     }
-    folder_list_deinit(&list);
+    log_trash_folders_deinit(&list);
     return first_error < 0 ? err_forward(first_error) : 0;
 }
 
 /* --- Listing ---------------------------------------------------------------------------------- */
-static int64_t measure(const struct log_dir *d, const struct log_trash_item *item)
-{
-    struct name_list list = {0};
-    char *path = folder_path(d, &item->topic_id, item->partition, "");
-    int64_t bytes = 0;
-
-    if (d->io->list(d->io->ctx, path, collect_name, &list) < 0) {
-        bytes = -1;
-    }
-    for (size_t i = 0; i < list.names.n; i++) {
-        char *file = mem_format("%s/%s", path, list.names.items[i]);
-        int64_t size = d->io->size_of(d->io->ctx, file);
-        bytes += size > 0 && bytes >= 0 ? size : 0;
-        mem_free(file);
-        mem_free(list.names.items[i]);
-    }
-    array_deinit(&list.names);
-    mem_free(path);
-    return bytes;
-}
-
 static void keep_measured(struct log_dir *d, const struct log_trash_item *item)
 {
     struct log_trash *t = lock(d);
@@ -799,8 +565,7 @@ static void keep_measured(struct log_dir *d, const struct log_trash_item *item)
 struct log_trash_item *log_trash_list(struct log_dir *d, size_t *ret_n)
 {
     struct log_trash *t = lock(d);
-    struct log_trash_item *items =
-            mem_new_n(struct log_trash_item, HASH_COUNT(t->entries) + 1);
+    struct log_trash_item *items = mem_new_n(struct log_trash_item, HASH_COUNT(t->entries) + 1);
     size_t n = 0;
 
     for (const struct trash_entry *e = t->entries; e != NULL; e = e->hh.next) {
@@ -814,7 +579,10 @@ struct log_trash_item *log_trash_list(struct log_dir *d, size_t *ret_n)
     unlock(t);
     for (size_t i = 0; i < n; i++) {
         if (items[i].bytes < 0) {
-            items[i].bytes = measure(d, &items[i]);
+            char *path = log_trash_folder_path(d, &items[i].topic_id, items[i].partition, "");
+
+            items[i].bytes = log_trash_folder_measure(d, path);
+            mem_free(path);
             keep_measured(d, &items[i]);
         }
         items[i].bytes = items[i].bytes < 0 ? 0 : items[i].bytes;
