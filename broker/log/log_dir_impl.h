@@ -50,7 +50,8 @@ struct log_dir {
     struct checkpoint_entry *checkpoints; /* sorted */
     size_t n_checkpoints;
     ARRAY(struct found_log) logs;
-    struct log_trash *trash; /* has a lock of its own */
+    struct log_trash *trash; /* has a lock of its own, as has */
+    struct log_trash_asides *asides;
 };
 
 /* The path of a file in the directory; mem_free. */

@@ -124,6 +124,7 @@ int log_trash_read(struct log_dir *d)
 
     d->trash = mem_new(struct log_trash);
     must(pthread_mutex_init(&d->trash->lock, NULL) == 0);
+    log_trash_asides_init(d);
     ARRAY_FOREACH (f, &list.folders) {
         if (f->kind == LOG_TRASH_FOLDER_OLDER || f->kind == LOG_TRASH_FOLDER_DROPPED) {
             continue;
@@ -145,6 +146,7 @@ void log_trash_close(struct log_dir *d)
     if (t == NULL) {
         return;
     }
+    log_trash_asides_deinit(d);
     while (t->entries != NULL) {
         drop(t, t->entries);
     }
@@ -190,6 +192,7 @@ static int move(struct log_dir *d, const char *from, const struct uuid *topic_id
         r = d->io->rename(d->io->ctx, from, to);
     }
     mem_free(to);
+    log_trash_asides_changed(d); /* an older one has made way, perhaps */
     if (r >= 0) {
         struct log_trash *t = lock(d);
         struct trash_entry *e = find_or_add(t, topic_id, partition);
@@ -514,6 +517,7 @@ static int sweep_folder(
                   (verdict == LOG_TRASH_UNNAMED && is_unnamed_for_long(d, path, judge->now));
     if (is_due) {
         r = log_trash_folder_remove(d, path);
+        log_trash_asides_changed(d);
     } else if (f->kind == LOG_TRASH_FOLDER_EMPTIED && verdict == LOG_TRASH_KEEP) {
         r = log_trash_folder_empty(d, path); /* a death came before the end of it */
     }

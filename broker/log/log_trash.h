@@ -10,8 +10,8 @@
  *        ▲                                 │          │
  *        └──────────── restore ────────────┘          └─empty: the disk is low─▶ .trash/<topic_id>-<p>.emptied/
  *
- * An emptied folder stays as a name: were it gone, a restored topic would begin anew at offset 0 and look whole. Which
- * Folders with other suffixes are of logs that began anew, and of older ones of the same partition. Which
+ * An emptied folder stays as a name: were it gone, a restored topic would begin anew at offset 0 and look whole. Folders
+ * with other suffixes are of logs that began anew, and of older ones of the same partition: "aside". Which
  * topics are purged is the metadata's to say (log_trash_judge). What is known of the trash is kept in memory, so that
  * asking costs no disk; a log's checkpoint goes with it and comes back with it. Thread: any; what touches the disk says
  * so. */
@@ -37,14 +37,27 @@ MUST_CHECK int log_trash_move(
 MUST_CHECK int log_trash_move_found(
         struct log_dir *d, const char *folder, const struct uuid *topic_id, int32_t partition);
 /* The folder of a log that begins anew goes to .trash/<topic_id>-<p>.damaged, and stays there until its topic is purged
- * (`keep`: it may hold what nobody else has), or is removed. It is not what log_trash_restore() brings back. Durable; a
- * death on the way leaves it where it was or moved. 0 also when there is none. > 0: TAKEN, it is another topic's. Negative: the
- * directory has been latched, unless it is full or scarce: then again. Thread: pool. */
+ * or the disk is low (`keep`: it may hold what nobody else has), or is removed. It is not what log_trash_restore() brings
+ * back. Durable; a death on the way leaves it where it was or moved. 0 also when there is none. > 0: TAKEN, it is another
+ * topic's. Negative: the directory has been latched, unless it is full or scarce: then again. Thread: pool. */
 MUST_CHECK int log_trash_put_aside(struct log_dir *d,
         const char *folder,
         const struct uuid *topic_id,
         int32_t partition,
-        bool keep);
+        bool keep,
+        wall_ms now);
+
+/* A folder that nobody brings back: of a log that began anew, or an older one of a partition that left twice. */
+struct log_trash_aside {
+    char name[96];
+    wall_ms since; /* when it was put aside; 0 = not known */
+    int64_t bytes; /* of its files */
+};
+
+/* All of them, the oldest first; mem_free. Costs the disk only after something has changed. Thread: pool. */
+struct log_trash_aside *log_trash_asides(struct log_dir *d, size_t *ret_n);
+/* Removes it, unless another one has its name by now. Thread: pool. */
+MUST_CHECK int log_trash_remove_aside(struct log_dir *d, const struct log_trash_aside *aside);
 /* It has left, or there was nothing: ends what log_trash_begin() began, with the same folder. */
 void log_trash_left(
         struct log_dir *d, const struct uuid *topic_id, int32_t partition, const char *folder);

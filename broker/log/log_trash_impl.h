@@ -29,6 +29,13 @@ struct log_trash_folders {
     ARRAY(struct log_trash_folder) folders;
 };
 
+/* --- log_trash_aside.c --- */
+
+void log_trash_asides_init(struct log_dir *d);
+void log_trash_asides_deinit(struct log_dir *d);
+/* A folder was put aside or removed: they are looked for anew. */
+void log_trash_asides_changed(struct log_dir *d);
+
 /* --- log_trash_folders.c --- */
 
 /* None when there is no .trash. */

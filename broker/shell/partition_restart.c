@@ -85,7 +85,8 @@ static void put_aside(struct io_job *job)
 {
     struct restart *c = container_of(job, struct restart, job);
     struct partition *p = c->p;
-    int r = log_trash_put_aside(p->dir, p->name, &p->key.topic_id, p->key.number, c->keep);
+    int r = log_trash_put_aside(
+            p->dir, p->name, &p->key.topic_id, p->key.number, c->keep, clock_wall());
     struct hold h;
 
     if (r < 0 && !log_dir_failed(p->dir)) { /* no descriptor, or no space for a name */

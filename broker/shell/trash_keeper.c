@@ -218,15 +218,37 @@ static int give_up(struct log_dir *dir, const struct victim *v, uint64_t free_by
     return 0;
 }
 
+/* [TRS-12] What nobody brings back goes first: a damaged log was filled anew from its leader. */
+static int relieve_of_asides(struct trash_keeper *t, struct log_dir *dir)
+{
+    uint64_t free_bytes = 0;
+    size_t n = 0;
+    int r = 0;
+    struct log_trash_aside *asides = log_trash_asides(dir, &n);
+
+    for (size_t i = 0; i < n && r >= 0 && is_low(t, dir, &free_bytes); i++) {
+        r = log_trash_remove_aside(dir, &asides[i]);
+        if (r >= 0) {
+            metric_add(METRIC_BROKER_TRASH_GIVEN_UP, (uint64_t)asides[i].bytes);
+            log_warn("trash", "damaged_log_given_up", KV_STR("dir", log_dir_path(dir)),
+                    KV_STR("folder", asides[i].name), KV_I64("bytes", asides[i].bytes),
+                    KV_U64("free", free_bytes),
+                    KV_STR("reason", "the disk has less than weir.disk.reserve.bytes free"));
+        }
+    }
+    (void)mem_free(asides);
+    return r < 0 ? err_forward(r) : 0;
+}
+
 /* [TRS-12] A topic at a time: half of one is of no use to anybody. */
 static int relieve(struct trash_keeper *t, struct log_dir *dir)
 {
     uint64_t free_bytes = 0;
     size_t n = 0;
-    int r = 0;
+    int r = relieve_of_asides(t, dir);
 
-    if (!is_low(t, dir, &free_bytes)) {
-        return 0;
+    if (r < 0 || !is_low(t, dir, &free_bytes)) {
+        return r < 0 ? err_forward(r) : 0;
     }
     struct victim *victims = list_victims(t, dir, &n);
 
@@ -278,8 +300,9 @@ bool trash_keeper_is_due(struct trash_keeper *t)
             bytes += items[i].bytes;
         }
         (void)mem_free(items);
-        is_due = is_due || (bytes > 0 && is_low(t, dir, &free_bytes));
         trash_bytes += bytes;
+        (void)mem_free(log_trash_asides(dir, &n));
+        is_due = is_due || ((bytes > 0 || n > 0) && is_low(t, dir, &free_bytes));
     }
     metric_set(METRIC_BROKER_TRASH_BYTES, trash_bytes);
     return is_due;

@@ -214,6 +214,17 @@ static void wiped_follower_begins_where_the_leaders_log_starts(void)
     check_records("trimmed", N_RECORDS + 10, N_RECORDS + 20);
 }
 
+/* [TRS-12] The disk gets low, as far as the broker can tell. */
+static void give_up_what_was_put_aside(int id)
+{
+    char number[] = {(char)('0' + id), '\0'};
+
+    CHECK(!node_log_has(broker_name(id), "damaged_log_given_up"));
+    (void)WEIR_OK("broker", "config", "set", number, "weir.disk.reserve.bytes=524288GiB");
+    CHECK_WITHIN(HEAL_MS, node_log_has(broker_name(id), "damaged_log_given_up"));
+    (void)WEIR_OK("broker", "config", "unset", number, "weir.disk.reserve.bytes");
+}
+
 /* F23 [REP-33] [REP-34]: below the recovery point, found at the start. */
 static void damaged_follower_is_filled_anew(void)
 {
@@ -229,6 +240,8 @@ static void damaged_follower_is_filled_anew(void)
     produce("rotten", N_RECORDS, 10);
     let_lead("rotten", victim);
     check_records("rotten", 0, N_RECORDS + 10);
+    give_up_what_was_put_aside(victim);
+    CHECK_WITHIN(HEAL_MS, has_isr("rotten", N_BROKERS));
 }
 
 /* F23: an old place of a large segment, which no start looks at. Found when it is to be read. */

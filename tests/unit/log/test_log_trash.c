@@ -232,6 +232,51 @@ static void younger_log_of_one_partition_is_the_one_that_comes_back(void)
     fixture_close(&f);
 }
 
+static void put_aside(struct fixture *f, wall_ms now)
+{
+    struct plog *l = fixture_plog(f, "orders", NULL);
+
+    CHECK_EQ(fixture_append(l, 1, 50, 1000), 0);
+    (void)plog_close(l);
+    CHECK_EQ(log_trash_put_aside(f->dir, "orders-0", &f->topic_id, 0, true, now), 0);
+}
+
+static void logs_put_aside_are_given_up_by_their_age(void) /* [TRS-12] */
+{
+    struct log_trash_aside *all = NULL;
+    struct fixture f;
+    size_t n = 0;
+
+    fixture_open(&f);
+    put_aside(&f, 300);
+    put_aside(&f, 200); /* the clock was set back; the former is .damaged.1 now */
+    for (int round = 0; round < 2; round++) {
+        mem_free(all);
+        all = log_trash_asides(f.dir, &n);
+        CHECK_EQ(n, 2);
+        CHECK_EQ(all[0].since, 200);
+        CHECK(strstr(all[0].name, "-0.damaged") != NULL);
+        CHECK_EQ(all[1].since, 300);
+        CHECK(strstr(all[1].name, "-0.damaged.1") != NULL);
+        CHECK(all[0].bytes > 50);
+        fixture_restart(&f, true);
+    }
+    mem_free(log_trash_asides(f.dir, &n));
+    CHECK_EQ(log_trash_remove_aside(f.dir, &all[0]), 0);
+    CHECK(!in_trash(&f, ".damaged") && in_trash(&f, ".damaged.1") && !in_trash(&f, ".dropped"));
+    put_aside(&f, 400); /* it takes the name of the one that is gone */
+    CHECK_EQ(log_trash_remove_aside(f.dir, &all[0]), 0);
+    CHECK(in_trash(&f, ".damaged"));
+    mem_free(log_trash_asides(f.dir, &n));
+    CHECK_EQ(n, 2);
+    CHECK_EQ(log_trash_remove_aside(f.dir, &all[1]), 0);
+    sweep(f.dir, LOG_TRASH_PURGE, DAY);
+    mem_free(log_trash_asides(f.dir, &n));
+    CHECK_EQ(n, 0);
+    mem_free(all);
+    fixture_close(&f);
+}
+
 /* --- Death at any step ------------------------------------------------------------------------ */
 
 enum {
@@ -380,6 +425,7 @@ static const struct check_case cases[] = {
         CASE(what_nobody_names_is_kept_for_a_day),
         CASE(emptied_log_keeps_its_name_until_it_is_purged),
         CASE(younger_log_of_one_partition_is_the_one_that_comes_back),
+        CASE(logs_put_aside_are_given_up_by_their_age),
         CASE(death_at_any_step_leaves_the_log_whole_in_one_place),
 };
 CHECK_MAIN("log_trash", cases)

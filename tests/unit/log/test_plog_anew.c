@@ -107,7 +107,7 @@ static int begin_anew(struct disk *d, bool keep, struct buf *bytes)
     int r = checkpoint(d, 0, 10, 10);
 
     if (r == 0) {
-        r = log_trash_put_aside(d->dir, "orders-0", &topic, 0, keep);
+        r = log_trash_put_aside(d->dir, "orders-0", &topic, 0, keep, 77);
     }
     if (r != 0) {
         return r;
