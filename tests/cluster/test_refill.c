@@ -12,6 +12,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -96,7 +97,8 @@ static void up(void)
     if (!cluster_is_up()) {
         cluster_up((const char *const[]){"--zookeepers", "1", "--controllers", "1", "--brokers",
                 "3", "--set", "zookeeper.session.timeout.ms=2000", "--set",
-                "log.cleaner.backoff.ms=20", NULL});
+                "log.cleaner.backoff.ms=20", "--set", "weir.scrub.bytes.per.second=104857600",
+                NULL});
     }
 }
 
@@ -272,6 +274,67 @@ static void damaged_leader_leads_no_more_and_serves_nothing_wrong(void)
     buf_deinit(&lines);
 }
 
+static bool metric_is(int id, const char *line)
+{
+    struct buf body = {0};
+    bool is = http_request(broker_http_port(id), "GET", "/metrics", NULL, false, &body) == 200 &&
+              strstr(buf_str(&body), line) != NULL;
+
+    buf_deinit(&body);
+    return is;
+}
+
+/* Checksum and size of the records that a broker has of "cold"; mem_free. */
+static char *cold_records(int id)
+{
+    struct run_result r = {0};
+    char *data = node_path(broker_name(id), "data");
+    char *command = mem_format("cat %s/cold-0/*.log | cksum", data);
+
+    run_program((const char *const[]){"sh", "-c", command, NULL}, NULL, &r);
+    CHECK_EQ(r.code, 0);
+    char *sum = mem_strdup(buf_str(&r.out));
+    run_result_deinit(&r);
+    mem_free(command);
+    mem_free(data);
+    return sum;
+}
+
+/* [LOG-90] F23: bit rot in an old segment of a follower, which nobody reads: the scrubber finds it, the replica leaves the
+ * ISR, is filled from the leader, and is in sync again, whole. */
+static void rot_that_nobody_reads_is_found_and_mended(void)
+{
+    struct buf lines = {0};
+    struct run_result r = {0};
+
+    up();
+    (void)WEIR_OK("topic", "create", "cold", "-p", "1", "-r", "3", "-c", "min.insync.replicas=2",
+            "-c", "segment.bytes=1048576");
+    for (int i = 0; i < 5000; i++) {
+        buf_append_format(&lines, "v%d%0*d\n", i, 500, 0);
+    }
+    WEIR_WITH(&r, (&(struct run_options){.input = buf_str(&lines)}), "produce", "cold", "-X",
+            "batch.size=16384");
+    CHECK_EQ(r.code, 0);
+    run_result_deinit(&r);
+    buf_deinit(&lines);
+    int victim = follower_of("cold"), epoch = number_of("cold", "leader_epoch");
+    char *expected = cold_records(leader_of("cold"));
+    node_stop(broker_name(victim));
+    flip(victim, "cold", 20000);
+    char *rotten = cold_records(victim);
+    CHECK(strcmp(rotten, expected) != 0);
+    start_again(victim);
+    CHECK_WITHIN(HEAL_MS, metric_is(victim, "\nweir_broker_scrub_errors_total 1\n"));
+    /* The leader epoch rises with the report of a failed replica [REP-34]. */
+    CHECK_WITHIN(HEAL_MS, number_of("cold", "leader_epoch") > epoch && has_isr("cold", N_BROKERS));
+    char *mended = cold_records(victim);
+    CHECK_STR(mended, expected);
+    mem_free(mended);
+    mem_free(rotten);
+    mem_free(expected);
+}
+
 /* The last value of each key, as "k=v" lines by key; mem_free. */
 static char *last_values(const char *topic)
 {
@@ -356,6 +419,7 @@ static const struct check_case cases[] = {
         CASE(wiped_follower_begins_where_the_leaders_log_starts),
         CASE(damaged_follower_is_filled_anew),
         CASE(damaged_leader_leads_no_more_and_serves_nothing_wrong),
+        CASE(rot_that_nobody_reads_is_found_and_mended),
         CASE(compacted_log_is_copied_with_its_gaps),
         CASE(all_logs_are_sound_and_the_same_in_the_end),
 };
