@@ -45,7 +45,7 @@ bool flush_all(struct world *w)
         }
     }
     w->synced = plog_recovery_point(w->l);
-    CHECK_EQ(w->synced, plog_end(w->l));
+    CHECK(w->synced == plog_end(w->l) || plog_n_segments(w->l) == 0); /* a place to begin alone */
     return true;
 }
 

@@ -48,6 +48,19 @@ void model_cut(struct world *w, offset64 end)
     w->end = end;
 }
 
+void model_begin_anew(struct world *w, offset64 base)
+{
+    while (w->there.n > 0) {
+        mem_free(w->there.items[w->there.n - 1].bytes);
+        array_remove(&w->there, w->there.n - 1);
+    }
+    model_cut(w, base);
+    while ((offset64)w->records.n < base) {
+        *array_push(&w->records) = (struct model_record){.key = -1, .is_gone = true};
+    }
+    w->begun = EPOCH_NONE;
+}
+
 void model_forget_below(struct world *w, offset64 start)
 {
     while (w->there.n > 0 && w->there.items[0].last < start) {

@@ -2,6 +2,7 @@
 #include "tests/unit/crash/crash_world.h"
 
 #include "broker/core/retention.h"
+#include "broker/log/log_trash.h"
 #include "broker/shell/producer_state.h"
 #include "common/base/mem.h"
 #include "common/compress/compress.h"
@@ -193,7 +194,7 @@ bool do_checkpoint(struct world *w)
     if (!done(w, log_dir_write_checkpoints(w->dir, &e, 1))) {
         return false;
     }
-    w->saving_start = OFFSET_NONE;
+    w->saving_start = w->restart_base = OFFSET_NONE;
     w->saved_start = e.log_start;
     plog_start_saved(w->l, e.log_start);
     model_forget_below(w, e.log_start);
@@ -394,4 +395,57 @@ bool do_truncate(struct world *w)
         return true;
     }
     return cut_at(w, end);
+}
+
+/* --- Another log --------------------------------------------------------------------------------------------------- */
+
+/* As partition_restart.c: an empty log at `base`. */
+static void begin_anew(struct world *w, offset64 base)
+{
+    w->l = plog_new_at(w->dir, w->files, "orders", &crash_topic, 0, &w->config.log, base);
+    producers_deinit(&w->producers);
+    w->producers.end = base;
+    w->restart_base = base;
+    w->restart_from = w->start;
+    w->synced = w->start; /* until the folder is on the disk too */
+    w->start = base;
+    w->none_below = 0;
+    w->cleaner.first_dirty = 0;
+    w->cleaner.epoch = EPOCH_NONE;
+    model_begin_anew(w, base);
+    model_judge_producers(w);
+    w->stats->n_restarts++;
+}
+
+/* [LOG-76] Its leader's log begins elsewhere, or it was damaged. Who uses it has ended. */
+bool do_restart(struct world *w)
+{
+    offset64 base = below(w, 2) == 0
+                            ? w->end + (offset64)below(w, 30)
+                            : w->start + (offset64)below(w, (uint64_t)(w->end - w->start) + 1);
+    struct checkpoint_entry none = {
+            .topic_id = crash_topic, .high_watermark = w->start, .log_start = w->start};
+    bool keeps = below(w, 2) == 0;
+
+    if (w->depth > 0 || w->is_compacting) {
+        return true;
+    }
+    tell(w, "begin anew at %lld, %s the log from %lld to %lld", (long long)base,
+            keeps ? "keep" : "drop", (long long)w->start, (long long)w->end);
+    w->is_restarting = true;
+    w->epoch++; /* the leader's, and another one than that of what goes */
+    w->saving_start = w->start;
+    if (!done(w, log_dir_write_checkpoints(w->dir, &none, 1))) {
+        return false;
+    }
+    w->saved_start = w->start;
+    w->saving_start = OFFSET_NONE;
+    w->l = plog_close(w->l);
+    int r = log_trash_put_aside(w->dir, "orders-0", &crash_topic, 0, keeps, CRASH_BROKER_NOW);
+    if (!done(w, r)) {
+        return false;
+    }
+    begin_anew(w, base);
+    w->is_restarting = false;
+    return below(w, 2) == 0 || do_checkpoint(w); /* it may come later, too */
 }

@@ -85,6 +85,7 @@ static const struct {
         {10, do_settle},
         {20, do_roll},
         {30, do_truncate},
+        {6, do_restart},
         {25, do_snapshot},
         {50, do_compact},
         {10, do_scrub},
@@ -196,6 +197,7 @@ static bool open_log(struct world *w)
                          &stats))) {
         return false;
     }
+    CHECK(!stats.lost);
     (void)log_dir_checkpoint(w->dir, &crash_topic, 0, &ckpt);
     w->none_below = ckpt.no_producers;
     if (!done(w, producer_state_restore(
@@ -208,26 +210,40 @@ static bool open_log(struct world *w)
 
 /* --- The judgement ------------------------------------------------------------------------------------------------- */
 
+/* [LOG-76] Of a log that began anew a checkpoint may say less than its first segment, or was lost with it. */
+static bool is_restart_start(const struct world *w)
+{
+    offset64 start = plog_start(w->l);
+
+    return w->restart_base != OFFSET_NONE &&
+           (start == w->restart_base || (start == w->restart_from && start == plog_end(w->l)));
+}
+
 /* [LOG-20] [LOG-21] [LOG-22] It is the checkpoint's, and that is one of the two that may be there. */
 static void judge_start(struct world *w)
 {
     offset64 start = plog_start(w->l);
     struct plog_slice s;
 
-    CHECK(start == w->saved_start || start == w->saving_start);
+    CHECK(start == w->saved_start || start == w->saving_start || is_restart_start(w));
     CHECK(!plog_has_removable(w->l));
     CHECK_EQ(plog_read(w->l, start - 1, w->end, 100, true, &s), PLOG_E_OUT_OF_RANGE);
     w->start = w->saved_start = start;
     w->saving_start = OFFSET_NONE;
     model_forget_below(w, start);
     if (start == plog_end(w->l)) { /* a batch in which it lay may be gone */
-        model_cut(w,
-                w->there.n > 0 && w->there.items[0].base < start ? w->there.items[0].base : start);
-        while ((offset64)w->records.n < start) {
-            *array_push(&w->records) = (struct model_record){.key = -1, .is_gone = true};
-        }
-        w->end = start;
+        model_begin_anew(w, start);
     }
+}
+
+/* [LOG-76] A log that was beginning anew, or had: the old one as far as it was whole, or none. */
+static bool is_restarted(const struct world *w, bool was_power)
+{
+    size_t n_acked = w->there.n - (w->is_last_under_way ? 1 : 0);
+    bool is_new_lost = w->restart_base != OFFSET_NONE &&
+                       (n_acked == 0 || (was_power && w->synced < w->restart_base));
+
+    return plog_end(w->l) == plog_start(w->l) && (w->is_restarting || is_new_lost);
 }
 
 static void judge_end(const struct world *w, bool was_power)
@@ -235,7 +251,9 @@ static void judge_end(const struct world *w, bool was_power)
     offset64 end = plog_end(w->l);
     const struct model_batch *last = w->written.n > 0 ? &w->written.items[w->written.n - 1] : NULL;
 
-    if (w->is_truncating) {
+    if (is_restarted(w, was_power)) {
+        CHECK(end >= w->saved_start || end == w->restart_from);
+    } else if (w->is_truncating) {
         CHECK(end >= (was_power && w->synced < w->truncate_to ? w->synced : w->truncate_to));
     } else {
         CHECK(end >= (was_power ? w->synced : w->end));
@@ -257,7 +275,7 @@ static void judge_log(struct world *w)
     model_cut(w, end);
     CHECK(w->there.n == 0 || w->there.items[w->there.n - 1].last + 1 == end);
     w->is_last_under_way = false;
-    w->is_truncating = false;
+    w->is_truncating = w->is_restarting = false;
     w->begun = EPOCH_NONE;
     w->synced = w->synced > end ? end : w->synced;
     model_compare(w, !w->is_compacting);
@@ -344,6 +362,8 @@ void world_begin(struct world *w,
     *w = (struct world){.config = *config,
             .stats = stats,
             .saving_start = OFFSET_NONE,
+            .restart_base = OFFSET_NONE,
+            .restart_from = OFFSET_NONE,
             .begun = EPOCH_NONE,
             .saved_point = {.epoch = EPOCH_NONE}};
     prng_init(&w->prng, seed);

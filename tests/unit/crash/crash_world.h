@@ -65,8 +65,8 @@ struct crash_config {
 };
 
 struct crash_stats {
-    uint64_t n_ops, n_lives, n_rounds, n_power, n_swaps, n_truncations, n_removed, n_restored,
-            n_found, n_reads;
+    uint64_t n_ops, n_lives, n_rounds, n_power, n_swaps, n_truncations, n_restarts, n_removed,
+            n_restored, n_found, n_reads;
 };
 
 struct world {
@@ -104,6 +104,9 @@ struct world {
     bool is_last_under_way; /* the last written batch was being appended */
     bool is_truncating;     /* to `truncate_to`, and perhaps it came so far */
     offset64 truncate_to;
+    bool is_restarting; /* the log begins anew, or does not */
+    /* It began anew at `restart_base`, and no checkpoint says so yet but one with the start before; OFFSET_NONE. */
+    offset64 restart_base, restart_from;
     bool is_compacting, is_flushing, is_sealing, is_saving, is_scrubbing; /* under way */
     bool is_full;         /* there is little room for the compaction: nothing else is done */
     bool is_host_pending; /* the power went, and no run was settled since */
@@ -143,6 +146,8 @@ void model_append(struct world *w,
         struct buf *bytes);
 /* The log ends at `end`. */
 void model_cut(struct world *w, offset64 end);
+/* The log is empty, and begins at `base`. */
+void model_begin_anew(struct world *w, offset64 base);
 /* Of what ends below `start` nothing is asked any more. */
 void model_forget_below(struct world *w, offset64 start);
 void model_deinit(struct world *w);
@@ -173,6 +178,7 @@ bool do_remove(struct world *w);
 bool do_retain(struct world *w);
 bool do_roll(struct world *w);
 bool do_truncate(struct world *w);
+bool do_restart(struct world *w);
 bool do_settle(struct world *w);
 bool do_save_point(struct world *w);
 wall_ms some_time(struct world *w);

@@ -107,16 +107,19 @@ static void a_log_is_what_was_written_after_any_death(void)
     check_on_failure(NULL);
     printf("# %llu operations, %llu histories, %llu lives, %llu power failures, %llu compacted "
            "segments, %llu truncations,"
-           " %llu segments removed, %llu snapshots used, %llu reads, %llu times found\n",
+           " %llu beginnings anew, %llu segments removed, %llu snapshots used, %llu reads, %llu "
+           "times found\n",
             (unsigned long long)s.n_ops, (unsigned long long)s.n_rounds,
             (unsigned long long)s.n_lives, (unsigned long long)s.n_power,
             (unsigned long long)s.n_swaps, (unsigned long long)s.n_truncations,
-            (unsigned long long)s.n_removed, (unsigned long long)s.n_restored,
-            (unsigned long long)s.n_reads, (unsigned long long)s.n_found);
+            (unsigned long long)s.n_restarts, (unsigned long long)s.n_removed,
+            (unsigned long long)s.n_restored, (unsigned long long)s.n_reads,
+            (unsigned long long)s.n_found);
     /* Each kind of thing came often enough to say something. */
     CHECK(n_ops < 10000 || (s.n_swaps > n_ops / 400 && s.n_truncations > n_ops / 400 &&
-                                   s.n_removed > n_ops / 800 && s.n_restored > s.n_lives / 10 &&
-                                   s.n_found > n_ops / 100 && s.n_reads > n_ops / 100));
+                                   s.n_restarts > n_ops / 1000 && s.n_removed > n_ops / 800 &&
+                                   s.n_restored > s.n_lives / 10 && s.n_found > n_ops / 100 &&
+                                   s.n_reads > n_ops / 100));
 }
 
 static const struct check_case cases[] = {CASE(a_log_is_what_was_written_after_any_death)};
