@@ -120,7 +120,7 @@ MUST_CHECK int plog_append_first(
  * also when nothing is appended. > 0: FULL, BUSY. */
 MUST_CHECK int plog_roll_if_old(struct plog *l, wall_ms now, bool *ret_rolled);
 /* Begins a new segment, so that all there is may be removed or compacted; nothing to do when the active one has no
- * batches. > 0: FULL, BUSY. */
+ * batches. > 0: FULL, BUSY (as while its end is being cut off). */
 MUST_CHECK int plog_roll_active(struct plog *l);
 /* This broker leads under `epoch` from now on, from plog_end(l): so plog_epoch_end() knows it before something is
  * appended. No file is touched. */
@@ -260,16 +260,25 @@ void plog_reap_end(struct plog *l, struct plog_reap *r);
  *   plog_truncate_begin(l, offset, &end)   finds where, and lowers plog_recovery_point(), perhaps plog_start()
  *   (the caller)                           writes the directory's checkpoints with these; when it cannot:
  *                                          plog_truncate_cancel()
- *   plog_truncate_run(l)                   cuts segments, indexes, epochs and producers' snapshots; who has the producers'
- *                                          state in memory calls producer_state_truncate() (broker/shell) instead, which
- *                                          does both: a state that knows of records that were cut answers wrong
+ *   plog_truncate_step(l, &sync)           cuts a part of segments, indexes, epochs and producers' snapshots; done when
+ *                                          there is nothing to sync. Who has the producers' state in memory cuts that
+ *                                          first (producer_state_truncate() in broker/shell): one that knows of records
+ *                                          that were cut answers wrong
+ *   plog_cut_sync_run(sync)                without the lock: what the part changed
+ *   plog_cut_sync_end(l, sync, r)          then the next part
  *
  * [LOG-66] A batch goes whole: the log ends at `offset`, or before the batch that holds it. Between begin and the end of
  * run nothing is appended and no flush moves the recovery point. Whoever holds a slice of what is cut reads a shorter
  * file. Below the start, above the end, or within what compaction has rewritten: OUT_OF_RANGE. > 0 also: DAMAGED, BUSY
  * (seals or a snapshot are being written, or a compacted segment takes its place: soon again). */
 MUST_CHECK int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end);
-/* > 0: BUSY (perhaps a part was done: run it again), DAMAGED. Thread: pool. */
+struct plog_cut_sync;
+/* > 0: BUSY (perhaps a part was done: again, from the first part on), DAMAGED; also of _end(). Thread: pool. */
+MUST_CHECK int plog_truncate_step(struct plog *l, struct plog_cut_sync **ret);
+/* Takes no lock. Negative: what _end() is told. Thread: pool. */
+MUST_CHECK int plog_cut_sync_run(struct plog_cut_sync *sync);
+MUST_CHECK int plog_cut_sync_end(struct plog *l, struct plog_cut_sync *sync, int r);
+/* All parts at once, for who has no lock to give up. */
 MUST_CHECK int plog_truncate_run(struct plog *l);
 void plog_truncate_cancel(struct plog *l);
 

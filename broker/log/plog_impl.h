@@ -64,7 +64,8 @@ struct plog {
 
     bool is_swapping; /* between plog_swap_claim and _release */
     bool is_truncating;
-    offset64 truncate_to;
+    unsigned cut_step; /* what comes next; plog_truncate.c */
+    offset64 truncate_to, cut_from;
     offset64 start_before; /* the truncation began */
     uint32_t n_truncations;
 

@@ -154,6 +154,9 @@ int plog_roll_active(struct plog *l)
     if (log_dir_failed(l->dir)) {
         return err_origin(-EIO);
     }
+    if (l->is_truncating) {
+        return PLOG_E_BUSY;
+    }
     int r = s != NULL && s->size > 0 ? plog_roll(l) : 0;
     return r < 0 ? err_forward(r) : r;
 }
@@ -163,7 +166,8 @@ int plog_roll_if_old(struct plog *l, wall_ms now, bool *ret_rolled)
     struct segment *s = plog_active(l);
 
     *ret_rolled = false;
-    if (s == NULL || s->size == 0 || l->config.segment_ms <= 0 || log_dir_failed(l->dir)) {
+    if (s == NULL || s->size == 0 || l->config.segment_ms <= 0 || log_dir_failed(l->dir) ||
+            l->is_truncating) {
         return 0;
     }
     int r = know_first_timestamp(l, s);

@@ -10,10 +10,31 @@
  *
  *   plog_truncate_begin   the recovery point of this log is lowered, in memory; its start too, where that is above
  *   (the caller)          recovery.ckpt with it, synced: from here on recovery takes what is gone for a tail
- *   plog_truncate_run     later segments, newest first · the folder synced · the last segment's seal and data · synced ·
- *                         its indexes · epochs · snapshots · the folder synced
+ *   plog_truncate_step    later segments, newest first, and the last one's seal          ─▶ sync of the folder
+ *                         the last segment's data, its indexes                            ─▶ syncs of the files
+ *                         epochs, snapshots                                               ─▶ sync of the folder
  *
- * So whatever stands there at a death is a log that ends somewhere from the new end to the old one. */
+ * So whatever stands there at a death is a log that ends somewhere from the new end to the old one. The syncs are the
+ * caller's to run without the lock (plog_cut_sync); after each step the log in memory is what its files say. */
+
+enum cut_step {
+    CUT_SEGMENTS,
+    CUT_DATA,
+    CUT_REST,
+    CUT_DONE
+};
+
+/* What is to be on the disk before the next step. */
+struct plog_cut_sync {
+    struct log_dir *dir;
+    const struct file_io *io;
+    struct file_cache *files;
+    char *folder; /* its path; NULL = the files: */
+    struct cached_file *held[3];
+    int fds[3];
+    size_t n_held;
+    uint32_t n_folder_changes;
+};
 
 /* Where a log that is to end at `offset` is cut: batches are kept or removed whole. */
 struct cut_place {
@@ -71,8 +92,10 @@ int plog_truncate_begin(struct plog *l, offset64 offset, offset64 *ret_end)
         }
     }
     l->is_truncating = true;
+    l->cut_step = CUT_SEGMENTS;
     l->n_truncations++; /* [LOG-67] What a flush under way has synced may be cut by then. */
     l->truncate_to = place.end;
+    l->cut_from = l->end;
     l->start_before = l->start;
     if (l->recovery_point > place.end) {
         l->recovery_point = place.end;
@@ -154,9 +177,6 @@ static int cut_data(struct plog *l, int fd, const struct cut_place *place)
     struct segment *s = plog_active(l);
     int r = l->io->truncate(l->io->ctx, fd, place->at);
 
-    if (r >= 0) {
-        r = l->io->datasync(l->io->ctx, fd);
-    }
     if (r < 0) {
         return err_forward(r);
     }
@@ -170,19 +190,6 @@ static int cut_data(struct plog *l, int fd, const struct cut_place *place)
     note_end(l, place->end);
     r = take_anew(l, s, fd, place);
     return r < 0 ? err_forward(r) : r;
-}
-
-static int sync_folder(struct plog *l, const char *path)
-{
-    int r = l->io->sync_dir(l->io->ctx, path);
-
-    if ((r == -EMFILE || r == -ENFILE) && file_cache_make_room(l->files)) {
-        r = l->io->sync_dir(l->io->ctx, path);
-    }
-    if (r >= 0) {
-        l->n_folder_synced = l->n_folder_changes;
-    }
-    return r < 0 ? err_forward(r) : 0;
 }
 
 /* The epoch of what is the last batch now. */
@@ -207,45 +214,71 @@ static int outcome(struct plog *l, int r)
     return r < 0 ? plog_outcome(l, r, "its end could not be cut off") : 0;
 }
 
-/* The data of the last segment and its indexes. > 0: PLOG_E_*. */
-static int cut_last(struct plog *l, const struct cut_place *place)
+/* --- Syncs, between the steps -------------------------------------------------------------------------------------- */
+
+static struct plog_cut_sync *sync_new(struct plog *l)
 {
-    struct segment *s = plog_active(l);
-    struct cached_file *files[] = {s->log, s->index.file, s->times.file};
-    int fds[] = {-1, -1, -1};
-    size_t n_held = 0;
-    /* Of a compacted segment the indexes may be missing; they are made anew below in any case. */
-    int r = sparse_index_replace(l->io, &s->index, (const uint8_t *)"", 0);
+    struct plog_cut_sync *s = mem_new(struct plog_cut_sync);
 
-    if (r >= 0) {
-        r = sparse_index_replace(l->io, &s->times, (const uint8_t *)"", 0);
-    }
-
-    while (n_held < COUNT_OF(files) && r >= 0) {
-        r = cached_file_hold(files[n_held], &fds[n_held]);
-        n_held += r >= 0;
-    }
-    if (r >= 0) {
-        r = cut_data(l, fds[0], place);
-    }
-    for (size_t i = 1; i < COUNT_OF(files) && r == 0; i++) {
-        /* Entries of what was cut must not come back with the power and be taken for those of what is appended next. */
-        r = l->io->datasync(l->io->ctx, fds[i]);
-    }
-    while (n_held > 0) {
-        cached_file_release(files[--n_held]);
-    }
-    if (r == 0) {
-        know_last_epoch(l);
-    }
-    return outcome(l, r);
+    s->dir = l->dir;
+    s->io = l->io;
+    s->files = l->files;
+    return s;
 }
 
-/* [LOG-65] The order. > 0: PLOG_E_*. */
-static int cut(struct plog *l, const char *path)
+static struct plog_cut_sync *sync_of_folder(struct plog *l)
 {
-    struct cut_place place;
-    int r = outcome(l, find_place(l, l->truncate_to, &place));
+    struct plog_cut_sync *s = sync_new(l);
+
+    s->folder = plog_path(l);
+    s->n_folder_changes = l->n_folder_changes;
+    return s;
+}
+
+static void sync_free(struct plog_cut_sync *s)
+{
+    while (s->n_held > 0) {
+        cached_file_release(s->held[--s->n_held]);
+    }
+    mem_free(s->folder);
+    mem_free(s);
+}
+
+int plog_cut_sync_run(struct plog_cut_sync *s)
+{
+    int r = log_dir_failed(s->dir) ? err_origin(-EIO) : 0;
+
+    if (r == 0 && s->folder != NULL) {
+        r = s->io->sync_dir(s->io->ctx, s->folder);
+        if ((r == -EMFILE || r == -ENFILE) && file_cache_make_room(s->files)) {
+            r = s->io->sync_dir(s->io->ctx, s->folder);
+        }
+    }
+    /* Of the indexes, too: entries of what was cut must not come back with the power and be taken for those of what is
+     * appended next. */
+    for (size_t i = 0; i < s->n_held && r >= 0; i++) {
+        r = s->io->datasync(s->io->ctx, s->fds[i]);
+    }
+    return r < 0 ? err_forward(r) : 0;
+}
+
+int plog_cut_sync_end(struct plog *l, struct plog_cut_sync *s, int r)
+{
+    if (r >= 0 && s->folder != NULL) {
+        l->n_folder_synced = s->n_folder_changes;
+    }
+    sync_free(s);
+    r = r < 0 ? plog_outcome(l, r, "its end could not be cut off") : 0;
+    l->cut_step = r != 0 ? CUT_SEGMENTS : l->cut_step;
+    return r == PLOG_E_FULL ? PLOG_E_BUSY : r < 0 ? err_forward(r) : r;
+}
+
+/* --- Steps --------------------------------------------------------------------------------------------------------- */
+
+/* Finds the place, and makes its segment the last one. > 0: PLOG_E_*. */
+static int cut_segments(struct plog *l, struct cut_place *ret)
+{
+    int r = outcome(l, find_place(l, l->truncate_to, ret));
 
     if (r == 0) {
         r = remove_later_segments(l);
@@ -253,43 +286,118 @@ static int cut(struct plog *l, const char *path)
     if (r != 0) {
         return r < 0 ? err_forward(r) : r;
     }
-    must(place.segment == l->segments.n - 1);
-    r = remove_seal(l, plog_active(l), path);
+    must(ret->segment == l->segments.n - 1);
+    return 0;
+}
+
+static int step_segments(struct plog *l, struct plog_cut_sync **ret)
+{
+    struct cut_place place;
+    int r = cut_segments(l, &place);
+
     if (r == 0) {
-        r = sync_folder(l, path);
+        char *path = plog_path(l);
+        r = outcome(l, remove_seal(l, plog_active(l), path));
+        mem_free(path);
     }
-    r = r == 0 ? cut_last(l, &place) : outcome(l, r);
+    if (r == 0) {
+        *ret = sync_of_folder(l);
+        l->cut_step = CUT_DATA;
+    }
     return r < 0 ? err_forward(r) : r;
+}
+
+/* The data of the last segment and its indexes, which stay open until they are synced. > 0: PLOG_E_*. */
+static int cut_last(struct plog *l, const struct cut_place *place, struct plog_cut_sync *sync)
+{
+    struct segment *s = plog_active(l);
+    struct cached_file *files[] = {s->log, s->index.file, s->times.file};
+    /* Of a compacted segment the indexes may be missing; they are made anew below in any case. */
+    int r = sparse_index_replace(l->io, &s->index, (const uint8_t *)"", 0);
+
+    if (r >= 0) {
+        r = sparse_index_replace(l->io, &s->times, (const uint8_t *)"", 0);
+    }
+    while (sync->n_held < COUNT_OF(files) && r >= 0) {
+        sync->held[sync->n_held] = files[sync->n_held];
+        r = cached_file_hold(files[sync->n_held], &sync->fds[sync->n_held]);
+        sync->n_held += r >= 0;
+    }
+    if (r >= 0) {
+        r = cut_data(l, sync->fds[0], place);
+    }
+    if (r == 0) {
+        know_last_epoch(l);
+    }
+    return outcome(l, r);
+}
+
+static int step_data(struct plog *l, struct plog_cut_sync **ret)
+{
+    struct cut_place place;
+    struct plog_cut_sync *sync = sync_new(l);
+    int r = cut_segments(l, &place);
+
+    r = r == 0 ? cut_last(l, &place, sync) : r;
+    if (r == 0) {
+        *ret = sync;
+        l->cut_step = CUT_REST;
+    } else {
+        sync_free(sync);
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+static int step_rest(struct plog *l, struct plog_cut_sync **ret)
+{
+    int r = plog_epochs_persist(l);
+
+    /* A full disk keeps the old file; what it says above the recovery point nobody believes. */
+    if (r >= 0) {
+        /* They are state of producers up to offsets that are no more; that of the new end itself stays right. */
+        r = plog_snapshot_remove_above(l, l->end);
+    }
+    if (r == 0) {
+        *ret = l->segments.n > 0 ? sync_of_folder(l) : NULL;
+        l->cut_step = CUT_DONE;
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
+/* [LOG-65] The order. */
+int plog_truncate_step(struct plog *l, struct plog_cut_sync **ret)
+{
+    int r = 0;
+
+    must(l->is_truncating);
+    *ret = NULL;
+    if (l->cut_step == CUT_SEGMENTS && l->segments.n == 0) {
+        l->cut_step = CUT_REST; /* nothing but a place to begin */
+    }
+    switch ((enum cut_step)l->cut_step) {
+    /* Also when nothing is left to cut: an earlier attempt may have stopped half way. */
+    case CUT_SEGMENTS: r = step_segments(l, ret); break;
+    case CUT_DATA: r = step_data(l, ret); break;
+    case CUT_REST: r = step_rest(l, ret); break;
+    case CUT_DONE: break;
+    }
+    if (r == 0 && l->cut_step == CUT_DONE && *ret == NULL) {
+        l->is_truncating = false;
+        log_info("plog", "truncated", KV_STR("folder", l->folder), KV_I64("from", l->cut_from),
+                KV_I64("to", l->end));
+    }
+    l->cut_step = r != 0 ? CUT_SEGMENTS : l->cut_step;
+    return r == PLOG_E_FULL ? PLOG_E_BUSY : r < 0 ? err_forward(r) : r;
 }
 
 int plog_truncate_run(struct plog *l)
 {
-    char *path = plog_path(l);
-    int r = 0;
+    struct plog_cut_sync *sync = NULL;
+    int r = plog_truncate_step(l, &sync);
 
-    must(l->is_truncating);
-    if (l->segments.n > 0) { /* also when nothing is left to cut: an earlier attempt may have stopped half way */
-        offset64 was = l->end;
-        r = cut(l, path);
-        log_info("plog", "truncated", KV_STR("folder", l->folder), KV_I64("from", was),
-                KV_I64("to", l->end));
+    while (r == 0 && sync != NULL) {
+        r = plog_cut_sync_end(l, sync, plog_cut_sync_run(sync));
+        r = r == 0 ? plog_truncate_step(l, &sync) : r;
     }
-    if (r == 0) {
-        r = plog_epochs_persist(l);
-        /* A full disk keeps the old file; what it says above the recovery point nobody believes. */
-        r = r > 0 ? 0 : r;
-    }
-    if (r == 0) { /* they are state of producers up to offsets that are no more; of the new end itself it stays right */
-        r = plog_snapshot_remove_above(l, l->end);
-    }
-    if (r == 0 && l->segments.n > 0) {
-        r = sync_folder(l, path);
-        r = r < 0 ? plog_outcome(l, r, "its end could not be cut off") : 0;
-    }
-    mem_free(path);
-    if (r != 0) {
-        return r == PLOG_E_FULL ? PLOG_E_BUSY : r;
-    }
-    l->is_truncating = false;
-    return 0;
+    return r < 0 ? err_forward(r) : r;
 }

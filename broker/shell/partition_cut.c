@@ -9,15 +9,17 @@
 
 /* Work that a follower's log needs beside appends, on the pool:
  *
- *   TRUNCATE ─▶ begin: where ─▶ the folder's checkpoint says so, on disk ─▶ run: log and producers ─▶ CUT
+ *   TRUNCATE ─▶ begin: where ─▶ the folder's checkpoint says so, on disk ─▶ producers ─▶ a part of the log ⇄ its sync ─▶ CUT
  *                  └─ seals are being written, or the checkpoint could not be: CUT with an error, and it is asked again
  *
- * From the first step to the last the core asks for nothing else: nothing is appended, and a change of the role waits. */
+ * From the first step to the last the core asks for nothing else: nothing is appended, and a change of the role waits. No
+ * sync is under the lock: who wants nothing but to leave an order there does not wait for the disk. */
 
 struct cut {
     struct io_job job;
     struct partition *p;
     offset64 to, end;
+    bool are_producers_cut;
 };
 
 /* Tells the core and gives the log back. The leader is asked anew, whatever came out. */
@@ -46,6 +48,30 @@ static void cut_failed(struct hold *h, int r)
     partition_fail_locked(h);
 }
 
+static int cut_producers(struct cut *c)
+{
+    int r = c->are_producers_cut ? 0 : partition_producers_cut(c->p, c->end);
+
+    c->are_producers_cut = r == 0;
+    return r < 0 ? err_forward(r) : r;
+}
+
+/* [LOG-65] Gives up the hold for each sync, and takes it again. The log is kept meanwhile. */
+static int cut_log(struct partition *p, struct hold *h)
+{
+    struct plog_cut_sync *sync = NULL;
+    int r = plog_truncate_step(p->log, &sync);
+
+    while (r == 0 && sync != NULL) {
+        hold_end(h);
+        r = plog_cut_sync_run(sync);
+        hold_begin(h, p);
+        r = plog_cut_sync_end(p->log, sync, r);
+        r = r == 0 ? plog_truncate_step(p->log, &sync) : r;
+    }
+    return r < 0 ? err_forward(r) : r;
+}
+
 static void run_cut(struct io_job *job)
 {
     struct cut *c = container_of(job, struct cut, job);
@@ -58,7 +84,10 @@ static void run_cut(struct io_job *job)
         cut_over(c, &h, ERRCODE_KAFKA_STORAGE_ERROR);
         return;
     }
-    int r = partition_producers_cut(p, c->end);
+    int r = cut_producers(c);
+    if (r == 0) {
+        r = cut_log(p, &h);
+    }
     if (r == PLOG_E_BUSY) { /* a part is done; no descriptor, or no space, for the rest */
         hold_end(&h);
         p->env->submit(p->env->ctx, &c->job);

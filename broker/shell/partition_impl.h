@@ -95,7 +95,7 @@ void partition_producers_close(struct partition *p);
 void partition_producers_begin(struct partition *p);
 /* A first batch begins below where the log was to begin (plog_append_first()). */
 void partition_producers_begin_below(struct partition *p, offset64 base);
-/* Cuts the log at `end`, which plog_truncate_begin() gave, and what is known of producers. > 0: PLOG_E_BUSY, again. */
+/* Cuts what is known of producers at `end`, which plog_truncate_begin() gave, before the log is. > 0: PLOG_E_BUSY, again. */
 MUST_CHECK int partition_producers_cut(struct partition *p, offset64 end);
 /* A leader asks before it appends. False: *ret has the outcome, or the request is parked. */
 bool partition_producers_admit(struct hold *h,

@@ -142,13 +142,9 @@ int producer_state_truncate(struct producers *state,
 {
     int r = 0;
 
-    /* The state first: a cut that has begun cannot be given up, and may have to be called again. */
     if (!producers_truncate(state, end) || state->end != end) {
         producers_deinit(state);
         r = restore(state, log, end, no_producers, now, ret_source);
-    }
-    if (r == 0) {
-        r = plog_truncate_run(log);
     }
     return r < 0 ? err_forward(r) : r;
 }

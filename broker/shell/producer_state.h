@@ -25,10 +25,10 @@ MUST_CHECK int producer_state_restore(struct producers *ret,
         offset64 no_producers,
         wall_ms now,
         struct producer_state_source *ret_source);
-/* [PID-18] plog_truncate_run() of a log that has such a state, which is that of `end` then: what of it was cut is forgotten,
- * and what it would have remembered without that is read from a snapshot and the log. `end` is plog_truncate_begin()'s;
- * `no_producers` is at most that, in the checkpoint that was written since, too. > 0: as plog_replay and
- * plog_truncate_run: to be called again, and nothing is asked of the state or noted in it before. *ret_source stays
+/* [PID-18] Before the first plog_truncate_step() of a log that has such a state, which is that of `end` then: what of it is
+ * to be cut is forgotten, and what it would have remembered without that is read from a snapshot and the log. `end` is
+ * plog_truncate_begin()'s; `no_producers` is at most that, in the checkpoint that was written since, too. > 0: as
+ * plog_replay: to be called again, and nothing is asked of the state or noted in it before. *ret_source stays
  * untouched when nothing had to be read. Thread: pool. */
 MUST_CHECK int producer_state_truncate(struct producers *state,
         struct plog *log,

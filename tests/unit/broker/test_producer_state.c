@@ -180,6 +180,14 @@ static void check_state_of(const struct known *k, int32_t n)
     CHECK_EQ(one->batches[0].base, (n - one->n) * 2);
 }
 
+/* The state, then the log. */
+static int cut(struct known *k, offset64 end, struct producer_state_source *source)
+{
+    int r = producer_state_truncate(&k->state, k->l, end, 0, NOW, source);
+
+    return r == 0 ? plog_truncate_run(k->l) : r;
+}
+
 static void cut_log_has_the_state_of_its_new_end(void) /* [PID-18] */
 {
     static const int32_t ends[] = {37, 30, 25, 19, 3};
@@ -193,10 +201,10 @@ static void cut_log_has_the_state_of_its_new_end(void) /* [PID-18] */
         CHECK_EQ(plog_truncate_begin(k.l, ends[i] * 2, &end), 0);
         if (i == 1) { /* not now: the state is that of the new end, the log is cut when it is called again */
             faults.open_any_error = -EMFILE;
-            CHECK_EQ(producer_state_truncate(&k.state, k.l, end, 0, NOW, &source), PLOG_E_BUSY);
+            CHECK_EQ(cut(&k, end, &source), PLOG_E_BUSY);
             fault_reset();
         }
-        CHECK_EQ(producer_state_truncate(&k.state, k.l, end, 0, NOW, &source), 0);
+        CHECK_EQ(cut(&k, end, &source), 0);
         check_state_of(&k, ends[i]);
         CHECK_EQ(source.snapshot, ends[i] >= 30 ? 60 : ends[i] >= 20 ? 40 : OFFSET_NONE);
     }
@@ -205,7 +213,7 @@ static void cut_log_has_the_state_of_its_new_end(void) /* [PID-18] */
     /* Nobody's batches went: nothing is read. */
     source.snapshot = -2;
     CHECK_EQ(plog_truncate_begin(k.l, 8, &end), 0);
-    CHECK_EQ(producer_state_truncate(&k.state, k.l, end, 0, NOW, &source), 0);
+    CHECK_EQ(cut(&k, end, &source), 0);
     CHECK_EQ(source.snapshot, -2);
     check_state_of(&k, 4);
     finish(&k);

@@ -375,6 +375,36 @@ static void a_truncation_that_lacks_descriptors_is_run_again(void)
     finish(&f, l);
 }
 
+/* Under the lock nothing waits for the disk, and after each step the log is read as its files are. */
+static void a_truncation_is_synced_without_the_lock(void) /* [LOG-65] */
+{
+    struct fixture f;
+    struct plog *l = three_epochs(&f);
+    struct plog_cut_sync *sync = NULL;
+    struct plog_slice s = {.fd = -1};
+    offset64 end = OFFSET_NONE;
+
+    CHECK_EQ(plog_truncate_begin(l, 30, &end), 0);
+    faults.sync_dir_error = faults.datasync_error = -EIO;
+    CHECK_EQ(plog_truncate_step(l, &sync), 0); /* later segments */
+    fault_reset();
+    CHECK_EQ(plog_cut_sync_end(l, sync, plog_cut_sync_run(sync)), 0);
+    faults.sync_dir_error = faults.datasync_error = -EIO;
+    CHECK_EQ(plog_truncate_step(l, &sync), 0); /* data and indexes */
+    CHECK_EQ(plog_end(l), 30);
+    CHECK_EQ(plog_read(l, 28, 30, 10000, true, &s), 0);
+    CHECK(s.file != NULL);
+    cached_file_release(s.file);
+    check_end(l, 3, 3, 30);
+    int r = plog_cut_sync_run(sync);
+    CHECK_EQ(r, -EIO);
+    CHECK(!log_dir_failed(f.dir));
+    CHECK_EQ(plog_cut_sync_end(l, sync, r), -EIO);
+    CHECK(log_dir_failed(f.dir)); /* nothing is synced again where that failed */
+    fault_reset();
+    finish(&f, l);
+}
+
 static const struct check_case cases[] = {
         CASE(an_epoch_is_in_the_file_before_its_first_batch),
         CASE(a_leader_knows_its_epoch_before_it_appends),
@@ -386,5 +416,6 @@ static const struct check_case cases[] = {
         CASE(what_cannot_be_cut_is_refused),
         CASE(a_flush_from_before_a_truncation_moves_nothing),
         CASE(a_truncation_that_lacks_descriptors_is_run_again),
+        CASE(a_truncation_is_synced_without_the_lock),
 };
 CHECK_MAIN("plog_epochs", cases)
