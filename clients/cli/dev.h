@@ -67,6 +67,9 @@ int dev_check_sets(const struct cli_strings *sets);
 /* Changes the cluster's configuration as --set asked. Returns -1 or the exit code. */
 int dev_set_cluster(const struct cli *cli, const struct dev_cluster *d, int64_t timeout_ms);
 
+/* Waits until every replica of the topic is in sync and nothing moves. False: not in time. */
+bool dev_wait_in_sync(const struct cli *here, const char *topic, int64_t timeout_ms);
+
 /* --- Processes ---------------------------------------------------------------------------------------------------- */
 
 /* The node's running process, 0 = none. */

@@ -17,24 +17,55 @@
 enum {
     DOWN_MS_MIN = 100,
     GONE_MS = 10000,
+    STOPPED_MS = 60000,
     READY_MS = 60000,
     LOOK_MS = 50
 };
+
+static const char *const fault_names[NEMESIS_N_FAULTS] = {[NEMESIS_KILL] = "kill",
+        [NEMESIS_RESTART] = "restart",
+        [NEMESIS_FREEZE] = "freeze",
+        [NEMESIS_ELECT] = "elect",
+        [NEMESIS_MOVE] = "move"};
+
+const char *nemesis_fault_name(enum nemesis_fault fault)
+{
+    return fault_names[fault];
+}
+
+bool nemesis_read_faults(const char *text, bool faults[NEMESIS_N_FAULTS])
+{
+    for (const char *at = text; *at != '\0';) {
+        size_t size = strcspn(at, ",");
+        bool is_known = false;
+        for (int f = 0; f < NEMESIS_N_FAULTS; f++) {
+            if (strlen(fault_names[f]) == size && strncmp(fault_names[f], at, size) == 0) {
+                faults[f] = is_known = true;
+            }
+        }
+        if (!is_known) {
+            return false;
+        }
+        at += size + (at[size] == ',' ? 1 : 0);
+    }
+    return text[0] != '\0';
+}
 
 /* --- In the process --------------------------------------------------------------------------- */
 
 struct work {
     const struct dev_cluster *d;
+    const struct nemesis_plan *plan;
     struct prng prng;
     int control, events;
-    int64_t every_ms;
-    int *victims; /* indexes of nodes */
+    enum nemesis_fault fault; /* the present one */
+    int *victims;             /* indexes of nodes */
     size_t n_victims;
 };
 
 static void tell(const struct work *w, enum nemesis_what what, int node)
 {
-    struct nemesis_event e = {.what = what, .node = node};
+    struct nemesis_event e = {.what = what, .fault = w->fault, .node = node};
 
     if (write(w->events, &e, sizeof(e)) != (ssize_t)sizeof(e)) {
         return; /* nobody listens any more: it heals and ends */
@@ -47,6 +78,22 @@ static bool rest(const struct work *w, int64_t ms)
     struct pollfd p = {.fd = w->control, .events = POLLIN};
 
     return poll(&p, 1, ms < INT32_MAX ? (int)ms : INT32_MAX) == 0;
+}
+
+static void wait_ready(const struct work *w, int i)
+{
+    const struct dev_node *node = &w->d->nodes[i];
+    wtime until = clock_now() + WTIME_MS(READY_MS);
+
+    while (!dev_is_ready(node)) {
+        if (dev_pid(node) == 0 || clock_now() > until) {
+            dev_show_log_tail(node, 5);
+            tell(w, NEMESIS_FAILED, i);
+            return;
+        }
+        (void)usleep(LOOK_MS * 1000);
+    }
+    tell(w, NEMESIS_READY, i);
 }
 
 static void bring_back(const struct work *w, int i)
@@ -63,15 +110,7 @@ static void bring_back(const struct work *w, int i)
         return;
     }
     tell(w, NEMESIS_STARTED, i);
-    while (!dev_is_ready(node)) {
-        if (dev_pid(node) == 0 || clock_now() > until) {
-            dev_show_log_tail(node, 5);
-            tell(w, NEMESIS_FAILED, i);
-            return;
-        }
-        (void)usleep(LOOK_MS * 1000);
-    }
-    tell(w, NEMESIS_READY, i);
+    wait_ready(w, i);
 }
 
 /* Between half and one and a half of `ms`. */
@@ -80,19 +119,126 @@ static int64_t about(struct work *w, int64_t ms)
     return ms / 2 + (int64_t)prng_below(&w->prng, (uint64_t)ms + 1);
 }
 
+/* How long a node is gone: not at all times the same, and short against the time between faults. */
+static int64_t absence(struct work *w)
+{
+    return DOWN_MS_MIN + (int64_t)prng_below(&w->prng, (uint64_t)w->plan->every_ms);
+}
+
+static void kill_one(struct work *w, int i)
+{
+    const struct dev_node *node = &w->d->nodes[i];
+    int64_t down = absence(w);
+
+    if (!dev_signal(node, SIGKILL)) {
+        return; /* somebody else stopped it: it is started at the end */
+    }
+    (void)dev_wait_gone(node, GONE_MS);
+    tell(w, NEMESIS_STRUCK, i);
+    (void)rest(w, down);
+    bring_back(w, i);
+}
+
+static void restart_one(struct work *w, int i)
+{
+    const struct dev_node *node = &w->d->nodes[i];
+
+    if (!dev_signal(node, SIGTERM)) {
+        return;
+    }
+    tell(w, NEMESIS_STRUCK, i);
+    if (!dev_wait_gone(node, STOPPED_MS)) {
+        dev_show_log_tail(node, 5);
+        tell(w, NEMESIS_FAILED, i);
+        return;
+    }
+    bring_back(w, i);
+}
+
+static void freeze_one(struct work *w, int i)
+{
+    const struct dev_node *node = &w->d->nodes[i];
+    int64_t down = absence(w);
+
+    if (!dev_signal(node, SIGSTOP)) {
+        return;
+    }
+    tell(w, NEMESIS_STRUCK, i);
+    (void)rest(w, down);
+    (void)dev_signal(node, SIGCONT);
+    wait_ready(w, i);
+}
+
+/* Asks the controllers; who refuses, because of what happens at the time, is not asked again. */
+static void ask(const struct work *w, const char *path, const char *body)
+{
+    struct http_answer a = {0};
+
+    cli_http(w->plan->cli, "POST", path, body, &a);
+    if (a.status / 100 == 2) {
+        tell(w, NEMESIS_STRUCK, -1);
+    }
+    http_answer_deinit(&a);
+}
+
+/* To as many brokers as it has, chosen anew. */
+static void move_one(struct work *w)
+{
+    struct buf body = {0};
+    int ids[64];
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->d->n_nodes && n < COUNT_OF(ids); i++) {
+        if (w->d->nodes[i].kind == DEV_BROKER) {
+            ids[n++] = w->d->nodes[i].id;
+        }
+    }
+    buf_append_format(&body, "{\"plan\":[{\"topic\":\"%s\",\"partition\":%d,\"replicas\":[",
+            w->plan->topic, (int)prng_below(&w->prng, (uint64_t)w->plan->n_partitions));
+    for (size_t i = 0; i < w->plan->n_replicas && i < n; i++) {
+        size_t at = i + (size_t)prng_below(&w->prng, n - i);
+        int id = ids[at];
+        ids[at] = ids[i];
+        buf_append_format(&body, "%s%d", i > 0 ? "," : "", id);
+    }
+    buf_append_str(&body, "]}]}");
+    ask(w, "/v1/reassignments", buf_str(&body));
+    buf_deinit(&body);
+}
+
+static bool is_of_node(enum nemesis_fault fault)
+{
+    return fault == NEMESIS_KILL || fault == NEMESIS_RESTART || fault == NEMESIS_FREEZE;
+}
+
+static void strike(struct work *w)
+{
+    int i = w->n_victims > 0 ? w->victims[prng_below(&w->prng, w->n_victims)] : -1;
+
+    switch (w->fault) {
+    case NEMESIS_KILL: kill_one(w, i); return;
+    case NEMESIS_RESTART: restart_one(w, i); return;
+    case NEMESIS_FREEZE: freeze_one(w, i); return;
+    case NEMESIS_ELECT: ask(w, "/v1/partitions:elect", "{\"kind\":\"preferred\"}"); return;
+    case NEMESIS_MOVE: move_one(w); return;
+    case NEMESIS_N_FAULTS: break;
+    }
+    must_not_reach("fault");
+}
+
 static void torment(struct work *w)
 {
-    while (w->n_victims > 0 && rest(w, about(w, w->every_ms))) {
-        int i = w->victims[prng_below(&w->prng, w->n_victims)];
-        const struct dev_node *node = &w->d->nodes[i];
-        int64_t down = DOWN_MS_MIN + (int64_t)prng_below(&w->prng, (uint64_t)w->every_ms);
-        if (!dev_signal(node, SIGKILL)) {
-            continue; /* somebody else stopped it: it is started at the end */
+    enum nemesis_fault faults[NEMESIS_N_FAULTS];
+    size_t n = 0;
+
+    for (int f = 0; f < NEMESIS_N_FAULTS; f++) {
+        if (w->plan->faults[f] && (w->n_victims > 0 || !is_of_node((enum nemesis_fault)f))) {
+            faults[n++] = (enum nemesis_fault)f;
         }
-        (void)dev_wait_gone(node, GONE_MS);
-        tell(w, NEMESIS_KILLED, i);
-        (void)rest(w, down);
-        bring_back(w, i);
+    }
+    while (n > 0 && rest(w, about(w, w->plan->every_ms))) {
+        w->fault = faults[prng_below(&w->prng, n)];
+        strike(w);
     }
 }
 
@@ -102,7 +248,7 @@ _Noreturn static void work(struct work *w)
     (void)signal(SIGTERM, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
     torment(w);
-    while (w->n_victims > 0 && rest(w, INT32_MAX)) {
+    while (rest(w, INT32_MAX)) {
     }
     for (size_t v = 0; v < w->n_victims; v++) {
         if (dev_pid(&w->d->nodes[w->victims[v]]) == 0) {
@@ -127,7 +273,7 @@ static void choose_victims(struct work *w, const struct nemesis_plan *plan)
 
 int nemesis_start(struct nemesis *n, const struct dev_cluster *d, const struct nemesis_plan *plan)
 {
-    struct work w = {.d = d, .every_ms = plan->every_ms};
+    struct work w = {.d = d, .plan = plan};
     int control[2], events[2];
 
     *n = (struct nemesis){.control = -1, .events = -1};

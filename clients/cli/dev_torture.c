@@ -33,7 +33,7 @@ enum {
 
 struct torture {
     struct cli *cli;
-    const char *for_text, *kill_text, *every_text, *history_path, *topic_option;
+    const char *for_text, *kill_text, *every_text, *faults_text, *history_path, *topic_option;
     int64_t rate, partitions, seed, size;
     bool keeps_topic;
 
@@ -44,7 +44,7 @@ struct torture {
     size_t n_replicas; /* as the cluster gave them */
     struct nemesis nemesis;
     struct load *load;
-    uint64_t n_kills;
+    uint64_t n_faults, n_of[NEMESIS_N_FAULTS];
     int down;     /* index of the node that is down, -1 = none */
     bool is_hurt; /* a node did not come back */
     int64_t next_line, next_judging;
@@ -80,6 +80,15 @@ static int read_kinds(struct torture *t)
         at += size + (at[size] == ',' ? 1 : 0);
     }
     return -1;
+}
+
+static int read_faults(struct torture *t)
+{
+    return nemesis_read_faults(t->faults_text, t->plan.faults)
+                   ? -1
+                   : cli_fail(EXIT_USAGE, "For example: --faults kill,restart,move",
+                             "--faults takes kill, restart, freeze, elect and move, not `%s`",
+                             t->faults_text);
 }
 
 static int read_times(struct torture *t)
@@ -200,9 +209,9 @@ static void print_line(const struct torture *t, const char *state)
 
     fprintf(stderr,
             "%s%4" PRId64 " s  acked %" PRIu64 "  lost %" PRIu64 "  doubled %" PRIu64
-            "  longest gap %" PRId64 " ms  kills %" PRIu64,
+            "  longest gap %" PRId64 " ms  faults %" PRIu64,
             is_tty ? "\r\033[K" : "", (load_now() - f->start) / 1000000, f->n_acked, lost,
-            v->results[JUDGE_C4_DUPLICATE].n, f->gap.length / 1000, t->n_kills);
+            v->results[JUDGE_C4_DUPLICATE].n, f->gap.length / 1000, t->n_faults);
     for (int p = 0; p < JUDGE_N_PROPERTIES; p++) {
         if (v->results[p].n > 0 && p != JUDGE_C1_LOST && p != JUDGE_C2_UNSEEN &&
                 p != JUDGE_C4_DUPLICATE) {
@@ -222,8 +231,9 @@ static void take_events(struct torture *t)
 
     while (nemesis_next(&t->nemesis, &e)) {
         switch (e.what) {
-        case NEMESIS_KILLED:
-            t->n_kills++;
+        case NEMESIS_STRUCK:
+            t->n_faults++;
+            t->n_of[e.fault]++;
             t->down = e.node;
             break;
         case NEMESIS_STARTED: break;
@@ -291,40 +301,6 @@ static void settle(struct torture *t)
 
 /* --- The end ---------------------------------------------------------------------------------- */
 
-/* Whether every replica is in sync. */
-static bool is_in_sync(struct weir_client *client, const char *topic)
-{
-    struct weir_metadata *m = NULL;
-
-    if (weir_metadata_get(client, &topic, 1, 5000, &m, NULL) != 0) {
-        return false;
-    }
-    bool is = m->n_topics == 1 && m->topics[0].error.code == 0;
-    for (size_t p = 0; is && p < m->topics[0].n_partitions; p++) {
-        const struct weir_partition *partition = &m->topics[0].partitions[p];
-        is = partition->leader >= 0 && partition->n_isr == partition->n_replicas;
-    }
-    weir_metadata_free(m);
-    return is;
-}
-
-/* False: some replica is not in sync again in time. */
-static bool wait_in_sync(struct torture *t, const struct cli *here)
-{
-    static const char *const no_pairs[] = {NULL};
-    wtime until = clock_now() + WTIME_MS(SETTLE_MS);
-    int stop = 0;
-    struct weir_client *client = cli_client(here, no_pairs, &stop);
-    bool is = false;
-
-    while (client != NULL && !(is = is_in_sync(client, t->topic)) && clock_now() < until) {
-        struct timespec pause = {.tv_nsec = 100000000};
-        (void)nanosleep(&pause, NULL);
-    }
-    (void)weir_client_close(client, 0);
-    return is;
-}
-
 /* C15, up to the ends that were read. Returns -1 or the exit code of the error it said. */
 static int compare_replicas(struct torture *t)
 {
@@ -357,6 +333,22 @@ static int compare_replicas(struct torture *t)
     return r == 0 ? -1 : cli_fail(EXIT_FAILED, "", "%s", why);
 }
 
+/* What was moved away goes from its broker's disk a moment after the move. */
+static int compare_moved_replicas(struct torture *t)
+{
+    wtime until = clock_now() + WTIME_MS(t->plan.faults[NEMESIS_MOVE] ? SETTLE_MS : 0);
+    int r = compare_replicas(t);
+
+    while (r < 0 && t->replicas.n_differ > 0 && clock_now() < until) {
+        struct timespec pause = {.tv_nsec = 200000000};
+        (void)nanosleep(&pause, NULL);
+        replicas_verdict_deinit(&t->replicas);
+        t->replicas = (struct replicas_verdict){0};
+        r = compare_replicas(t);
+    }
+    return r;
+}
+
 static void print_people(const struct torture *t, const struct history *h)
 {
     const struct load_figures *f = load_figures(t->load);
@@ -365,9 +357,14 @@ static void print_people(const struct torture *t, const struct history *h)
     if (t->has_replicas) {
         replicas_print(stdout, &t->replicas);
     }
-    printf("%zu %s a partition, %" PRIu64 " kills, seed %" PRIu64 "; longest produce gap %" PRId64
+    for (int n = 0; n < NEMESIS_N_FAULTS; n++) {
+        if (t->plan.faults[n]) {
+            printf("%s %" PRIu64 ", ", nemesis_fault_name((enum nemesis_fault)n), t->n_of[n]);
+        }
+    }
+    printf("%zu %s a partition, seed %" PRIu64 "; longest produce gap %" PRId64
            " ms, latency p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
-            t->n_replicas, t->n_replicas == 1 ? "replica" : "replicas", t->n_kills, t->plan.seed,
+            t->n_replicas, t->n_replicas == 1 ? "replica" : "replicas", t->plan.seed,
             f->gap.length / 1000, (double)load_latency_quantile(&f->latency, 500) / 1000,
             (double)load_latency_quantile(&f->latency, 990) / 1000, (double)f->latency.max / 1000);
     printf("history: %s\n", t->path);
@@ -378,13 +375,20 @@ static void print_json(const struct torture *t, const struct history *h)
     const struct load_figures *f = load_figures(t->load);
     json_t *o = verdict_json(h, &t->verdict);
     json_t *run = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s}", "topic", t->topic,
-            "replicas", (json_int_t)t->n_replicas, "kills", (json_int_t)t->n_kills, "seed",
-            (json_int_t)t->plan.seed, "seconds", (json_int_t)((load_now() - f->start) / 1000000),
-            "longest_gap_ms", (json_int_t)(f->gap.length / 1000), "latency_p50_ms",
+            "replicas", (json_int_t)t->n_replicas, "kills", (json_int_t)t->n_of[NEMESIS_KILL],
+            "seed", (json_int_t)t->plan.seed, "seconds",
+            (json_int_t)((load_now() - f->start) / 1000000), "longest_gap_ms",
+            (json_int_t)(f->gap.length / 1000), "latency_p50_ms",
             (double)load_latency_quantile(&f->latency, 500) / 1000, "latency_p99_ms",
             (double)load_latency_quantile(&f->latency, 990) / 1000, "history", t->path);
 
     must(run != NULL);
+    json_t *faults = json_object();
+    for (int n = 0; n < NEMESIS_N_FAULTS; n++) {
+        json_object_set_new(faults, nemesis_fault_name((enum nemesis_fault)n),
+                json_integer((json_int_t)t->n_of[n]));
+    }
+    json_object_set_new(run, "faults", faults);
     json_object_set_new(o, "run", run);
     if (t->has_replicas) {
         json_object_set_new(o, "replicas",
@@ -427,9 +431,9 @@ static int tell_verdict(struct torture *t)
 static int conclude(struct torture *t, const struct cli *here)
 {
     char why[1024];
-    bool is_synced = t->n_replicas < 2 || wait_in_sync(t, here);
+    bool is_synced = t->n_replicas < 2 || dev_wait_in_sync(here, t->topic, SETTLE_MS);
     bool is_read = load_read_all(t->load, READ_MS, &t->ends, &t->n_ends, why, sizeof(why));
-    int r = is_read && is_synced && t->n_replicas > 1 ? compare_replicas(t) : -1;
+    int r = is_read && is_synced && t->n_replicas > 1 ? compare_moved_replicas(t) : -1;
     int told = tell_verdict(t);
 
     if (!is_read) {
@@ -488,10 +492,14 @@ static int torture_cluster(struct torture *t)
     if (r >= 0) {
         return r;
     }
+    t->plan.cli = &here;
+    t->plan.topic = t->topic;
+    t->plan.n_partitions = t->partitions;
+    t->plan.n_replicas = t->n_replicas;
     cli_note("topic %s, %" PRId64 " partitions, %zu %s each; %" PRId64
-             " records a second; kills %s; seed %" PRIu64,
+             " records a second; %s: %s; seed %" PRIu64,
             t->topic, t->partitions, t->n_replicas, t->n_replicas == 1 ? "replica" : "replicas",
-            t->rate, t->kill_text, t->plan.seed);
+            t->rate, t->faults_text, t->kill_text, t->plan.seed);
     r = nemesis_start(&t->nemesis, &t->cluster, &t->plan);
     r = r < 0 ? run_load(t, &here) : r;
     nemesis_deinit(&t->nemesis);
@@ -509,6 +517,7 @@ static int dev_torture(struct cli *cli, int argc, char **argv)
             .for_text = "60s",
             .kill_text = "brokers",
             .every_text = "4s",
+            .faults_text = "kill",
             .rate = 500,
             .partitions = 6,
             .seed = -1,
@@ -519,13 +528,15 @@ static int dev_torture(struct cli *cli, int argc, char **argv)
             {0, "for", OPT_STR, &t.for_text, "TIME", "how long faults come (60s)", 0, 0},
             {0, "kill", OPT_STR, &t.kill_text, "KINDS",
                     "brokers (default), controllers, zookeepers, or none", 0, 0},
-            {0, "every", OPT_STR, &t.every_text, "TIME", "from kill to kill, on average (4s)", 0,
+            {0, "every", OPT_STR, &t.every_text, "TIME", "from fault to fault, on average (4s)", 0,
                     0},
+            {0, "faults", OPT_STR, &t.faults_text, "LIST",
+                    "what happens: kill (default), restart, freeze, elect, move", 0, 0},
             {0, "rate", OPT_I64, &t.rate, "N", "records a second (500)", 1, 1000000},
             {0, "size", OPT_I64, &t.size, "BYTES", "of values, at least", 0, LOAD_SIZE_MAX},
             {'p', "partitions", OPT_I64, &t.partitions, "N", "partitions of the topic (6)", 1,
                     1000},
-            {0, "seed", OPT_I64, &t.seed, "N", "of the schedule of kills (random)", 0, INT64_MAX},
+            {0, "seed", OPT_I64, &t.seed, "N", "of the schedule of faults (random)", 0, INT64_MAX},
             {0, "topic", OPT_STR, &t.topic_option, "NAME", "the topic, which must not exist", 0, 0},
             {0, "history", OPT_STR, &t.history_path, "FILE", "the history (DIR/torture.jsonl)", 0,
                     0},
@@ -534,6 +545,7 @@ static int dev_torture(struct cli *cli, int argc, char **argv)
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, NULL, 0, 0);
 
     r = r < 0 ? read_kinds(&t) : r;
+    r = r < 0 ? read_faults(&t) : r;
     r = r < 0 ? read_times(&t) : r;
     r = r < 0 ? dev_load(&t.cluster, dir_option) : r;
     if (r >= 0) {
@@ -558,7 +570,8 @@ const struct cli_command cli_dev_torture = {
         .noun = "dev",
         .verb = "torture",
         .summary = "load and random kills on the local cluster, then a verdict",
-        .usage = "[--for TIME] [--kill KINDS] [--every TIME] [--rate N] [--seed N] [--dir DIR]",
+        .usage = "[--for TIME] [--kill KINDS] [--faults LIST] [--every TIME] [--rate N] [--seed N] "
+                 "[--dir DIR]",
         .details = "Makes a topic, produces to it (idempotent, acks=all), reads it as it grows and "
                    "again from older "
                    "places, and kills\n"
@@ -574,6 +587,7 @@ const struct cli_command cli_dev_torture = {
                    "is as it must be; 1: it is not, and the first cases are named.\n",
         .examples = "  weir dev torture --for 60s\n"
                     "  weir dev torture --for 5m --every 2s --kill brokers,controllers\n"
+                    "  weir dev torture --for 5m --faults kill,restart,freeze,elect,move\n"
                     "  weir dev torture --seed 7 -O json\n",
         .run = dev_torture,
 };

@@ -58,8 +58,8 @@ static void a_tortured_cluster_keeps_what_it_said(void)
     char *folder = node_path("broker-1", "..");
     char *history = mem_format("%s/torture.jsonl", folder);
     char *doctored = mem_format("%s/doctored", test_folder());
-    WEIR(&r, "dev", "torture", "--dir", folder, "--for", "3s", "--every", "700ms", "--seed", "3",
-            "-O", "json");
+    WEIR(&r, "dev", "torture", "--dir", folder, "--for", "4s", "--every", "500ms", "--faults",
+            "kill,restart,freeze,elect,move", "--seed", "3", "-O", "json");
     if (r.code != 0) {
         check_fail(__FILE__, __LINE__, "%s%s", buf_str(&r.err), buf_str(&r.out));
     }
@@ -128,6 +128,10 @@ static void what_makes_no_sense_is_refused(void)
     WEIR(&r, "dev", "torture", "--kill", "people");
     CHECK_EQ(r.code, 2);
     CHECK(strstr(buf_str(&r.err), "--kill takes brokers") != NULL);
+    run_result_deinit(&r);
+    WEIR(&r, "dev", "torture", "--faults", "kill,bribe");
+    CHECK_EQ(r.code, 2);
+    CHECK(strstr(buf_str(&r.err), "--faults takes kill, restart") != NULL);
     run_result_deinit(&r);
     WEIR(&r, "dev", "torture", "--for", "soon");
     CHECK_EQ(r.code, 2);

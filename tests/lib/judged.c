@@ -154,7 +154,7 @@ void judged_compare_logs(char *const *dirs, int n)
  * stopped first. */
 void judged_logs_are_the_same(int n_brokers, int n_controllers)
 {
-    char *dirs[JUDGED_MAX];
+    char *dirs[JUDGED_MAX] = {NULL};
 
     CHECK(n_brokers <= JUDGED_MAX);
     each_node("controller", n_controllers, node_kill);
