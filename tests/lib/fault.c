@@ -11,10 +11,12 @@
  *   write fail 5 /orders-0/ 3              the third time only
  *   rename fail 5 /orders-0/ 3+            the third time and from then on
  *   memory fail 12 100000                  no allocation of that many bytes or more succeeds
+ *   clock add -3600 /broker-2/             its wall clock is an hour behind; TEXT = part of its command line
  *
  * write = write, pwrite, pwritev; sync = fsync, fdatasync; open = open by path; read = pread; hot = preadv2, with which
  * is read only what is in memory; rename, unlink, truncate, reserve (fallocate) = as they are called, a rename by either
- * path; any = whatever changes a disk, or open; memory = calloc and realloc, of 4 KiB and more.
+ * path; any = whatever changes a disk, or open; memory = calloc and realloc, of 4 KiB and more;
+ * clock = CLOCK_REALTIME.
  *
  * A line with a WHEN counts how often it fitted, from when it was written (or the process began): line i's count stands
  * as a decimal number in line i of the file WEIR_FAULTS + ".met". `count` as action does nothing else. */
@@ -125,7 +127,8 @@ static bool parse(const char *line, struct fault *ret)
 
 static bool fits(const struct fault *f, const char *operation, const char *path)
 {
-    bool is_read = strcmp(operation, "read") == 0 || strcmp(operation, "hot") == 0;
+    bool is_read = strcmp(operation, "read") == 0 || strcmp(operation, "hot") == 0 ||
+                   strcmp(operation, "clock") == 0;
 
     if (strcmp(operation, "memory") == 0) { /* `path` is the size */
         return strcmp(f->operation, operation) == 0 &&
@@ -341,4 +344,43 @@ void *realloc(void *p, size_t size)
         next = dlsym(RTLD_NEXT, "realloc");
     }
     return is_refused(size) ? NULL : next(p, size);
+}
+
+/* --- The wall clock --------------------------------------------------------------------------- */
+
+/* The process's command line, its words with spaces between. */
+static const char *command_line(void)
+{
+    static char text[2048];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+    (void)pthread_mutex_lock(&lock);
+    if (text[0] == '\0') {
+        long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+        long n = fd >= 0 ? syscall(SYS_read, fd, text, sizeof(text) - 1) : 0;
+        for (long i = 0; i + 1 < n; i++) {
+            text[i] = text[i] == '\0' ? ' ' : text[i];
+        }
+        (void)syscall(SYS_close, fd);
+    }
+    (void)pthread_mutex_unlock(&lock);
+    return text;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    static int (*next)(clockid_t, struct timespec *);
+    int was = errno;
+    struct fault f;
+
+    if (next == NULL) {
+        next = dlsym(RTLD_NEXT, "clock_gettime");
+    }
+    int r = next(clock, ret);
+    if (r == 0 && clock == CLOCK_REALTIME && getenv("WEIR_FAULTS") != NULL &&
+            find("clock", command_line(), &f) && strcmp(f.action, "add") == 0) {
+        ret->tv_sec += f.number;
+    }
+    errno = r == 0 ? was : errno;
+    return r;
 }

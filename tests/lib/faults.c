@@ -48,6 +48,20 @@ int faults_met(int line)
     return (int)strtol(text, NULL, 10);
 }
 
+void faults_for_all(void)
+{
+    const char *was = getenv("ASAN_OPTIONS");
+    char shim[1024], options[1024];
+
+    begin_faults();
+    (void)snprintf(shim, sizeof(shim), "%s/tests/lib/weir_fault.so", test_build_root());
+    (void)snprintf(options, sizeof(options), "%s:verify_asan_link_order=0", was != NULL ? was : "");
+    CHECK_EQ(access(shim, R_OK), 0);
+    CHECK_EQ(setenv("LD_PRELOAD", shim, 1), 0);
+    CHECK_EQ(setenv("WEIR_FAULTS", faults, 1), 0);
+    CHECK_EQ(setenv("ASAN_OPTIONS", options, 1), 0);
+}
+
 /* The sanitizer's runtime wants to be first in the process; the shim replaces nothing of it but what it forwards to. */
 int faults_preload(const char *argv[], int n)
 {

@@ -9,6 +9,8 @@ enum {
 
 /* From now on there is a file of faults, without a fault yet. */
 void begin_faults(void);
+/* Every program that this one starts from now on has the shim. */
+void faults_for_all(void);
 /* What the shim is to do from now on. */
 void set_faults(const char *lines);
 /* How often the `line`th of them, which has a WHEN, has fitted. */
