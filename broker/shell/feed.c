@@ -169,6 +169,12 @@ static bool has_word(const struct gathered *g, size_t i)
            v->copied + v->f.slice.size > 0;
 }
 
+/* Something is there, and the answer was full before its turn came. */
+static bool has_more(const struct gathered *g, size_t i)
+{
+    return g->asked[i].fetch_offset < g->look.items[i].f.limit;
+}
+
 /* After a look: who has nothing to say is left an interest, who had no room in the answer keeps its place. */
 static size_t settle(struct feed *f, struct gathered *g)
 {
@@ -187,7 +193,7 @@ static size_t settle(struct feed *f, struct gathered *g)
             fetch_feed_clean(&f->session, item);
         } else if (v->f.is_cold) { /* the cold read wakes */
             fetch_feed_clean(&f->session, item);
-        } else if (v->readable == 0) {
+        } else if (v->readable == 0 && !has_more(g, i)) {
             struct replica_ask ask = ask_of(f, item);
 
             fetch_feed_clean(&f->session, item);
