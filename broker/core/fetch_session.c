@@ -95,6 +95,15 @@ void fetch_pull_later(struct fetch_pull *f, struct fetch_pull_item *item, wtime 
     }
 }
 
+void fetch_pull_hurry(struct fetch_pull *f)
+{
+    struct fetch_pull_item *item;
+
+    while ((item = TAILQ_FIRST(&f->paused)) != NULL) {
+        fetch_pull_due(f, item);
+    }
+}
+
 void fetch_pull_restart(struct fetch_pull *f)
 {
     f->epoch = 0;
@@ -108,7 +117,7 @@ void fetch_pull_restart(struct fetch_pull *f)
     }
 }
 
-static void end_pauses(struct fetch_pull *f, wtime now)
+void fetch_pull_wake(struct fetch_pull *f, wtime now)
 {
     struct fetch_pull_item *item;
 
@@ -135,7 +144,7 @@ static void name_all(struct fetch_pull *f)
 
 bool fetch_pull_next(struct fetch_pull *f, wtime now, struct fetch_pull_request *ret)
 {
-    end_pauses(f, now);
+    fetch_pull_wake(f, now);
     bool has_news = !TAILQ_EMPTY(&f->due) || f->forgotten.n > 0;
 
     if (f->items == NULL && !has_news) {

@@ -77,6 +77,10 @@ void fetch_pull_remove(struct fetch_pull *f, struct fetch_pull_item *item);
 void fetch_pull_due(struct fetch_pull *f, struct fetch_pull_item *item);
 /* It is due again at `at`. */
 void fetch_pull_later(struct fetch_pull *f, struct fetch_pull_item *item, wtime at);
+/* Pauses that are over by now end. */
+void fetch_pull_wake(struct fetch_pull *f, wtime now);
+/* All pauses are over. */
+void fetch_pull_hurry(struct fetch_pull *f);
 /* [FET-2] A session begins: a new connection, or the leader does not know this one. */
 void fetch_pull_restart(struct fetch_pull *f);
 /* Whether a request is to be sent at `now`; then it counts as sent. */

@@ -24,6 +24,7 @@
 #include "broker/shell/registration.h"
 #include "broker/shell/scrubber.h"
 #include "broker/shell/startup.h"
+#include "broker/shell/throttles.h"
 #include "broker/shell/ticker.h"
 #include "broker/shell/trash_keeper.h"
 #include "common/auth/auth.h"
@@ -456,6 +457,7 @@ static int start(struct run *run)
         return 1;
     }
     data_loops_init(&b->data, b, broker_setup_n_loops(b->conf));
+    b->throttles = throttles_new(conf_i64(b->conf, "weir.reassignment.bytes.per.second"));
     b->fetchers = fetchers_new(b);
     timer_init(&b->stop_timer, b->control, on_shutdown_late, b);
     timer_init(&b->id_timer, b->control, look_whose, b);
@@ -510,6 +512,7 @@ static void end(struct broker *b, bool is_running)
         data_loops_deinit(&b->data);
     }
     b->fetchers = fetchers_free(b->fetchers);
+    b->throttles = throttles_free(b->throttles);
     b->proposals = proposals_free(b->proposals);
     b->peers = peers_free(b->peers);
     if (b->files != NULL) {

@@ -31,6 +31,7 @@ struct peers;
 struct fetchers;
 struct proposals;
 struct ticker;
+struct throttles;
 
 enum {
     BROKER_LISTENERS_MAX = 8,
@@ -68,6 +69,7 @@ struct broker {
     struct data_loops data;
     struct peers *peers;         /* any thread */
     struct fetchers *fetchers;   /* any thread */
+    struct throttles *throttles; /* any thread */
     struct proposals *proposals; /* any thread */
     struct ticker *ticker;
     struct conn_limits conn_limits; /* any thread */

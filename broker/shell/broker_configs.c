@@ -7,8 +7,10 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/cleaner.h"
+#include "broker/shell/fetcher.h"
 #include "broker/shell/keeper.h"
 #include "broker/shell/scrubber.h"
+#include "broker/shell/throttles.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/conf/conf.h"
@@ -135,6 +137,10 @@ static void apply(struct broker_configs *c)
     scrubbers_set_rate(
             c->b->scrubbers, broker_configs_i64(c, "weir.scrub.bytes.per.second"));
     cleaner_limits_changed(c->b->cleaner);
+    if (throttles_set_rate(c->b->throttles,
+                broker_configs_i64(c, "weir.reassignment.bytes.per.second"), clock_now())) {
+        fetchers_hurry(c->b->fetchers); /* [THR-5] */
+    }
 }
 
 void broker_configs_refresh(struct broker_configs *c)

@@ -4,6 +4,7 @@
 #include "broker/shell/broker.h"
 #include "broker/shell/errcode_map.h"
 #include "broker/shell/fetch_read.h"
+#include "broker/shell/throttles.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/obs/metrics.h"
@@ -16,6 +17,7 @@ enum {
 struct fed {
     struct partition *partition; /* NULL = not here */
     uint8_t cold;
+    bool is_held; /* [THR-4] nothing is given to it before there is room */
 };
 
 struct feed {
@@ -27,6 +29,8 @@ struct feed {
     struct frame_header header;
     uint32_t max_bytes;
     struct timer timer;
+    size_t n_held;
+    struct timer room_timer; /* there is room for those */
 };
 
 /* --- Partitions of the session ---------------------------------------------------------------------------------------- */
@@ -49,11 +53,19 @@ static void withdraw(struct feed *f, struct fetch_feed_item *item)
     }
 }
 
+/* It is not held back any more, or not yet again. */
+static void let_go(struct feed *f, struct fed *fed)
+{
+    f->n_held -= fed->is_held;
+    fed->is_held = false;
+}
+
 static void forget(struct feed *f, struct fetch_feed_item *item)
 {
     struct fed *fed = item->ctx;
 
     withdraw(f, item);
+    let_go(f, fed);
     partition_unref(fed->partition);
     (void)mem_free(fed);
     fetch_feed_remove(&f->session, item);
@@ -83,6 +95,7 @@ static void name(struct feed *f, const struct msg_fetch_partition *m)
     }
     withdraw(f, item); /* it waited for more than the former position */
     fed->cold = FETCH_COLD_NONE;
+    let_go(f, fed);
 }
 
 /* --- Answers ---------------------------------------------------------------------------------------------------------- */
@@ -175,6 +188,19 @@ static bool has_more(const struct gathered *g, size_t i)
     return g->asked[i].fetch_offset < g->look.items[i].f.limit;
 }
 
+/* [THR-4] Nobody waits for it: neither this answer nor who else is in the session. */
+static void hold(struct feed *f, struct fed *fed)
+{
+    struct data_loop *dl = f->conn->dl;
+
+    if (f->n_held == 0) {
+        timer_set(&f->room_timer, throttles_hold(dl->broker->throttles, THROTTLES_OUT,
+                                          loop_now(dl->loop)));
+    }
+    f->n_held += !fed->is_held;
+    fed->is_held = true;
+}
+
 /* After a look: who has nothing to say is left an interest, who had no room in the answer keeps its place. */
 static size_t settle(struct feed *f, struct gathered *g)
 {
@@ -193,6 +219,9 @@ static size_t settle(struct feed *f, struct gathered *g)
             fetch_feed_clean(&f->session, item);
         } else if (v->f.is_cold) { /* the cold read wakes */
             fetch_feed_clean(&f->session, item);
+        } else if (v->f.is_held) {
+            fetch_feed_clean(&f->session, item);
+            hold(f, fed);
         } else if (v->readable == 0 && !has_more(g, i)) {
             struct replica_ask ask = ask_of(f, item);
 
@@ -256,6 +285,10 @@ static void answer(struct feed *f, struct gathered *g)
     timer_cancel(&f->timer);
     metric_add(METRIC_BROKER_REPLICA_FETCHES, 1);
     metric_add(METRIC_BROKER_REPLICATION_BYTES_OUT, bytes);
+    if (g->look.filled > 0) {
+        throttles_took(f->conn->dl->broker->throttles, THROTTLES_OUT, g->look.filled,
+                loop_now(f->conn->dl->loop));
+    }
     rpc_answer(f->conn->c, &f->header, ERRCODE_NONE, "", out);
 }
 
@@ -280,6 +313,33 @@ static void look(struct feed *f, bool must)
     }
 }
 
+static void on_room(void *ctx)
+{
+    struct feed *f = ctx;
+
+    for (size_t i = 0; i < f->session.slots.n && f->n_held > 0; i++) {
+        struct fetch_feed_item *item = f->session.slots.items[i];
+        struct fed *fed = item != NULL ? item->ctx : NULL;
+
+        if (fed != NULL && fed->is_held) {
+            let_go(f, fed);
+            fetch_feed_dirty(&f->session, item);
+        }
+    }
+    look(f, false);
+}
+
+void feed_hurry(struct data_loop *dl)
+{
+    struct feed *next = NULL;
+
+    for (struct feed *f = dl->feeds; f != NULL; f = next) {
+        next = f->hh.next;
+        timer_cancel(&f->room_timer);
+        on_room(f);
+    }
+}
+
 static void on_deadline(void *ctx)
 {
     look(ctx, true);
@@ -298,6 +358,7 @@ static struct feed *feed_of(struct client_conn *conn)
         f->request = ++dl->next_request;
         fetch_feed_init(&f->session);
         timer_init(&f->timer, dl->loop, on_deadline, f);
+        timer_init(&f->room_timer, dl->loop, on_room, f);
         HASH_ADD(hh, dl->feeds, request, sizeof(f->request), f);
         conn->feed = f;
     }
@@ -312,6 +373,7 @@ struct feed *feed_free(struct feed *f)
     forget_all(f);
     fetch_feed_deinit(&f->session);
     timer_deinit(&f->timer);
+    timer_deinit(&f->room_timer);
     pulses_stop(&f->conn->dl->broker->pulses, f->conn->dl->index, f->request);
     HASH_DEL(f->conn->dl->feeds, f);
     return mem_free(f);

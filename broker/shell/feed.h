@@ -19,5 +19,7 @@ struct feed *feed_free(struct feed *f);
 void feed_request(struct client_conn *conn, struct rpc_request *r);
 /* A wake-up of one of the loop's sessions; of none: nothing. */
 void feed_wake(struct data_loop *dl, const struct partition_wake *w);
+/* [THR-5] The loop's sessions look again at what was held back. */
+void feed_hurry(struct data_loop *dl);
 /* The loop ends: what waits is answered with what there is. */
 void feed_end(struct feed *f);

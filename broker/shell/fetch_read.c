@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/shell/fetch_read.h"
 
+#include "broker/core/throttle.h"
 #include "broker/shell/broker.h"
 #include "broker/shell/cold_reads.h"
 #include "broker/shell/errcode_map.h"
+#include "broker/shell/throttles.h"
 #include "common/base/mem.h"
 
 enum {
@@ -52,6 +54,7 @@ static void look_at(const struct fetch_source *s,
         size_t i,
         size_t max_bytes,
         bool first_whole,
+        int64_t fill_max,
         struct partition_fetched *ret)
 {
     const struct msg_fetch_partition *fp = &s->asked[i];
@@ -65,7 +68,8 @@ static void look_at(const struct fetch_source *s,
             .is_look = s->was_counted != NULL && s->was_counted[i],
             .max_bytes = at_most(fp->max_bytes, max_bytes),
             .first_whole = first_whole,
-            .may_wait = s->cold[i] == FETCH_COLD_READ};
+            .may_wait = s->cold[i] == FETCH_COLD_READ,
+            .fill_max = fill_max};
 
     if (s->partitions[i] == NULL) {
         s->partitions[i] = partitions_get(table, &fp->topic_id, fp->partition);
@@ -154,11 +158,31 @@ static void take(const struct fetch_source *s, size_t i, size_t budget, struct f
     } else {
         release(&g->f.slice);
         if (!l->has_data) {
-            look_at(s, i, at_most(budget, LONE_COPY_MAX), true, &g->f);
+            look_at(s, i, at_most(budget, LONE_COPY_MAX), true, l->fill_left, &g->f);
             if (g->f.slice.size > 0) {
                 copy(s, i, l);
             }
         }
+    }
+}
+
+/* [THR-4] */
+static int64_t fill_room(const struct fetch_source *s)
+{
+    return s->replica != BROKER_NONE ? throttles_room(s->dl->broker->throttles, THROTTLES_OUT,
+                                               loop_now(s->dl->loop))
+                                     : THROTTLE_ALL;
+}
+
+static void note_filled(struct fetch_look *l, const struct fetch_given *g)
+{
+    int64_t size = (int64_t)(g->copied + g->f.slice.size);
+
+    if (g->f.is_filling) {
+        l->filled += size;
+        l->fill_left = l->fill_left == THROTTLE_ALL ? l->fill_left
+                       : l->fill_left > size        ? l->fill_left - size
+                                                    : 0;
     }
 }
 
@@ -167,12 +191,14 @@ void fetch_look_all(const struct fetch_source *s, struct fetch_look *l)
     size_t budget = fetch_bytes_max(s->max_bytes);
     size_t n = s->n;
 
-    *l = (struct fetch_look){.items = mem_new_n(struct fetch_given, n + 1), .n = n};
+    *l = (struct fetch_look){.items = mem_new_n(struct fetch_given, n + 1),
+            .n = n,
+            .fill_left = fill_room(s)};
     for (size_t i = 0; i < n; i++) {
         struct fetch_given *g = &l->items[i];
 
         /* [BRK-25] */
-        look_at(s, i, budget, !l->has_data, &g->f);
+        look_at(s, i, budget, !l->has_data, l->fill_left, &g->f);
         g->readable = g->f.slice.size;
         if (g->f.slice.size > 0) {
             take(s, i, budget, l);
@@ -183,6 +209,7 @@ void fetch_look_all(const struct fetch_source *s, struct fetch_look *l)
         if (g->copied + g->f.slice.size > 0) {
             l->has_data = true;
             budget -= at_most(budget, g->copied + g->f.slice.size);
+            note_filled(l, g);
         }
     }
     for (size_t i = 0; i < n && l->has_data; i++) {
@@ -196,7 +223,7 @@ void fetch_look_all(const struct fetch_source *s, struct fetch_look *l)
 void fetch_look_again(
         const struct fetch_source *s, size_t i, struct partition_fetched *ret, size_t *ret_bytes)
 {
-    look_at(s, i, fetch_bytes_max(s->max_bytes), true, ret);
+    look_at(s, i, fetch_bytes_max(s->max_bytes), true, THROTTLE_ALL, ret);
     if (ret->is_cold || (ret->slice.size > 0 && !may_send(s, i, &ret->slice))) {
         ask_cold(s, i, ret);
     }

@@ -53,6 +53,8 @@ struct fetch_look {
     size_t n;
     struct buf bytes; /* copied ranges */
     size_t n_kept;
+    int64_t fill_left; /* [THR-4] for replicas that reassignments fill */
+    int64_t filled;    /* of it, given */
     bool has_data, has_cold;
 };
 

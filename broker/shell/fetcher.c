@@ -2,8 +2,11 @@
 #include "broker/shell/fetcher.h"
 
 #include "broker/core/fetch_session.h"
+#include "broker/core/throttle.h"
 #include "broker/shell/broker.h"
+#include "broker/shell/feed.h"
 #include "broker/shell/peers.h"
+#include "broker/shell/throttles.h"
 #include "common/base/cleanup.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
@@ -19,6 +22,7 @@
 enum {
     CONNECT_MAX_MS = 3000,
     HELLO_MS = 5000,
+    ROOM_PAUSE_MS = 20, /* after a request had room for others only */
     ANSWER_SLACK_MS = 10000,   /* beyond the wait that was asked for: then the connection is given up */
     PAUSE_MAX_MS = 1000,       /* between attempts to connect; doubles up to this */
     FRAME_SLACK = 1024 * 1024, /* of an answer, beyond its records */
@@ -97,6 +101,7 @@ static void name_of(struct fetcher *f,
         struct fetch_pull_item *item,
         uint32_t epoch,
         const struct partition_position *at,
+        uint32_t max_bytes,
         struct msg_fetch_partition *ret)
 {
     struct followed *x = item->ctx;
@@ -112,9 +117,51 @@ static void name_of(struct fetcher *f,
             .leader_epoch = at->leader_epoch,
             .fetch_offset = at->end,
             .last_fetched_epoch = at->last_epoch,
-            .max_bytes = (uint32_t)conf_i64(f->set->b->conf, "replica.fetch.max.bytes"),
+            .max_bytes = max_bytes,
             .log_start = at->log_start,
             .flushed = at->flushed};
+}
+
+/* [THR-3] So much of it may come; 0 = nothing, it is asked for later. Of `*left` what it may take goes off. */
+static uint32_t room_of(struct fetcher *f, struct fetch_pull_item *item, int64_t *left)
+{
+    const struct followed *x = item->ctx;
+    int64_t max = conf_i64(f->set->b->conf, "replica.fetch.max.bytes");
+
+    if (!atomic_load(&x->partition->is_filling) || *left == THROTTLE_ALL) {
+        return (uint32_t)max;
+    }
+    max = max < *left ? max : *left;
+    *left -= max;
+    if (max == 0) {
+        fetch_pull_later(&f->session, item,
+                wtime_add(loop_now(f->dl->loop), WTIME_MS(ROOM_PAUSE_MS)));
+    }
+    return (uint32_t)max;
+}
+
+/* [THR-3] While there is no room nothing is asked for what a reassignment fills. The others are as ever. */
+static void hold_back(struct fetcher *f, wtime now)
+{
+    struct fetch_pull_item *item, *next;
+    wtime when = WTIME_NEVER;
+
+    fetch_pull_wake(&f->session, now);
+    for (item = TAILQ_FIRST(&f->session.due); item != NULL; item = next) {
+        const struct followed *x = item->ctx;
+
+        next = TAILQ_NEXT(item, entry);
+        if (!atomic_load(&x->partition->is_filling)) {
+            continue;
+        }
+        if (when == WTIME_NEVER) {
+            if (throttles_room(f->set->b->throttles, THROTTLES_IN, now) > 0) {
+                return;
+            }
+            when = throttles_hold(f->set->b->throttles, THROTTLES_IN, now);
+        }
+        fetch_pull_later(&f->session, item, when);
+    }
 }
 
 static void on_answer(void *ctx, struct rpc_reply *reply);
@@ -134,14 +181,20 @@ static void send_request(struct fetcher *f, const struct fetch_pull_request *q)
             .n_forgotten = q->n_forgotten};
     struct asking *a = mem_new(struct asking);
     struct rpc_out *out = rpc_out_new();
+    int64_t left =
+            throttles_room(f->set->b->throttles, THROTTLES_IN, loop_now(f->dl->loop));
 
     for (size_t i = 0; i < q->n_named; i++) {
         struct followed *x = q->named[i]->ctx;
+        uint32_t max_bytes = room_of(f, q->named[i], &left);
         struct partition_position at;
 
+        if (max_bytes == 0) {
+            continue;
+        }
         partition_position(x->partition, &at);
         if (at.leader == f->leader) { /* else another look at it is on its way */
-            name_of(f, q->named[i], q->epoch, &at, &m.partitions[m.n_partitions++]);
+            name_of(f, q->named[i], q->epoch, &at, max_bytes, &m.partitions[m.n_partitions++]);
         }
     }
     for (size_t i = 0; i < q->n_forgotten; i++) {
@@ -160,6 +213,7 @@ static void send_requests(struct fetcher *f)
     struct fetch_pull_request q;
     wtime now = loop_now(f->dl->loop);
 
+    hold_back(f, now);
     while (f->state == FETCHER_UP && fetch_pull_next(&f->session, now, &q)) {
         send_request(f, &q);
     }
@@ -364,6 +418,10 @@ static void take_result(struct fetcher *f, uint32_t epoch, const struct msg_fetc
 
     if (named == NULL) {
         return; /* followed no more, or anew */
+    }
+    if (m->records.size > 0 && atomic_load(&x->partition->is_filling)) { /* [THR-1] */
+        throttles_took(f->set->b->throttles, THROTTLES_IN, (int64_t)m->records.size,
+                loop_now(f->dl->loop));
     }
     partition_follow(x->partition,
             &(struct partition_follow_ask){.leader_epoch = named->leader_epoch,
@@ -577,6 +635,32 @@ void fetchers_restart(struct fetchers *set)
 
         *k = (struct restart_task){
                 .task.run = on_restart, .set = set, .dl = &set->b->data.items[i]};
+        loop_post(k->dl->loop, &k->task);
+    }
+}
+
+static void on_hurry(struct loop_task *t)
+{
+    struct restart_task *k = container_of(t, struct restart_task, task);
+    struct fetcher *f;
+
+    LIST_FOREACH (f, &k->set->by_loop[k->dl->index], entry) {
+        fetch_pull_hurry(&f->session);
+        send_requests(f);
+    }
+    if (!k->dl->is_ending) {
+        feed_hurry(k->dl);
+    }
+    (void)mem_free(k);
+}
+
+void fetchers_hurry(struct fetchers *set)
+{
+    for (uint32_t i = 0; i < set->b->data.n; i++) {
+        struct restart_task *k = mem_new(struct restart_task);
+
+        *k = (struct restart_task){
+                .task.run = on_hurry, .set = set, .dl = &set->b->data.items[i]};
         loop_post(k->dl->loop, &k->task);
     }
 }

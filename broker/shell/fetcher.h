@@ -21,5 +21,7 @@ void fetchers_end_loop(struct fetchers *f, struct data_loop *dl);
 struct fetchers *fetchers_free(struct fetchers *f);
 /* The partition may follow somebody else now (either may be BROKER_NONE), or has moved by itself. Thread: any. */
 void fetchers_look(struct fetchers *f, struct partition *p, broker_id was, broker_id now);
+/* [THR-5] Who was held back, there and by the sessions of other brokers here, looks again. Thread: control. */
+void fetchers_hurry(struct fetchers *f);
 /* This broker is another incarnation, or others have other addresses: sessions under way begin anew. Thread: control. */
 void fetchers_restart(struct fetchers *f);

@@ -123,6 +123,7 @@ struct partition {
     atomic_int_least64_t flush_ms; /* [LOG-74] as in `settings` */
     atomic_bool is_compacted; /* cleanup.policy names compact */
     atomic_bool is_removed; /* its topic was; set under `lock` */
+    atomic_bool is_filling; /* [THR-1] it follows, and a reassignment fills it */
     atomic_bool is_start_unsaved; /* the log start is not in the checkpoint yet */
     atomic_bool has_removals;     /* segments or their files may go */
     atomic_bool is_cut_unsaved;   /* a lowered recovery point is not in the checkpoint yet */
@@ -223,6 +224,7 @@ struct partition_fetch_ask {
     size_t max_bytes;
     bool first_whole; /* a first batch above max_bytes is given whole */
     bool may_wait;    /* for the disk: its cold read is over, what it brought should be in memory */
+    int64_t fill_max; /* [THR-4] bytes for a replica that a reassignment fills; 0 = none now */
 };
 
 struct partition_fetched {
@@ -230,6 +232,8 @@ struct partition_fetched {
     const char *detail;
     bool is_busy;            /* the error is a lack in the broker that passes */
     bool is_cold;            /* no error: a cold read has to come first, see partition_warm() */
+    bool is_filling;         /* it is for a replica that a reassignment fills, */
+    bool is_held;            /* and fill_max gives nothing to it now */
     struct plog_slice slice; /* held when .file is set: the caller releases it */
     offset64 limit, log_start; /* limit: up to which may be read */
     offset64 high_watermark;

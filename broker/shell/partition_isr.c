@@ -19,6 +19,8 @@ void partition_note_core(struct partition *p)
         atomic_store(&p->deadline, deadline);
         partition_env_want(p->env, deadline);
     }
+    atomic_store(&p->is_filling, p->core.role == REPLICA_FOLLOWER &&
+                                         partition_is_filling(&p->core.record, p->core.self));
     atomic_store(&p->high_watermark, p->core.high_watermark);
     if (p->log != NULL) {
         atomic_store(&p->log_start, plog_start(p->log));

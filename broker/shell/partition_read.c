@@ -25,7 +25,19 @@ static void read_locked(
         struct hold *h, const struct partition_fetch_ask *ask, struct partition_fetched *ret)
 {
     struct partition *p = h->p;
-    int r = plog_read_checked(p->log, ask->offset, ret->limit, ask->max_bytes, ask->first_whole,
+    size_t max_bytes = ask->max_bytes;
+    bool first_whole = ask->first_whole;
+
+    ret->is_filling = partition_is_filling(&p->core.record, ask->replica); /* [THR-1] */
+    if (ret->is_filling && ask->fill_max == 0) { /* [THR-4] */
+        ret->is_held = true;
+        return;
+    }
+    if (ret->is_filling && (uint64_t)ask->fill_max < max_bytes) {
+        max_bytes = (size_t)ask->fill_max;
+        first_whole = true; /* [THR-2] a larger batch is owed for */
+    }
+    int r = plog_read_checked(p->log, ask->offset, ret->limit, max_bytes, first_whole,
             ask->may_wait, &ret->slice);
 
     if (r == 0) {

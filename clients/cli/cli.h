@@ -139,7 +139,7 @@ void cli_table_print_free(struct cli_table *t);
 /* Sizes and times for people: "1.5 GiB", "3 m 20 s". Returns `text`. */
 char *cli_size_text(uint64_t bytes, char *text, size_t size);
 char *cli_duration_text(int64_t ms, char *text, size_t size);
-/* "10MiB", "1048576"; "15m", "1d", "500ms". false when it is not one. */
+/* "10MiB", "10M", "1048576"; "15m", "1d", "500ms". false when it is not one. */
 bool cli_parse_size(const char *text, int64_t *ret);
 bool cli_parse_duration_ms(const char *text, int64_t *ret);
 /* "-1h", "now", "2026-11-20", "2026-11-20T10:00:00Z", unix s or ms. */

@@ -71,6 +71,11 @@ static const char *dry_run_of(const struct cli *cli)
     return cli->dry_run ? "true" : "false";
 }
 
+/* For all moves, these and others, until it is set again. */
+#define THROTTLE_OPT(into)                                                                         \
+    {0, "throttle", OPT_STR, (into), "SIZE",                                                       \
+            "bytes a second that a broker may receive, and send, for moves; 0 = no limit", 0, 0}
+
 /* --- partition move --------------------------------------------------------------------------------------------------- */
 
 /* "1,2,3" as a list, or NULL. */
@@ -117,7 +122,24 @@ static int move_back(struct cli *cli, const char *topic, int64_t number)
     return r;
 }
 
-static int move_to(struct cli *cli, const char *topic, int64_t number, const char *to)
+/* "20M" as the member of the body. -1, or the exit code. */
+static int add_throttle(json_t *body, const char *text)
+{
+    int64_t rate = 0;
+
+    if (text == NULL) {
+        return -1;
+    }
+    if (!cli_parse_size(text, &rate)) {
+        return cli_fail(EXIT_USAGE, "For example: --throttle 20M",
+                "a throttle is bytes a second, 0 for none, not `%s`", text);
+    }
+    must(json_object_set_new(body, "throttle_bytes_per_s", json_integer(rate)) == 0);
+    return -1;
+}
+
+static int move_to(
+        struct cli *cli, const char *topic, int64_t number, const char *to, const char *throttle)
 {
     json_t *replicas = ids_of(to);
 
@@ -128,8 +150,9 @@ static int move_to(struct cli *cli, const char *topic, int64_t number, const cha
     json_t *body = json_pack("{s:[{s:s, s:I, s:o}]}", "plan", "topic", topic, "partition",
             (json_int_t)number, "replicas", replicas);
     char *path = mem_format("/v1/reassignments?dry_run=%s", dry_run_of(cli));
-    int r = send(cli, "POST", path, body);
+    int r = add_throttle(body, throttle);
 
+    r = r < 0 ? send(cli, "POST", path, body) : r;
     json_decref(body);
     mem_free(path);
     return r;
@@ -138,8 +161,9 @@ static int move_to(struct cli *cli, const char *topic, int64_t number, const cha
 static int partition_move(struct cli *cli, int argc, char **argv)
 {
     bool is_back = false;
-    const char *args[2] = {0};
+    const char *args[2] = {0}, *throttle = NULL;
     const struct cli_opt opts[] = {
+            THROTTLE_OPT(&throttle),
             {0, "cancel", OPT_FLAG, &is_back, NULL, "back to the brokers that it comes from", 0, 0},
     };
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, args, 1, 2);
@@ -158,7 +182,7 @@ static int partition_move(struct cli *cli, int argc, char **argv)
         return cli_fail(EXIT_USAGE, "For example: weir partition move orders/3 1,2,3",
                 "a partition is TOPIC/NUMBER, not `%s`", args[0]);
     }
-    r = is_back ? move_back(cli, topic, number) : move_to(cli, topic, number, args[1]);
+    r = is_back ? move_back(cli, topic, number) : move_to(cli, topic, number, args[1], throttle);
     mem_free(topic);
     return r;
 }
@@ -303,9 +327,21 @@ static int balance_plan(struct cli *cli, int argc, char **argv)
 
 static int balance_apply(struct cli *cli, int argc, char **argv)
 {
-    int r = cli_parse(cli, NULL, 0, argc, argv, NULL, 0, 0);
+    const char *throttle = NULL;
+    const struct cli_opt opts[] = {THROTTLE_OPT(&throttle)};
+    int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, NULL, 0, 0);
 
-    return r >= 0 ? r : pursue(cli, json_pack("{s:s}", "goal", "balance"));
+    if (r >= 0) {
+        return r;
+    }
+    json_t *body = json_pack("{s:s}", "goal", "balance");
+
+    r = add_throttle(body, throttle);
+    if (r >= 0) {
+        json_decref(body);
+        return r;
+    }
+    return pursue(cli, body);
 }
 
 /* --- broker empty, topic replicate ------------------------------------------------------------------------------------ */
@@ -368,7 +404,7 @@ const struct cli_command cli_balance_apply = {
         .noun = "balance",
         .verb = "apply",
         .summary = "move partitions so that brokers hold and lead as much",
-        .usage = "",
+        .usage = "[--throttle SIZE]",
         .details = "All moves of the plan begin at once; `weir balance status` shows what is on its way, "
                    "`weir balance cancel` takes it back.",
         .examples = "  weir balance apply --reason 'two new brokers'\n",
@@ -400,7 +436,7 @@ const struct cli_command cli_partition_move = {
         .noun = "partition",
         .verb = "move",
         .summary = "move a partition to other brokers while it serves",
-        .usage = "T/P BROKER,… | --cancel T/P",
+        .usage = "T/P BROKER,… [--throttle SIZE] | --cancel T/P",
         .details = "The first broker is the preferred leader. The old replicas stay until the new ones "
                    "are in sync; `weir balance status` shows what is on its way.",
         .examples = "  weir partition move orders/3 1,2,3\n"

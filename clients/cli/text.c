@@ -132,7 +132,8 @@ static bool parse_scaled(const char *text, const struct suffix *suffixes, size_t
 bool cli_parse_size(const char *text, int64_t *ret)
 {
     static const struct suffix sizes[] = {{"", 1}, {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024},
-            {"GiB", 1024 * 1024 * 1024}, {"TiB", 1024LL * 1024 * 1024 * 1024}};
+            {"GiB", 1024 * 1024 * 1024}, {"TiB", 1024LL * 1024 * 1024 * 1024}, {"K", 1024},
+            {"M", 1024 * 1024}, {"G", 1024 * 1024 * 1024}};
     return parse_scaled(text, sizes, COUNT_OF(sizes), ret);
 }
 

@@ -125,6 +125,11 @@ struct broker_set partition_origin(const struct partition_state *p)
     return replicas_without(p, &p->adding);
 }
 
+bool partition_is_filling(const struct partition_state *p, broker_id replica)
+{
+    return broker_set_has(&p->adding, replica) && !broker_set_has(&p->isr, replica);
+}
+
 bool partition_state_is_valid(const struct partition_state *p)
 {
     if (uuid_is_zero(&p->topic_id) || p->partition < 0 || !sets_are_valid(p)) {

@@ -49,5 +49,8 @@ bool partition_is_moving(const struct partition_state *p);
 struct broker_set partition_target(const struct partition_state *p);
 struct broker_set partition_origin(const struct partition_state *p);
 
+/* [THR-1] A reassignment is filling that replica: it is to be added, and has not been in sync yet. */
+bool partition_is_filling(const struct partition_state *p, broker_id replica);
+
 /* Whether the record keeps the invariants S4 that one record alone can show. */
 bool partition_state_is_valid(const struct partition_state *p);

@@ -163,6 +163,23 @@ static void follow(struct ctl *c,
     }
 }
 
+void ctl_set_cluster_config(struct ctl *c, const char *key, const char *value)
+{
+    const struct meta_config_pair pair = {.key = key, .value = value};
+    const struct ctl_set_configs asked = {
+            .scope = CONFIG_CLUSTER, .pairs = &pair, .n_pairs = 1};
+    const struct config_target t = {.asked = &asked, .name = "cluster"};
+    struct meta_config_pair *changed = arena_alloc(c->fx->arena, sizeof(*changed));
+    const char *old = "";
+
+    must(changed != NULL);
+    size_t n = gather_changes(c, &t, changed, &old);
+    if (n > 0) {
+        append_changes(c, &t, changed, n, old);
+        follow(c, &t, changed, n);
+    }
+}
+
 void ctl_on_set_configs(struct ctl *c, const struct ctl_set_configs *s)
 {
     struct config_target t = {.asked = s};

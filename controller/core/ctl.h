@@ -203,6 +203,7 @@ struct ctl_event {
             struct broker_set brokers;  /* EMPTY */
             const char *topic;          /* FACTOR */
             int32_t replication_factor; /* FACTOR */
+            const char *throttle; /* weir.reassignment.bytes.per.second from now on; NULL = as it is */
             bool dry_run;
         } reassign;
     };

@@ -221,3 +221,5 @@ int ctl_check_configs_fit(struct ctl *c,
         size_t n,
         const char **ret_detail);
 void ctl_on_set_configs(struct ctl *c, const struct ctl_set_configs *s);
+/* A value for the whole cluster as a part of the event's decision; `value` fits. */
+void ctl_set_cluster_config(struct ctl *c, const char *key, const char *value);

@@ -211,6 +211,10 @@ void ctl_on_reassign(struct ctl *c)
     case CTL_GOAL_EMPTY:
     case CTL_GOAL_FACTOR: error = ctl_reassign_goal(c, &list, &n, &detail); break;
     }
+    if (error == ERRCODE_NONE && c->ev->reassign.throttle != NULL && !c->ev->reassign.dry_run) {
+        ctl_set_cluster_config( /* [THR-7] */
+                c, "weir.reassignment.bytes.per.second", c->ev->reassign.throttle);
+    }
     struct ctl_reply *reply = ctl_answer(c, error, detail);
 
     if (reply != NULL && error == ERRCODE_NONE) {

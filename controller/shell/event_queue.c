@@ -155,6 +155,9 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
         e->ev.reassign.partitions =
                 copy_reassign(&e->arena, ev->reassign.partitions, ev->reassign.n);
         e->ev.reassign.topic = copy_text(&e->arena, ev->reassign.topic);
+        if (ev->reassign.throttle != NULL) {
+            e->ev.reassign.throttle = copy_text(&e->arena, ev->reassign.throttle);
+        }
         break;
     case CTL_EV_ELECT:
         e->ev.elect.partitions = copy_elect(&e->arena, ev->elect.partitions, ev->elect.n);

@@ -202,18 +202,41 @@ static void parse_goal(
     }
 }
 
+/* [THR-7] Null: as it is. */
+static void parse_throttle(
+        struct http_reassign_spec *s, const json_t *throttle, struct http_faults *f)
+{
+    const struct conf_key *key =
+            conf_find_dynamic(CONF_OF_CLUSTER, "weir.reassignment.bytes.per.second");
+    char error[160];
+
+    must(key != NULL);
+    if (throttle == NULL || json_is_null(throttle)) {
+        return;
+    }
+    if (!json_is_integer(throttle)) {
+        http_fault(f, "/throttle_bytes_per_s", "must be a number of bytes, or null");
+        return;
+    }
+    s->throttle = mem_format("%" JSON_INTEGER_FORMAT, json_integer_value(throttle));
+    if (conf_check_value(key, s->throttle, NULL, error, sizeof(error)) != 0) {
+        http_fault_rule(f, ERRCODE_INVALID_CONFIG, "/throttle_bytes_per_s", "%s", error);
+    }
+}
+
 static void parse_body(json_t *body, struct http_reassign_spec *s, struct http_faults *f)
 {
     const char *goal = NULL;
-    json_t *plan = NULL, *brokers = NULL, *item;
+    json_t *plan = NULL, *brokers = NULL, *throttle = NULL, *item;
     json_error_t error;
     size_t i;
 
-    if (json_unpack_ex(body, &error, JSON_STRICT, "{s?o, s?s, s?o}", "plan", &plan, "goal", &goal,
-                "brokers", &brokers) != 0) {
+    if (json_unpack_ex(body, &error, JSON_STRICT, "{s?o, s?s, s?o, s?o}", "plan", &plan, "goal",
+                &goal, "brokers", &brokers, "throttle_bytes_per_s", &throttle) != 0) {
         http_fault(f, "", "%s", error.text);
         return;
     }
+    parse_throttle(s, throttle, f);
     if ((plan == NULL) == (goal == NULL)) {
         http_fault(f, "", "must have either the member plan or the member goal");
         return;
@@ -243,6 +266,7 @@ void http_reassign_spec_deinit(struct http_reassign_spec *s)
         mem_free((void *)(uintptr_t)p->topic);
     }
     array_deinit(&s->partitions);
+    s->throttle = mem_free(s->throttle);
 }
 
 void http_post_reassignments(const struct http_view *v,

@@ -78,6 +78,7 @@ struct http_reassign_spec {
     ARRAY(struct ctl_reassign) partitions;
     struct broker_set brokers;  /* EMPTY */
     int32_t replication_factor; /* FACTOR, of the topic that the write's `spec` names */
+    char *throttle; /* bytes a second, as the configuration has it; NULL = not given */
 };
 void http_reassign_spec_deinit(struct http_reassign_spec *s);
 

@@ -216,6 +216,7 @@ void http_write_event(const struct http_write *w, struct ctl_event *ret)
         ret->reassign.brokers = w->reassign.brokers;
         ret->reassign.topic = w->spec.name;
         ret->reassign.replication_factor = w->reassign.replication_factor;
+        ret->reassign.throttle = w->reassign.throttle;
         ret->reassign.dry_run = w->dry_run;
         return;
     }

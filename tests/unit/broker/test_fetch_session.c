@@ -80,6 +80,10 @@ static void who_pauses_is_named_when_its_time_has_come(void)
     CHECK(fetch_pull_next(&f, 250, &q));
     CHECK_EQ(q.n_named, 2);
     CHECK_EQ(fetch_pull_deadline(&f), 300);
+    fetch_pull_hurry(&f); /* [THR-5] */
+    CHECK(fetch_pull_next(&f, 250, &q));
+    CHECK(q.n_named == 1 && q.named[0] == a);
+    CHECK_EQ(fetch_pull_deadline(&f), WTIME_NEVER);
     fetch_pull_deinit(&f);
 }
 

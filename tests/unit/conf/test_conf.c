@@ -131,6 +131,7 @@ static void key_that_cannot_be_changed_there_says_where(void) /* [CFG-2] */
     CHECK_STR(explain(CONF_OF_BROKER, "zzz"),
             "unknown broker configuration 'zzz'; there are socket.request.max.bytes, "
             "max.connections, max.connections.per.ip, weir.connection.outstanding.bytes, "
+            "weir.reassignment.bytes.per.second, "
             "weir.flush.interval.ms, log.retention.check.interval.ms, log.cleaner.threads, "
             "log.cleaner.dedupe.buffer.size, log.cleaner.io.buffer.load.factor, "
             "log.cleaner.io.max.bytes.per.second, log.cleaner.backoff.ms, weir.disk.reserve.bytes, "

@@ -128,6 +128,30 @@ static void plan_reaches_the_core_and_tells_each_result(void)
     CHECK_STR(world_text(&w, "items/1/error"), "REASSIGNMENT_IN_PROGRESS");
 }
 
+static void limit_goes_with_the_plan(void) /* [THR-7] */
+{
+    struct ctl_event ev;
+
+    begin();
+    CHECK_EQ(POST(&w, "/v1/reassignments",
+                     "{\"goal\": \"balance\", \"throttle_bytes_per_s\": 20971520}"),
+            0);
+    http_write_event(&w.write, &ev);
+    CHECK_STR(ev.reassign.throttle, "20971520");
+    begin();
+    CHECK_EQ(POST(&w, "/v1/reassignments",
+                     "{\"goal\": \"balance\", \"throttle_bytes_per_s\": null}"),
+            0);
+    http_write_event(&w.write, &ev);
+    CHECK(ev.reassign.throttle == NULL);
+    CHECK_EQ(POST(&w, "/v1/reassignments",
+                     "{\"goal\": \"balance\", \"throttle_bytes_per_s\": -1}"),
+            422);
+    CHECK_EQ(POST(&w, "/v1/reassignments",
+                     "{\"goal\": \"balance\", \"throttle_bytes_per_s\": \"fast\"}"),
+            400);
+}
+
 static void bad_bodies_are_refused(void)
 {
     static const char *const bodies[] = {"{\"goal\": \"peace\"}",
@@ -188,6 +212,7 @@ static const struct check_case cases[] = {
         CASE(what_is_under_way_is_listed),
         CASE(progress_is_told_in_bytes),
         CASE(plan_reaches_the_core_and_tells_each_result),
+        CASE(limit_goes_with_the_plan),
         CASE(bad_bodies_are_refused),
         CASE(goals_reach_the_core),
         CASE(one_or_all_are_taken_back),

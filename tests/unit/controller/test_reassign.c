@@ -47,6 +47,29 @@ static bool is_order(const struct broker_set *s, struct broker_set want)
     return s->n == want.n;
 }
 
+static void limit_is_set_with_the_moves(void) /* [THR-7] */
+{
+    const struct ctl_reassign moves[] = {
+            {.topic = "orders", .partition = 0, .replicas = {3, {4, 2, 3}}}};
+    struct ctl_event ev = {.kind = CTL_EV_REASSIGN};
+    WORLD(w);
+
+    create(&w, "orders", SET(1, 2, 3));
+    ev.reassign.partitions = moves;
+    ev.reassign.n = 1;
+    ev.reassign.throttle = "1000000";
+    ev.reassign.dry_run = true;
+    world_step(&w, ev);
+    CHECK_EQ(w.n_appended, 0);
+    ev.reassign.dry_run = false;
+    world_step(&w, ev);
+    CHECK_EQ(w.n_appended, 2);
+    CHECK_STR(image_cluster_config(ctl_next_image(w.ctl), "weir.reassignment.bytes.per.second"),
+            "1000000");
+    world_step(&w, ev); /* as it is already */
+    CHECK_EQ(w.n_appended, 0);
+}
+
 static void new_replicas_come_beside_the_old_story(void) /* [CTL-55] [CTL-56] */
 {
     WORLD(w);
@@ -362,6 +385,7 @@ static const struct check_case cases[] = {
         CASE(broker_becomes_empty),
         CASE(topic_gets_more_and_fewer_replicas),
         CASE(internal_topics_grow_with_the_cluster),
+        CASE(limit_is_set_with_the_moves),
         CASE(new_replicas_come_beside_the_old_story),
         CASE(leader_that_stays_begins_a_new_epoch_when_others_leave),
         CASE(replication_factor_follows_the_first_partition),
