@@ -17,6 +17,7 @@ struct ctl *ctl_new(const struct ctl_options *options)
                                                                 : CTL_TRASH_PARTITIONS;
     c->has_journal = options->has_journal;
     c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = c->raise_at = WTIME_NEVER;
+    c->empty_at = WTIME_NEVER;
     prng_init(&c->prng, options->seed);
     return c;
 }
@@ -29,8 +30,10 @@ static void forget(struct ctl *c)
     c->last_seq = c->committed_seq = 0;
     c->is_listed = false;
     c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = c->raise_at = WTIME_NEVER;
+    c->empty_at = WTIME_NEVER;
+    c->n_leaving = 0;
     array_deinit(&c->recoveries);
-    c->is_stirred = c->is_raise_due = false;
+    c->is_stirred = c->is_raise_due = c->is_empty_due = false;
 }
 
 struct ctl *ctl_free(struct ctl *c)
@@ -61,6 +64,9 @@ static void on_elected(struct ctl *c)
     image_snapshot(ev->elected.image, copy_record, c->next);
     image_set_position(c->next, image_position(ev->elected.image));
     c->last_seq = c->committed_seq = ev->elected.last_seq;
+    for (size_t i = 0; i < image_n_brokers(c->next); i++) {
+        c->n_leaving += image_broker_at(c->next, i)->intent == BROKER_DECOMMISSIONING;
+    }
     uint64_t was_epoch = image_ctl_epoch(c->next);
     must(ev->elected.ctl_epoch > was_epoch);
 
@@ -116,12 +122,16 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_SET_CONFIGS: ctl_on_set_configs(c, &c->ev->set_configs); break;
     case CTL_EV_ELECT: ctl_on_elect(c); break;
     case CTL_EV_REASSIGN: ctl_on_reassign(c); break;
+    case CTL_EV_BROKER_INTENT: ctl_on_broker_intent(c); break;
+    case CTL_EV_FORGET_BROKER: ctl_on_forget_broker(c); break;
+    case CTL_EV_CANCEL_OPERATION: ctl_on_cancel_operation(c); break;
     case CTL_EV_LOG_ENDS: ctl_on_log_ends(c); break;
     case CTL_EV_TICK:
         ctl_purge_old(c);
         ctl_ask_again(c);
         ctl_rebalance(c);
         ctl_raise_internal(c);
+        ctl_empty_brokers(c);
         break;
     }
 }
@@ -147,7 +157,9 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
     } else {
         on_event_while_standby(c);
     }
+    ctl_end_operations(c);
     ctl_plan_raise(c);
+    ctl_plan_empty(c);
     ctl_settle_summary(c);
     ctl_plan_purge(c);
     ctl_plan_rebalance(c);
@@ -158,8 +170,9 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
 
 wtime ctl_deadline(const struct ctl *c)
 {
-    return wtime_min(
-            wtime_min(c->purge_at, c->rebalance_at), wtime_min(c->ask_at, c->raise_at));
+    wtime sooner = wtime_min(wtime_min(c->purge_at, c->rebalance_at), c->empty_at);
+
+    return wtime_min(sooner, wtime_min(c->ask_at, c->raise_at));
 }
 
 bool ctl_is_active(const struct ctl *c)

@@ -46,6 +46,9 @@ enum ctl_event_kind {
     CTL_EV_SET_CONFIGS,
     CTL_EV_ELECT,            /* somebody asks for a preferred, or an unclean, election */
     CTL_EV_REASSIGN,         /* somebody wants partitions on other brokers, or as they were */
+    CTL_EV_BROKER_INTENT,    /* an operator wants something of a broker */
+    CTL_EV_FORGET_BROKER,    /* that is gone for good and holds nothing */
+    CTL_EV_CANCEL_OPERATION,
     CTL_EV_LOG_ENDS,         /* what came of an ASK_ENDS, perhaps nothing but errors */
     CTL_EV_TICK,             /* ctl_deadline() has come */
 };
@@ -118,7 +121,7 @@ enum ctl_goal {
     CTL_GOAL_NAMED,     /* the partitions named */
     CTL_GOAL_TAKE_BACK, /* all that is under way is taken back */
     CTL_GOAL_BALANCE,   /* as many replicas and first replicas on each broker */
-    CTL_GOAL_EMPTY,     /* nothing on the brokers named */
+    CTL_GOAL_EMPTY,     /* the brokers named are decommissioned */
     CTL_GOAL_FACTOR,    /* so many replicas of each partition of the topic */
 };
 
@@ -206,6 +209,19 @@ struct ctl_event {
             const char *throttle; /* weir.reassignment.bytes.per.second from now on; NULL = as it is */
             bool dry_run;
         } reassign;
+        struct {
+            broker_id id;
+            enum broker_intent intent; /* DECOMMISSIONING is the goal EMPTY of a REASSIGN */
+            bool dry_run;
+        } intent;
+        struct {
+            broker_id id;
+            bool dry_run;
+        } forget;
+        struct {
+            uint64_t id;
+            bool dry_run;
+        } cancel;
     };
 };
 
@@ -245,6 +261,7 @@ struct ctl_reassigned {
     struct broker_set was, target; /* its replicas before, and what is wanted */
     bool is_unchanged;             /* it is so, or on its way there, already */
     bool is_done;                  /* with this decision: nobody has to catch up */
+    bool is_waiting;               /* it begins later, by itself; `detail` says what is waited for */
 };
 
 struct ctl_reply {
@@ -265,8 +282,13 @@ struct ctl_reply {
     size_t n_altered;
     const struct ctl_elected *elected; /* ELECT: in the order asked; with error 0 */
     size_t n_elected;
-    const struct ctl_reassigned *reassigned; /* REASSIGN: in the order asked, or what is planned; with error 0 */
+    /* REASSIGN: in the order asked, or what is planned; CANCEL_OPERATION: what is taken back; with error 0 */
+    const struct ctl_reassigned *reassigned;
     size_t n_reassigned;
+    uint64_t operation; /* REASSIGN, BROKER_INTENT: what goes on; 0 = all of it is done */
+    uint32_t n_moved;   /* BROKER_INTENT: leaderships that went, or would go, to others, */
+    uint32_t n_waiting; /* those that it keeps until another replica is in sync, */
+    uint32_t n_single;  /* and those of partitions that have no other replica */
     int64_t ids_first; /* PRODUCER_IDS: the block first … first + count - 1 */
     int32_t ids_count;
 };

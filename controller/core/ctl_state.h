@@ -13,6 +13,7 @@ enum {
     CTL_REPLICATION_DEFAULT = 3, /* default.replication.factor, likewise: with so many brokers */
     CTL_TRASH_TOPICS = 1000, /* [TRS-5] */
     CTL_TRASH_PARTITIONS = 50000,
+    CTL_OPERATIONS_MAX = 1000,  /* that run at once */
     CTL_JOURNAL_REPLICAS = 3,   /* of the decision journal, where so many brokers are up */
     CTL_TRACED_PARTITIONS = 20, /* partition lines of one step; the rest is counted */
     CTL_SET_TEXT_SIZE = REPLICAS_MAX * 12,
@@ -63,6 +64,9 @@ struct ctl {
     bool is_stirred;             /* in this step: brokers or partitions changed */
     bool is_raise_due;           /* in this step: an internal topic may get more replicas, */
     wtime raise_at;              /* then */
+    bool is_empty_due;           /* in this step: a decommissioned broker may lose something, */
+    wtime empty_at;              /* then */
+    size_t n_leaving;            /* brokers that are decommissioned */
     ARRAY(struct ctl_recovery) recoveries; /* sorted */
     wtime ask_at;                /* when to ask again; WTIME_NEVER = nobody failed to answer */
     ARRAY(struct ctl_seen) seen; /* sorted by id */
@@ -74,6 +78,15 @@ struct ctl {
     struct meta_why why;               /* strings live in fx->arena */
     ARRAY(struct meta_record) records; /* of this step; borrowed by the shell until the next */
     unsigned n_traced, n_unclean;
+    unsigned n_reverted; /* moves that were taken back */
+    /* [CTL-75] What is begun in this step belongs to an operation of this kind; it is recorded with the first move that
+     * has to go on. */
+    struct {
+        enum operation_kind kind; /* 0 = to none */
+        struct broker_set brokers;
+        uint64_t id; /* 0 = nothing goes on so far */
+        int32_t n;
+    } opening;
 };
 
 /* --- effects.c -------------------------------------------------------------------------------- */
@@ -174,10 +187,65 @@ struct ctl_reassigned ctl_reassign_one(struct ctl *c,
         const struct partition_state *p,
         const struct broker_set *target);
 
+/* Whether the event wants to know only what would be. */
+bool ctl_is_dry_run(const struct ctl *c);
+
+/* --- intents.c -------------------------------------------------------------------------------- */
+/* [CTL-71] Those of the replicas that lead only what nobody else can lead. */
+struct broker_set ctl_reluctant(const struct ctl *c, const struct partition_state *p);
+/* Records it, unless it is so, and moves leaderships. */
+void ctl_set_intent(struct ctl *c, broker_id id, enum broker_intent intent);
+void ctl_on_broker_intent(struct ctl *c);
+void ctl_on_forget_broker(struct ctl *c);
+/* [CTL-72] Whether it leads nothing that another replica may lead, now or once it is in sync. */
+bool ctl_is_drained(const struct ctl *c, broker_id id, uint32_t *ret_n_single);
+/* Partitions that have a replica there, of topics that are there and in the trash. */
+uint32_t ctl_n_held(const struct ctl *c, broker_id id);
+uint32_t ctl_n_held_in_trash(const struct ctl *c, broker_id id);
+/* NULL, or why a broker that is known gets no new replicas although it may be up: "is cordoned". */
+const char *ctl_intent_text(enum broker_intent intent);
+
+/* --- operations.c ----------------------------------------------------------------------------- */
+/* NULL, or a sentence: too many run. */
+const char *ctl_operation_refusal(struct ctl *c);
+/* The operation of a move that begins and goes on; 0 = none. */
+uint64_t ctl_operation_of_move(struct ctl *c);
+/* An operation that runs, with so many partitions; its id. */
+uint64_t ctl_operation_begin(struct ctl *c,
+        enum operation_kind kind,
+        const struct broker_set *brokers,
+        int32_t n_partitions);
+/* Whatever was begun in this step has been begun: the operation, or 0. */
+uint64_t ctl_operation_close(struct ctl *c);
+/* The one of that kind that runs for the broker; 0 = none. */
+uint64_t ctl_operation_for(const struct ctl *c, enum operation_kind kind, broker_id id);
+/* It goes on, with another sentence, number or set of brokers; no record when nothing differs. */
+void ctl_operation_update(struct ctl *c, const struct meta_operation *o);
+void ctl_operation_end(
+        struct ctl *c, uint64_t id, enum operation_state state, const char *detail);
+/* [CTL-76] Ends those that have nothing left to do; at the end of a step. */
+void ctl_end_operations(struct ctl *c);
+/* The broker is not wanted so any more: operations that were about that end, and their moves are taken back. */
+void ctl_operations_part_from(struct ctl *c, broker_id id, const char *detail);
+void ctl_on_cancel_operation(struct ctl *c);
+/* [CTL-73] Begins to decommission the brokers of the event; their replicas follow. */
+void ctl_begin_decommission(struct ctl *c, const struct broker_set *brokers);
+/* What came of it, or of another try. */
+void ctl_tell_decommission(struct ctl *c, const struct ctl_reassigned *list, size_t n);
+/* [CTL-73] When it is time to, what is still on brokers that are decommissioned is tried again. */
+void ctl_empty_brokers(struct ctl *c);
+/* Says when it is; at the end of a step. */
+void ctl_plan_empty(struct ctl *c);
+/* A record was applied: what follows from it for those brokers. */
+void ctl_note_for_empty(struct ctl *c, const struct meta_record *r);
+
 /* --- goals.c ---------------------------------------------------------------------------------- */
 /* Plans what the event asks for and begins it: an error code with the sentence, or each partition that is touched. */
 int ctl_reassign_goal(
         struct ctl *c, struct ctl_reassigned **ret, size_t *ret_n, const char **ret_detail);
+/* Begins what can leave the brokers; each partition that is touched, or has to wait. */
+void ctl_reassign_from(
+        struct ctl *c, const struct broker_set *leaving, struct ctl_reassigned **ret, size_t *ret_n);
 /* [CTL-64] When it is time to, internal topics get as many replicas as there can be by now. */
 void ctl_raise_internal(struct ctl *c);
 /* Says when it is; at the end of a step, not in it: its answers tell what is in force. */

@@ -35,6 +35,9 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_RESTORE_TOPIC:
     case CTL_EV_ELECT:
     case CTL_EV_REASSIGN:
+    case CTL_EV_BROKER_INTENT:
+    case CTL_EV_FORGET_BROKER:
+    case CTL_EV_CANCEL_OPERATION:
     case CTL_EV_SET_CONFIGS: return CAUSE_ADMIN;
     case CTL_EV_ELECTED:
     case CTL_EV_BROKERS_LISTED:
@@ -71,7 +74,8 @@ void ctl_fx_begin(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
         array_deinit(&c->records); /* A large decision does not hold its memory for ever. */
     }
     array_clear(&c->records);
-    c->n_traced = c->n_unclean = 0;
+    c->n_traced = c->n_unclean = c->n_reverted = 0;
+    memset(&c->opening, 0, sizeof(c->opening));
     c->ev = ev;
     c->fx = fx;
     c->why = (struct meta_why){
@@ -129,7 +133,7 @@ static bool stirs(enum meta_kind kind)
 {
     return kind == META_PARTITION_STATE || kind == META_UNFENCE_BROKER ||
            kind == META_FENCE_BROKER || kind == META_REGISTER_BROKER ||
-           kind == META_BROKER_SHUTDOWN;
+           kind == META_BROKER_SHUTDOWN || kind == META_BROKER_INTENT;
 }
 
 /* [CTL-64] A partition of the cluster's own has arrived: it may go on to more brokers. */
@@ -148,13 +152,15 @@ void ctl_append(struct ctl *c, const struct meta_record *record)
     struct meta_record *r = array_push(&c->records);
 
     c->is_stirred = c->is_stirred || stirs(record->kind);
-    c->is_raise_due = c->is_raise_due || record->kind == META_UNFENCE_BROKER || ends_internal_move(c, record);
+    c->is_raise_due = c->is_raise_due || record->kind == META_UNFENCE_BROKER ||
+                      record->kind == META_BROKER_INTENT || ends_internal_move(c, record);
 
     *r = *record;
     r->seq = ++c->last_seq;
     must(record_stored_max(r) <= META_RECORD_MAX); /* [ZK-34] refused where the text came in */
     int applied = image_apply(c->next, 0, r); /* The batch's number is the store's to give. */
     must(applied == 0);
+    ctl_note_for_empty(c, r);
 }
 
 void ctl_append_broker(

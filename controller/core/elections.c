@@ -27,6 +27,10 @@ static const char *unfit_to_lead(struct ctl *c, const struct partition_state *p)
                 : b->state == BROKER_SHUTTING ? "shuts down"
                                               : "has given up its replica; its log says why");
     }
+    if (image_broker(c->next, first)->intent >= BROKER_DRAINING) { /* [CTL-71] */
+        return ctl_format(c, "broker %d %s; undrain it first", first,
+                ctl_intent_text(image_broker(c->next, first)->intent));
+    }
     if (!broker_set_has(&p->isr, first)) {
         return ctl_format(c, "broker %d is not in sync yet; wait until it has caught up", first);
     }

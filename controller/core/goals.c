@@ -29,9 +29,9 @@ static void gather_brokers(struct goal *g, const struct broker_set *leaving)
     g->n_brokers = n;
     for (size_t i = 0; i < n; i++) {
         const struct image_broker *b = image_broker_at(image, i);
-        g->brokers[i] = (struct balance_broker){
-                .load = {.id = b->id, .rack = ctl_strdup(g->c, b->rack)},
-                .is_closed = b->state != BROKER_ACTIVE || broker_set_has(leaving, b->id)};
+        g->brokers[i] =
+                (struct balance_broker){.load = {.id = b->id, .rack = ctl_strdup(g->c, b->rack)},
+                        .is_closed = !image_broker_is_open(b) || broker_set_has(leaving, b->id)};
     }
 }
 
@@ -90,6 +90,24 @@ static void fail(struct goal *g, const struct partition_state *p, const char *de
             .target = partition_target(p)};
 }
 
+/* [CTL-73] It begins by itself when it can. */
+static void wait(struct goal *g, const struct partition_state *p, const char *detail)
+{
+    fail(g, p, detail);
+    g->results[g->n_results - 1].error = ERRCODE_NONE;
+    g->results[g->n_results - 1].is_waiting = true;
+}
+
+static bool has_any(const struct broker_set *s, const struct broker_set *of)
+{
+    for (int i = 0; i < of->n; i++) {
+        if (broker_set_has(s, of->at[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void balance(struct goal *g)
 {
     const struct broker_set none = {0};
@@ -108,10 +126,17 @@ static void empty(struct goal *g, const struct broker_set *leaving)
     for (int internal = 0; internal <= 1; internal++) {
         gather(g, internal == 1, leaving);
         for (size_t i = 0; i < g->n; i++) {
-            if (balance_leave(g->brokers, g->n_brokers, &g->plan[i], leaving)) {
+            if (!has_any(&g->plan[i].replicas, leaving)) {
+                continue;
+            }
+            if (g->plan[i].is_fixed) {
+                wait(g, g->now[i],
+                        partition_is_moving(g->now[i]) ? "it waits for the move that is under way"
+                                                       : "it waits for a leader to be copied from");
+            } else if (balance_leave(g->brokers, g->n_brokers, &g->plan[i], leaving)) {
                 begin(g, i);
             } else {
-                fail(g, g->now[i], "too few other brokers are up to hold as many replicas");
+                wait(g, g->now[i], "it waits for another broker that takes new replicas");
             }
         }
     }
@@ -158,7 +183,7 @@ static int check_factor(struct ctl *c, const struct image_topic *t, const char *
                 ctl_format(c, "topic %s is still being created; try again", t->name));
     }
     for (size_t i = 0; i < image_n_brokers(c->next); i++) {
-        n_up += image_broker_at(c->next, i)->state == BROKER_ACTIVE;
+        n_up += image_broker_is_open(image_broker_at(c->next, i));
     }
     if (rf < 1 || rf > c->replication_factor_max) {
         return refuse(ret_detail, ERRCODE_INVALID_REPLICATION_FACTOR,
@@ -209,7 +234,9 @@ int ctl_reassign_goal(
     } else if (c->ev->reassign.goal == CTL_GOAL_EMPTY) {
         error = check_leaving(c, ret_detail);
         if (error == ERRCODE_NONE) {
+            ctl_begin_decommission(c, &c->ev->reassign.brokers);
             empty(&g, &c->ev->reassign.brokers);
+            ctl_tell_decommission(c, g.results, g.n_results);
         }
     } else {
         t = image_topic_by_name(c->next, c->ev->reassign.topic);
@@ -221,6 +248,18 @@ int ctl_reassign_goal(
     *ret = g.results;
     *ret_n = g.n_results;
     return error;
+}
+
+void ctl_reassign_from(
+        struct ctl *c, const struct broker_set *leaving, struct ctl_reassigned **ret, size_t *ret_n)
+{
+    struct goal g = {.c = c};
+
+    g.results = arena_alloc(c->fx->arena, (image_n_partitions(c->next) + 1) * sizeof(*g.results));
+    must(g.results != NULL);
+    empty(&g, leaving);
+    *ret = g.results;
+    *ret_n = g.n_results;
 }
 
 /* --- By itself -------------------------------------------------------------------------------- */

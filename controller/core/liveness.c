@@ -170,6 +170,7 @@ void ctl_on_brokers_listed(struct ctl *c)
     ctl_finish_topics(c);
     ctl_make_journal(c);
     c->is_raise_due = true;
+    c->is_empty_due = c->n_leaving > 0; /* [CTL-73] */
 }
 
 /* --- Suspicion -------------------------------------------------------------------------------- */

@@ -156,17 +156,30 @@ static void move_on(struct partition_state *next,
     }
 }
 
+/* [CTL-71] The reluctant are asked when nobody else can lead. */
+static broker_id leader_of(const struct partition_state *next,
+        const struct broker_set *active,
+        const struct broker_set *reluctant)
+{
+    struct broker_set willing = *active;
+
+    set_remove_all(&willing, reluctant);
+    broker_id id = elect_leader(next, &willing);
+
+    return id != BROKER_NONE ? id : elect_leader(next, active);
+}
+
 static void elect(struct partition_state *next,
         const struct broker_set *active,
         const struct partition_state *p,
-        bool to_preferred)
+        const struct partition_want *want)
 {
     broker_id old = next->leader;
 
-    if (to_preferred) { /* [CTL-48] */
+    if (want->to_preferred) { /* [CTL-48] */
         next->leader = BROKER_NONE;
     }
-    next->leader = elect_leader(next, active);
+    next->leader = leader_of(next, active, &want->reluctant);
     if (next->isr.n == 0 && next->leader != BROKER_NONE) {
         (void)broker_set_add(&next->isr, next->leader);
         broker_set_remove(&next->elr, next->leader);
@@ -198,8 +211,11 @@ struct partition_state partition_change(
     move_on(&next, p, want, &active);
     keep_the_only_replica(&next, p, want);
     fill_elr(&next, p, want);
-    elect(&next, &active, p, want->to_preferred);
+    elect(&next, &active, p, want);
     move_on(&next, p, want, &active); /* An elected ELR member can be all that it wanted. */
+    if (!partition_is_moving(&next)) {
+        next.operation = 0; /* [CTL-75] */
+    }
     empty_when_full(&next); /* [REP-4] An elected ELR member can complete the ISR. */
     next.partition_epoch++; /* [REP-3] */
     must(partition_state_is_valid(&next));
@@ -231,5 +247,5 @@ bool partition_differs(const struct partition_state *a, const struct partition_s
            !broker_set_equal(&a->elr, &b->elr) || !broker_set_equal(&a->lk, &b->lk) ||
            a->leader != b->leader || a->leader_epoch != b->leader_epoch ||
            a->min_isr != b->min_isr || a->recovering != b->recovering ||
-           a->unclean_epoch != b->unclean_epoch;
+           a->unclean_epoch != b->unclean_epoch || a->operation != b->operation;
 }

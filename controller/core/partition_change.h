@@ -10,6 +10,7 @@ struct partition_want {
     struct broker_set
             disqualified; /* lost or cannot vouch for data: not in the ISR, and leave the ELR too */
     struct broker_set active; /* as for elect_leader() */
+    struct broker_set reluctant; /* [CTL-71] lead only when none of the others can */
     int32_t min_isr;          /* 0 = as it is */
     bool to_preferred;        /* the present leader is not kept: who comes first leads */
     bool is_recovered;        /* its leader has opened its log: `recovering` ends */

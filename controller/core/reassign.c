@@ -29,6 +29,13 @@ static bool is_same_order(const struct broker_set *a, const struct broker_set *b
     return a->n == b->n;
 }
 
+bool ctl_is_dry_run(const struct ctl *c)
+{
+    return (c->ev->kind == CTL_EV_REASSIGN && c->ev->reassign.dry_run) ||
+           (c->ev->kind == CTL_EV_CANCEL_OPERATION && c->ev->cancel.dry_run) ||
+           (c->ev->kind == CTL_EV_BROKER_INTENT && c->ev->intent.dry_run);
+}
+
 /* --- Begin ------------------------------------------------------------------------------------ */
 
 /* [CTL-59] What is wrong with the target, or NULL. */
@@ -47,6 +54,12 @@ static const char *target_refusal(
         }
         if (image_broker(c->next, target->at[i]) == NULL) {
             return ctl_format(c, "broker %d is not known", target->at[i]);
+        }
+        enum broker_intent intent = image_broker(c->next, target->at[i])->intent;
+        if (intent != BROKER_WANTED &&
+                !broker_set_has(&p->replicas, target->at[i])) { /* [CTL-70] */
+            return ctl_format(
+                    c, "broker %d %s; undrain it first", target->at[i], ctl_intent_text(intent));
         }
         (void)broker_set_add(&all, target->at[i]);
     }
@@ -100,7 +113,8 @@ static int begin(struct ctl *c,
     struct partition_state next = ctl_changed(c, p, &wish);
 
     r->is_done = !partition_is_moving(&next);
-    if (!c->ev->reassign.dry_run) {
+    if (!ctl_is_dry_run(c)) {
+        next.operation = r->is_done ? 0 : ctl_operation_of_move(c);
         ctl_append_partition(c, p, &next, ctl_format(c, "target=[%s]", set_text(c, target)));
     }
     return ERRCODE_NONE;
@@ -119,6 +133,14 @@ static int revert(struct ctl *c, const struct partition_state *p, struct ctl_rea
         return refuse(r, ERRCODE_NO_REASSIGNMENT_IN_PROGRESS,
                 "no reassignment of it is under way; it may have ended already");
     }
+    const struct image_operation *o = image_operation(c->next, p->operation);
+
+    if (c->ev->kind == CTL_EV_REASSIGN && o != NULL && o->is.state == OPERATION_RUNNING &&
+            o->is.kind == OPERATION_DECOMMISSION) { /* [CTL-73] It would begin anew at once. */
+        return refuse(r, ERRCODE_POLICY_VIOLATION,
+                ctl_format(c, "operation %llu decommissions its broker; cancel that instead",
+                        (unsigned long long)p->operation));
+    }
     if (!partition_may_revert(p, p->min_isr)) { /* [CTL-57] */
         return refuse(r, ERRCODE_INVALID_REPLICA_ASSIGNMENT,
                 ctl_format(c,
@@ -126,8 +148,9 @@ static int revert(struct ctl *c, const struct partition_state *p, struct ctl_rea
                         "the new ones; wait until they have caught up",
                         set_text(c, &origin), set_text(c, &p->isr)));
     }
-    if (!c->ev->reassign.dry_run) {
+    if (!ctl_is_dry_run(c)) {
         struct partition_state next = ctl_changed(c, p, &wish);
+        c->n_reverted++;
         ctl_append_partition(c, p, &next, "taken back");
     }
     return ERRCODE_NONE;
@@ -204,6 +227,21 @@ void ctl_on_reassign(struct ctl *c)
     int error = ERRCODE_NONE;
     size_t n = 0;
 
+    static const enum operation_kind kinds[] = {
+            [CTL_GOAL_NAMED] = OPERATION_REASSIGN,
+            [CTL_GOAL_TAKE_BACK] = OPERATION_REASSIGN,
+            [CTL_GOAL_BALANCE] = OPERATION_BALANCE,
+            [CTL_GOAL_EMPTY] = OPERATION_DECOMMISSION,
+            [CTL_GOAL_FACTOR] = OPERATION_REPLICATION,
+    };
+
+    const char *refusal = ctl_operation_refusal(c);
+
+    if (refusal != NULL && c->ev->reassign.goal != CTL_GOAL_TAKE_BACK) {
+        (void)ctl_answer(c, ERRCODE_POLICY_VIOLATION, refusal);
+        return;
+    }
+    c->opening.kind = kinds[c->ev->reassign.goal];
     switch (c->ev->reassign.goal) {
     case CTL_GOAL_NAMED: n = reassign_named(c, &list); break;
     case CTL_GOAL_TAKE_BACK: n = revert_all(c, &list); break;
@@ -215,9 +253,11 @@ void ctl_on_reassign(struct ctl *c)
         ctl_set_cluster_config( /* [THR-7] */
                 c, "weir.reassignment.bytes.per.second", c->ev->reassign.throttle);
     }
+    uint64_t operation = ctl_operation_close(c);
     struct ctl_reply *reply = ctl_answer(c, error, detail);
 
     if (reply != NULL && error == ERRCODE_NONE) {
+        reply->operation = operation;
         reply->reassigned = list;
         reply->n_reassigned = n;
     }

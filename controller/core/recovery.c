@@ -147,18 +147,30 @@ void ctl_ask_again(struct ctl *c)
 
 /* --- Answers ---------------------------------------------------------------------------------- */
 
-/* The furthest log: the greater last epoch, of equals the greater end, of equals the one that is preferred. */
-static broker_id winner_of(const struct ctl_recovery *r, const struct partition_state *p)
+static bool is_further(
+        const struct ctl_recovery_answer *a, const struct ctl_recovery_answer *than, bool is_rather)
 {
+    return a->last_epoch > than->last_epoch ||
+           (a->last_epoch == than->last_epoch &&
+                   (a->end > than->end || (a->end == than->end && is_rather)));
+}
+
+/* The furthest log: the greater last epoch, of equals the greater end, of equals one that is not drained ([CTL-71]), of
+ * those the one that is preferred. */
+static broker_id winner_of(
+        const struct ctl *c, const struct ctl_recovery *r, const struct partition_state *p)
+{
+    const struct broker_set reluctant = ctl_reluctant(c, p);
     broker_id best = BROKER_NONE;
     struct ctl_recovery_answer at = {.last_epoch = EPOCH_NONE, .end = OFFSET_NONE};
 
     for (int i = 0; i < p->replicas.n; i++) {
         for (int k = 0; k < p->lk.n; k++) {
             const struct ctl_recovery_answer *one = &r->asked[k];
+            bool is_rather = broker_set_has(&reluctant, best) &&
+                             !broker_set_has(&reluctant, p->replicas.at[i]);
             if (p->lk.at[k] == p->replicas.at[i] &&
-                    (best == BROKER_NONE || one->last_epoch > at.last_epoch ||
-                            (one->last_epoch == at.last_epoch && one->end > at.end))) {
+                    (best == BROKER_NONE || is_further(one, &at, is_rather))) {
                 best = p->lk.at[k];
                 at = *one;
             }
@@ -179,7 +191,7 @@ static void recover(struct ctl *c, const struct ctl_recovery *r, const struct pa
     }
     c->why = (struct meta_why){
             .cause = CAUSE_FURTHEST_LOG, .actor = "", .reason = "", .inputs = ""};
-    ctl_elect_unclean(c, p, winner_of(r, p), ctl_format(c, "ends=[%s]", told));
+    ctl_elect_unclean(c, p, winner_of(c, r, p), ctl_format(c, "ends=[%s]", told));
     c->why = why;
 }
 

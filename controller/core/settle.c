@@ -84,6 +84,7 @@ struct partition_state ctl_changed(
         (void)broker_set_add(
                 &want.active, leader->id); /* [CTL-8] It leads on when nobody else can. */
     }
+    want.reluctant = ctl_reluctant(c, p);
     /* [CTL-51] [CTL-56] While replicas are added and removed, as with those that there were. */
     want.min_isr = min_isr_in_force(c, p, p->replicas.n - p->adding.n);
     want.min_isr_moved = min_isr_in_force(

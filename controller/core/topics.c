@@ -14,6 +14,7 @@ struct plan {
     int32_t n_partitions, replication_factor, min_isr;
     struct assign_broker *brokers; /* the active ones */
     size_t n_brokers;
+    size_t n_closed; /* active, but they get no new replicas */
     struct ctl_placement *placement;
 };
 
@@ -41,7 +42,7 @@ int32_t ctl_default_replication(const struct ctl *c)
     int32_t standard = 0;
 
     for (size_t i = 0; i < image_n_brokers(c->next) && standard < CTL_REPLICATION_DEFAULT; i++) {
-        standard += image_broker_at(c->next, i)->state == BROKER_ACTIVE;
+        standard += image_broker_is_open(image_broker_at(c->next, i));
     }
     standard = standard < c->replication_factor_max ? standard : c->replication_factor_max;
     return ctl_number_of(image_cluster_config(c->next, "default.replication.factor"),
@@ -137,6 +138,11 @@ static int check_brokers(struct ctl *c, const struct plan *plan, const char **re
                 "this controller has just been elected and does not know yet which brokers are up; "
                 "try again");
     }
+    if (plan->n_brokers == 0 && plan->n_closed > 0 && plan->asked->n_assignments == 0) {
+        return refuse(ret_detail, ERRCODE_LEADER_NOT_AVAILABLE,
+                "every broker that is up is cordoned, draining or decommissioned, so there is no "
+                "place for the topic; undrain one, or start another");
+    }
     if (plan->n_brokers == 0) {
         return refuse(ret_detail, ERRCODE_LEADER_NOT_AVAILABLE,
                 "no broker is up, so there is no place for the topic; start a broker and try "
@@ -145,10 +151,10 @@ static int check_brokers(struct ctl *c, const struct plan *plan, const char **re
     if (plan->asked->n_assignments == 0 && (size_t)plan->replication_factor > plan->n_brokers) {
         return refuse(ret_detail, ERRCODE_INVALID_REPLICATION_FACTOR,
                 ctl_format(c,
-                        "replication factor %d needs %d brokers and %zu are up; start more brokers "
-                        "or ask for at most %zu",
+                        "replication factor %d needs %d brokers and %zu are up%s; start more "
+                        "brokers or ask for at most %zu",
                         plan->replication_factor, plan->replication_factor, plan->n_brokers,
-                        plan->n_brokers));
+                        plan->n_closed > 0 ? " and take new replicas" : "", plan->n_brokers));
     }
     return ERRCODE_NONE;
 }
@@ -171,6 +177,10 @@ static const char *assignment_refusal(struct ctl *c, const struct plan *plan, in
         }
         if (image_broker(c->next, set->at[i]) == NULL) {
             return ctl_format(c, "partition %d names broker %d, which is not known", p, set->at[i]);
+        }
+        if (image_broker(c->next, set->at[i])->intent != BROKER_WANTED) { /* [CTL-70] */
+            return ctl_format(c, "partition %d names broker %d, which %s", p, set->at[i],
+                    ctl_intent_text(image_broker(c->next, set->at[i])->intent));
         }
         has_active = has_active || image_broker_is_active(c->next, set->at[i]);
     }
@@ -200,10 +210,11 @@ static void gather_brokers(struct ctl *c, struct plan *plan)
 
     plan->brokers = arena_alloc(c->fx->arena, n * sizeof(*plan->brokers));
     must(plan->brokers != NULL);
-    plan->n_brokers = 0;
+    plan->n_brokers = plan->n_closed = 0;
     for (size_t i = 0; i < n; i++) {
         const struct image_broker *b = image_broker_at(c->next, i);
-        if (b->state == BROKER_ACTIVE) {
+        plan->n_closed += b->state == BROKER_ACTIVE && b->intent != BROKER_WANTED;
+        if (image_broker_is_open(b)) { /* [CTL-70] */
             plan->brokers[plan->n_brokers++] =
                     (struct assign_broker){.id = b->id, .rack = ctl_strdup(c, b->rack)};
         }

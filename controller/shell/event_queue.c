@@ -184,6 +184,9 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
     case CTL_EV_BROKER_SHUTDOWN:
     case CTL_EV_PRODUCER_IDS:
     case CTL_EV_PURGE_TOPIC:
+    case CTL_EV_BROKER_INTENT:
+    case CTL_EV_FORGET_BROKER:
+    case CTL_EV_CANCEL_OPERATION:
     case CTL_EV_TICK: break;
     }
     STAILQ_INSERT_TAIL(&q->events, e, entry);
