@@ -68,11 +68,15 @@ static void print_broker(const json_t *b)
     const json_t *dirs = json_object_get(b, "dirs");
     const char *problem = jstr(b, "problem", NULL);
 
-    printf("broker %" PRId64 "  %s  %s:%" PRId64 "  rack %s  version %s  leaders %" PRId64
+    const char *intent = jstr(b, "intent", "none");
+    bool is_wanted = strcmp(intent, "none") == 0;
+
+    printf("broker %" PRId64 "  %s%s%s  %s:%" PRId64 "  rack %s  version %s  leaders %" PRId64
            "  replicas %" PRId64 "\n\n",
-            jint(b, "id", -1), jstr(b, "state", "?"), jstr(endpoint, "host", "?"),
-            jint(endpoint, "port", 0), jstr(b, "rack", "-"), jstr(b, "version", "-"),
-            jint(b, "leaders", 0), jint(b, "replicas", 0));
+            jint(b, "id", -1), jstr(b, "state", "?"), is_wanted ? "" : ", ",
+            is_wanted ? "" : intent, jstr(endpoint, "host", "?"), jint(endpoint, "port", 0),
+            jstr(b, "rack", "-"), jstr(b, "version", "-"), jint(b, "leaders", 0),
+            jint(b, "replicas", 0));
     if (json_is_array(dirs)) {
         print_dirs(dirs);
         printf("\n");

@@ -68,7 +68,9 @@ extern const struct cli_command cli_broker_describe, cli_topic_undelete, cli_tra
 extern const struct cli_command cli_partition_list, cli_partition_elect, cli_broker_stop_check,
         cli_topic_add_partitions;
 extern const struct cli_command cli_partition_move, cli_balance_status, cli_balance_cancel,
-        cli_balance_plan, cli_balance_apply, cli_broker_empty, cli_topic_replicate;
+        cli_balance_plan, cli_balance_apply, cli_broker_decommission, cli_topic_replicate;
+extern const struct cli_command cli_broker_cordon, cli_broker_drain, cli_broker_undrain,
+        cli_broker_forget, cli_ops_list, cli_ops_watch, cli_ops_cancel;
 extern const struct cli_command cli_log_dump, cli_log_verify;
 extern const struct cli_command *const cli_commands[];
 extern const size_t cli_n_commands;
@@ -142,6 +144,8 @@ char *cli_duration_text(int64_t ms, char *text, size_t size);
 /* "10MiB", "10M", "1048576"; "15m", "1d", "500ms". false when it is not one. */
 bool cli_parse_size(const char *text, int64_t *ret);
 bool cli_parse_duration_ms(const char *text, int64_t *ret);
+/* "orders/3": the topic's name (mem_free) and the number; NULL when it is none. */
+char *cli_parse_partition(const char *text, int64_t *ret_number);
 /* "-1h", "now", "2026-11-20", "2026-11-20T10:00:00Z", unix s or ms. */
 bool cli_parse_time(const char *text, int64_t *ret);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clients/cli/json.h"
 
+#include "common/base/array.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 
@@ -155,4 +156,58 @@ char *url_escape(const char *text)
     char *ret = mem_strdup(escaped);
     curl_free(escaped);
     return ret;
+}
+
+int cli_send(struct cli *cli,
+        const char *method,
+        const char *path,
+        const json_t *body,
+        const char *name_key,
+        void (*print)(const struct cli *cli, const json_t *answer),
+        int64_t *ret_operation)
+{
+    struct http_answer a = {0};
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    int r = EXIT_DONE;
+
+    must(body == NULL || text != NULL);
+    cli_http(cli, method, path, text, &a);
+    json_t *answer = cli_answer_json(&a);
+
+    if (a.status == 200 || a.status == 202) {
+        if (!cli_print_json(cli, answer, name_key)) {
+            print(cli, answer);
+        }
+        (void)fflush(stdout); /* Before anybody waits. */
+        r = jint(answer, "failed", 0) > 0 ? EXIT_PARTLY : EXIT_DONE;
+        if (ret_operation != NULL) {
+            *ret_operation = jint(answer, "operation", 0);
+        }
+    } else {
+        r = cli_http_fail(&a);
+    }
+    json_decref(answer);
+    free(text);
+    http_answer_deinit(&a);
+    return r;
+}
+
+void cli_print_placement(const json_t *answer)
+{
+    static const char *const heads[] = {"PARTITION", "LEADER", "REPLICAS", "WHY"};
+    struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
+    size_t i;
+    json_t *p;
+
+    json_array_foreach(json_object_get(answer, "partitions"), i, p)
+    {
+        char *number = mem_format("%" PRId64, jint(p, "partition", -1));
+        char *leader = mem_format("%" PRId64, jint(p, "leader", -1));
+        char *replicas = jids(json_object_get(p, "replicas"));
+        cli_table_add(t, (const char *const[]){number, leader, replicas, jstr(p, "why", "")});
+        mem_free(number);
+        mem_free(leader);
+        mem_free(replicas);
+    }
+    cli_table_print_free(t);
 }

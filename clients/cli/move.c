@@ -17,7 +17,7 @@ static char *name_of(const json_t *p)
 
 /* --- What came of it -------------------------------------------------------------------------------------------------- */
 
-static void print_results(const struct cli *cli, const json_t *answer)
+void cli_print_moves(const struct cli *cli, const json_t *answer)
 {
     static const char *const heads[] = {"PARTITION", "FROM", "TO", "RESULT"};
     struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
@@ -29,41 +29,31 @@ static void print_results(const struct cli *cli, const json_t *answer)
         char *name = name_of(p), *from = jids(json_object_get(p, "from")),
              *to = jids(json_object_get(p, "to"));
         bool is_failed = jstr(p, "error", NULL) != NULL;
-        cli_table_add(t, (const char *const[]){name, from, to,
-                                 is_failed ? jstr(p, "detail", "") : jstr(p, "state", "?")});
+        bool is_waiting = strcmp(jstr(p, "state", ""), "waiting") == 0;
+        cli_table_add(t,
+                (const char *const[]){name, from, to,
+                        is_failed || is_waiting ? jstr(p, "detail", "") : jstr(p, "state", "?")});
         mem_free(name);
         mem_free(from);
         mem_free(to);
     }
     cli_table_print_free(t);
-    cli_note("%s%" PRId64 " moving, %" PRId64 " done, %" PRId64 " failed",
+    cli_note("%s%" PRId64 " moving, %" PRId64 " waiting, %" PRId64 " done, %" PRId64 " failed",
             cli->dry_run ? "nothing was changed; would be: " : "", jint(answer, "moving", 0),
-            jint(answer, "done", 0), jint(answer, "failed", 0));
+            jint(answer, "waiting", 0), jint(answer, "done", 0), jint(answer, "failed", 0));
 }
 
-/* Sends it and prints what came of it; `body` NULL = none. */
-static int send(struct cli *cli, const char *method, const char *path, const json_t *body)
+/* Sends it, prints what came of it and waits for its end. */
+static int send(struct cli *cli,
+        const char *method,
+        const char *path,
+        const json_t *body,
+        const struct cli_wait *wait)
 {
-    struct http_answer a = {0};
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    int r = EXIT_DONE;
+    int64_t operation = 0;
+    int r = cli_send(cli, method, path, body, "topic", cli_print_moves, &operation);
 
-    must(body == NULL || text != NULL);
-    cli_http(cli, method, path, text, &a);
-    json_t *answer = cli_answer_json(&a);
-
-    if (a.status == 200) {
-        if (!cli_print_json(cli, answer, "topic")) {
-            print_results(cli, answer);
-        }
-        r = jint(answer, "failed", 0) > 0 ? EXIT_PARTLY : EXIT_DONE;
-    } else {
-        r = cli_http_fail(&a);
-    }
-    json_decref(answer);
-    free(text);
-    http_answer_deinit(&a);
-    return r;
+    return cli_wait_for(cli, wait, operation, r);
 }
 
 static const char *dry_run_of(const struct cli *cli)
@@ -97,25 +87,12 @@ static json_t *ids_of(const char *text)
     return NULL;
 }
 
-/* The topic's name (mem_free) and the number of "orders/3", or NULL. */
-static char *topic_of(const char *text, int64_t *ret_number)
-{
-    const char *slash = strrchr(text, '/');
-    char *end = NULL;
-
-    if (slash == NULL || slash == text || slash[1] < '0' || slash[1] > '9') {
-        return NULL;
-    }
-    *ret_number = strtol(slash + 1, &end, 10);
-    return *end == '\0' ? mem_strndup(text, (size_t)(slash - text)) : NULL;
-}
-
 static int move_back(struct cli *cli, const char *topic, int64_t number)
 {
     char *escaped = url_escape(topic);
     char *path = mem_format("/v1/reassignments?topic=%s&partition=%" PRId64 "&dry_run=%s", escaped,
             number, dry_run_of(cli));
-    int r = send(cli, "DELETE", path, NULL);
+    int r = send(cli, "DELETE", path, NULL, NULL);
 
     mem_free(escaped);
     mem_free(path);
@@ -138,8 +115,12 @@ static int add_throttle(json_t *body, const char *text)
     return -1;
 }
 
-static int move_to(
-        struct cli *cli, const char *topic, int64_t number, const char *to, const char *throttle)
+static int move_to(struct cli *cli,
+        const char *topic,
+        int64_t number,
+        const char *to,
+        const char *throttle,
+        const struct cli_wait *wait)
 {
     json_t *replicas = ids_of(to);
 
@@ -152,7 +133,7 @@ static int move_to(
     char *path = mem_format("/v1/reassignments?dry_run=%s", dry_run_of(cli));
     int r = add_throttle(body, throttle);
 
-    r = r < 0 ? send(cli, "POST", path, body) : r;
+    r = r < 0 ? send(cli, "POST", path, body, wait) : r;
     json_decref(body);
     mem_free(path);
     return r;
@@ -161,10 +142,12 @@ static int move_to(
 static int partition_move(struct cli *cli, int argc, char **argv)
 {
     bool is_back = false;
+    struct cli_wait wait = {0};
     const char *args[2] = {0}, *throttle = NULL;
     const struct cli_opt opts[] = {
             THROTTLE_OPT(&throttle),
             {0, "cancel", OPT_FLAG, &is_back, NULL, "back to the brokers that it comes from", 0, 0},
+            CLI_WAIT_OPTS(wait),
     };
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, args, 1, 2);
     int64_t number = 0;
@@ -176,13 +159,14 @@ static int partition_move(struct cli *cli, int argc, char **argv)
         return cli_fail(EXIT_USAGE, "For example: weir partition move orders/3 1,2,3",
                 "give the brokers that are to hold it, or --cancel");
     }
-    char *topic = topic_of(args[0], &number);
+    char *topic = cli_parse_partition(args[0], &number);
 
     if (topic == NULL) {
         return cli_fail(EXIT_USAGE, "For example: weir partition move orders/3 1,2,3",
                 "a partition is TOPIC/NUMBER, not `%s`", args[0]);
     }
-    r = is_back ? move_back(cli, topic, number) : move_to(cli, topic, number, args[1], throttle);
+    r = is_back ? move_back(cli, topic, number)
+                : move_to(cli, topic, number, args[1], throttle, &wait);
     mem_free(topic);
     return r;
 }
@@ -299,15 +283,15 @@ static int balance_cancel(struct cli *cli, int argc, char **argv)
     }
     char *path = mem_format("/v1/reassignments?dry_run=%s", dry_run_of(cli));
 
-    r = send(cli, "DELETE", path, NULL);
+    r = send(cli, "DELETE", path, NULL, NULL);
     mem_free(path);
     return r;
 }
 
-static int pursue(struct cli *cli, json_t *body)
+static int pursue(struct cli *cli, json_t *body, const struct cli_wait *wait)
 {
     char *path = mem_format("/v1/reassignments?dry_run=%s", dry_run_of(cli));
-    int r = send(cli, "POST", path, body);
+    int r = send(cli, "POST", path, body, wait);
 
     json_decref(body);
     mem_free(path);
@@ -322,13 +306,14 @@ static int balance_plan(struct cli *cli, int argc, char **argv)
         return r;
     }
     cli->dry_run = true;
-    return pursue(cli, json_pack("{s:s}", "goal", "balance"));
+    return pursue(cli, json_pack("{s:s}", "goal", "balance"), NULL);
 }
 
 static int balance_apply(struct cli *cli, int argc, char **argv)
 {
+    struct cli_wait wait = {0};
     const char *throttle = NULL;
-    const struct cli_opt opts[] = {THROTTLE_OPT(&throttle)};
+    const struct cli_opt opts[] = {THROTTLE_OPT(&throttle), CLI_WAIT_OPTS(wait)};
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, NULL, 0, 0);
 
     if (r >= 0) {
@@ -341,15 +326,17 @@ static int balance_apply(struct cli *cli, int argc, char **argv)
         json_decref(body);
         return r;
     }
-    return pursue(cli, body);
+    return pursue(cli, body, &wait);
 }
 
-/* --- broker empty, topic replicate ------------------------------------------------------------------------------------ */
+/* --- broker decommission, topic replicate ---------------------------------------------------------------------------- */
 
-static int broker_empty(struct cli *cli, int argc, char **argv)
+static int broker_decommission(struct cli *cli, int argc, char **argv)
 {
+    struct cli_wait wait = {0};
+    const struct cli_opt opts[] = {CLI_WAIT_OPTS(wait)};
     const char *text = NULL;
-    int r = cli_parse(cli, NULL, 0, argc, argv, &text, 1, 1);
+    int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, &text, 1, 1);
 
     if (r >= 0) {
         return r;
@@ -357,18 +344,20 @@ static int broker_empty(struct cli *cli, int argc, char **argv)
     json_t *ids = ids_of(text);
 
     if (ids == NULL) {
-        return cli_fail(EXIT_USAGE, "For example: weir broker empty 4",
+        return cli_fail(EXIT_USAGE, "For example: weir broker decommission 4",
                 "a broker is named by its id, not `%s`", text);
     }
-    return pursue(cli, json_pack("{s:s, s:o}", "goal", "decommission", "brokers", ids));
+    return pursue(cli, json_pack("{s:s, s:o}", "goal", "decommission", "brokers", ids), &wait);
 }
 
 static int topic_replicate(struct cli *cli, int argc, char **argv)
 {
     const char *name = NULL;
     int64_t factor = 0;
+    struct cli_wait wait = {0};
     const struct cli_opt opts[] = {
-            {0, "to", OPT_I64, &factor, "N", "so many replicas of each partition", 1, 8}};
+            {0, "to", OPT_I64, &factor, "N", "so many replicas of each partition", 1, 8},
+            CLI_WAIT_OPTS(wait)};
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, &name, 1, 1);
 
     if (r >= 0) {
@@ -382,7 +371,7 @@ static int topic_replicate(struct cli *cli, int argc, char **argv)
     char *path = mem_format("/v1/topics/%s?dry_run=%s", escaped, dry_run_of(cli));
     json_t *body = json_pack("{s:I}", "replication_factor", (json_int_t)factor);
 
-    r = send(cli, "PATCH", path, body);
+    r = send(cli, "PATCH", path, body, &wait);
     json_decref(body);
     mem_free(escaped);
     mem_free(path);
@@ -405,20 +394,27 @@ const struct cli_command cli_balance_apply = {
         .verb = "apply",
         .summary = "move partitions so that brokers hold and lead as much",
         .usage = "[--throttle SIZE]",
-        .details = "All moves of the plan begin at once; `weir balance status` shows what is on its way, "
-                   "`weir balance cancel` takes it back.",
+        .details = "All moves of the plan begin at once. Ctrl-C leaves them alone: `weir ops "
+                   "watch` goes on "
+                   "watching, `weir balance status` shows each, `weir balance cancel` takes them "
+                   "back.",
         .examples = "  weir balance apply --reason 'two new brokers'\n",
         .run = balance_apply,
 };
 
-const struct cli_command cli_broker_empty = {
+const struct cli_command cli_broker_decommission = {
         .noun = "broker",
-        .verb = "empty",
-        .summary = "move all replicas of brokers to others",
+        .verb = "decommission",
+        .summary = "move all replicas of brokers to others, for good",
         .usage = "N[,…]",
-        .details = "What is there now moves; topics that are created later may be placed there again.",
-        .examples = "  weir broker empty 4 --dry-run\n",
-        .run = broker_empty,
+        .details = "They lead nothing that another can lead and get nothing new; what cannot move "
+                   "yet is tried "
+                   "again until it has. Then stop them and `weir broker forget N`. `weir broker "
+                   "undrain N` "
+                   "takes it back.",
+        .examples = "  weir broker decommission 4 --dry-run\n"
+                    "  weir broker decommission 4\n",
+        .run = broker_decommission,
 };
 
 const struct cli_command cli_topic_replicate = {

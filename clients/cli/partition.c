@@ -93,17 +93,14 @@ static int partition_list(struct cli *cli, int argc, char **argv)
 /* "orders/3" as a member of the body; NULL when it is none. */
 static json_t *partition_of(const char *text)
 {
-    const char *slash = strrchr(text, '/');
-    char *end = NULL;
+    int64_t number = 0;
+    char *topic = cli_parse_partition(text, &number);
+    json_t *one = topic != NULL
+                          ? json_pack("{s:s, s:I}", "topic", topic, "partition", (json_int_t)number)
+                          : NULL;
 
-    if (slash == NULL || slash == text || slash[1] < '0' || slash[1] > '9') {
-        return NULL;
-    }
-    long number = strtol(slash + 1, &end, 10);
-
-    return *end == '\0' ? json_pack("{s:s%, s:I}", "topic", text, (size_t)(slash - text),
-                                  "partition", (json_int_t)number)
-                        : NULL;
+    mem_free(topic);
+    return one;
 }
 
 static void print_elected(const struct cli *cli, const json_t *answer)
@@ -136,28 +133,11 @@ static void print_elected(const struct cli *cli, const json_t *answer)
 
 static int send_election(struct cli *cli, const json_t *body, bool is_unclean)
 {
-    struct http_answer a = {0};
-    char *text = json_dumps(body, JSON_COMPACT);
     char *path = mem_format("/v1/partitions:elect?dry_run=%s%s", cli->dry_run ? "true" : "false",
             is_unclean ? "&confirm=unclean" : "");
-    int r = EXIT_DONE;
+    int r = cli_send(cli, "POST", path, body, "topic", print_elected, NULL);
 
-    must(text != NULL);
-    cli_http(cli, "POST", path, text, &a);
-    json_t *answer = cli_answer_json(&a);
-
-    if (a.status == 200) {
-        if (!cli_print_json(cli, answer, "topic")) {
-            print_elected(cli, answer);
-        }
-        r = jint(answer, "failed", 0) > 0 ? EXIT_PARTLY : EXIT_DONE;
-    } else {
-        r = cli_http_fail(&a);
-    }
-    json_decref(answer);
-    free(text);
     mem_free(path);
-    http_answer_deinit(&a);
     return r;
 }
 
@@ -261,22 +241,7 @@ const struct cli_command cli_partition_elect = {
 
 static void print_added(const struct cli *cli, const json_t *answer, int64_t total)
 {
-    static const char *const heads[] = {"PARTITION", "LEADER", "REPLICAS", "WHY"};
-    struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
-    size_t i;
-    json_t *p;
-
-    json_array_foreach(json_object_get(answer, "partitions"), i, p)
-    {
-        char *number = mem_format("%" PRId64, jint(p, "partition", -1));
-        char *leader = mem_format("%" PRId64, jint(p, "leader", -1));
-        char *replicas = jids(json_object_get(p, "replicas"));
-        cli_table_add(t, (const char *const[]){number, leader, replicas, jstr(p, "why", "")});
-        mem_free(number);
-        mem_free(leader);
-        mem_free(replicas);
-    }
-    cli_table_print_free(t);
+    cli_print_placement(answer);
     cli_note("topic %s %s %" PRId64 " partitions; keys that come from now on may go to others than "
              "before",
             jstr(answer, "name", "?"), cli->dry_run ? "would have" : "has", total);

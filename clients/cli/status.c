@@ -42,12 +42,17 @@ static void add_broker_row(struct cli_table *t, const json_t *b, bool wide)
     char *leaders = mem_format("%" PRId64, jint(b, "leaders", 0));
     char *replicas = mem_format("%" PRId64, jint(b, "replicas", 0));
     char *epoch = mem_format("%" PRId64, jint(b, "epoch", -1));
-    const char *cells[] = {id, jstr(b, "state", "?"), address, leaders, replicas,
-            jstr(b, "rack", "-"), wide ? jstr(b, "version", "-") : jstr(b, "problem", ""),
-            wide ? epoch : "", wide ? jstr(b, "problem", "") : ""};
+    const char *intent = jstr(b, "intent", "none");
+    bool is_wanted = strcmp(intent, "none") == 0;
+    char *state = is_wanted ? mem_strdup(jstr(b, "state", "?"))
+                            : mem_format("%s, %s", jstr(b, "state", "?"), intent);
+    const char *cells[] = {id, state, address, leaders, replicas, jstr(b, "rack", "-"),
+            wide ? jstr(b, "version", "-") : jstr(b, "problem", ""), wide ? epoch : "",
+            wide ? jstr(b, "problem", "") : ""};
 
     cli_table_add(t, cells);
     mem_free(id);
+    mem_free(state);
     mem_free(address);
     mem_free(leaders);
     mem_free(replicas);

@@ -197,3 +197,15 @@ bool cli_parse_time(const char *text, int64_t *ret)
     }
     return false;
 }
+
+char *cli_parse_partition(const char *text, int64_t *ret_number)
+{
+    const char *slash = strrchr(text, '/');
+    char *end = NULL;
+
+    if (slash == NULL || slash == text || slash[1] < '0' || slash[1] > '9') {
+        return NULL;
+    }
+    *ret_number = strtol(slash + 1, &end, 10);
+    return *end == '\0' ? mem_strndup(text, (size_t)(slash - text)) : NULL;
+}

@@ -62,24 +62,9 @@ static int create_body(const struct create_args *args, json_t **ret)
 
 static void print_placement(const struct cli *cli, const json_t *created)
 {
-    static const char *const heads[] = {"PARTITION", "LEADER", "REPLICAS", "WHY"};
-    struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
-    size_t i;
-    json_t *p;
-
-    json_array_foreach(json_object_get(created, "partitions"), i, p)
-    {
-        char *number = mem_format("%" PRId64, jint(p, "partition", -1));
-        char *leader = mem_format("%" PRId64, jint(p, "leader", -1));
-        char *replicas = jids(json_object_get(p, "replicas"));
-        cli_table_add(t, (const char *const[]){number, leader, replicas, jstr(p, "why", "")});
-        mem_free(number);
-        mem_free(leader);
-        mem_free(replicas);
-    }
     cli_note("%s topic %s (%s)", cli->dry_run ? "would create" : "created",
             jstr(created, "name", "?"), jstr(created, "topic_id", "?"));
-    cli_table_print_free(t);
+    cli_print_placement(created);
     if (json_array_size(json_object_get(created, "partitions")) == PLACEMENTS_SHOWN) {
         cli_note("Only the first %d partitions are shown; see all: weir topic describe %s",
                 PLACEMENTS_SHOWN, jstr(created, "name", "?"));

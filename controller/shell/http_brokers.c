@@ -118,6 +118,8 @@ static json_t *broker_json(const struct http_view *v,
                     i != NULL ? i->n_endpoints : r->n_endpoints),
             "leaders", (int)counts.leaders, "replicas", (int)counts.replicas);
     must(json != NULL);
+    must(json_object_set_new(json, "intent",
+                 json_string(broker_intent_name(i != NULL ? i->intent : BROKER_WANTED))) == 0);
     json_t *live = json_pack("{s:o, s:o, s:o, s:o}", "applied_index",
             link != NULL ? json_integer((json_int_t)link->applied_index) : json_null(),
             "heartbeat_age_ms",

@@ -72,6 +72,12 @@ static bool is_number_kind(char kind)
     return kind != 't' && kind != 'd' && kind != 'x' && kind != 'r' && kind != 'm';
 }
 
+/* Operations are numbered like decisions. */
+static int64_t number_max(char kind)
+{
+    return kind == 'o' ? INT64_MAX - 1 : INT32_MAX;
+}
+
 bool http_page_begin(
         struct http_page *p, char kind, const struct http_call *c, struct http_answer *a)
 {
@@ -93,7 +99,7 @@ bool http_page_begin(
     if (token != NULL) {
         p->has_after = token_decode(kind, token, p->after, sizeof(p->after));
         if (p->has_after && is_number_kind(kind)) {
-            p->has_after = http_parse_i64(p->after, 0, INT32_MAX, &number);
+            p->has_after = http_parse_i64(p->after, 0, number_max(kind), &number);
         }
         if (!p->has_after) {
             http_problem(a, c, HTTP_PROBLEM_BAD_QUERY, NULL,
@@ -112,7 +118,7 @@ int64_t http_page_after_number(const struct http_page *p)
     int64_t number = -1;
 
     must(is_number_kind(p->kind));
-    must(!p->has_after || http_parse_i64(p->after, 0, INT32_MAX, &number));
+    must(!p->has_after || http_parse_i64(p->after, 0, number_max(p->kind), &number));
     return number;
 }
 

@@ -341,6 +341,7 @@ static const char *state_of(const struct ctl_reassigned *r)
 {
     return r->error != ERRCODE_NONE ? "failed"
            : r->is_unchanged        ? "unchanged"
+           : r->is_waiting          ? "waiting"
            : r->is_done             ? "done"
                                     : "moving";
 }
@@ -348,13 +349,14 @@ static const char *state_of(const struct ctl_reassigned *r)
 json_t *http_reassigned_json(const struct ctl_reply *reply)
 {
     json_t *items = json_array();
-    json_int_t n_moving = 0, n_done = 0, n_failed = 0;
+    json_int_t n_moving = 0, n_waiting = 0, n_done = 0, n_failed = 0;
 
     for (size_t i = 0; i < reply->n_reassigned; i++) {
         const struct ctl_reassigned *r = &reply->reassigned[i];
         bool is_well = r->error == ERRCODE_NONE && !r->is_unchanged;
         n_failed += r->error != ERRCODE_NONE;
-        n_moving += is_well && !r->is_done;
+        n_moving += is_well && !r->is_done && !r->is_waiting;
+        n_waiting += is_well && r->is_waiting;
         n_done += is_well && r->is_done;
         if (i < SHOWN) {
             must(json_array_append_new(items,
@@ -367,6 +369,6 @@ json_t *http_reassigned_json(const struct ctl_reply *reply)
                                  "detail", http_json_text(r->detail))) == 0);
         }
     }
-    return json_pack("{s:o, s:I, s:I, s:I}", "items", items, "moving", n_moving, "done", n_done,
-            "failed", n_failed);
+    return json_pack("{s:o, s:I, s:I, s:I, s:I}", "items", items, "moving", n_moving, "waiting",
+            n_waiting, "done", n_done, "failed", n_failed);
 }

@@ -20,6 +20,9 @@ enum http_write_kind {
     HTTP_WRITE_ELECT,
     HTTP_WRITE_ADD_PARTITIONS,
     HTTP_WRITE_REASSIGN,
+    HTTP_WRITE_BROKER_INTENT,
+    HTTP_WRITE_FORGET_BROKER,
+    HTTP_WRITE_CANCEL_OPERATION,
 };
 
 /* The body of POST /v1/topics, checked but for what the core decides. Owns what it points to. */
@@ -93,6 +96,10 @@ struct http_write {
     bool is_now;                    /* DELETE_TOPIC: not into the trash */
     struct http_elect_spec elect;   /* ELECT */
     struct http_reassign_spec reassign; /* REASSIGN */
+    broker_id broker;                   /* BROKER_INTENT, FORGET_BROKER */
+    enum broker_intent intent;          /* BROKER_INTENT */
+    /* CANCEL_OPERATION: which. After http_write_take(), of REASSIGN and BROKER_INTENT: what goes on; 0 = nothing. */
+    uint64_t operation;
     /* After http_write_take(): */
     int error;
     char *detail;
@@ -103,7 +110,8 @@ struct http_write {
     bool is_protected;        /* DELETE_TOPIC: refused for that */
     json_t *placement;
     json_t *elected;          /* ELECT: the answer */
-    json_t *reassigned;       /* REASSIGN: the answer */
+    json_t *reassigned;       /* REASSIGN, CANCEL_OPERATION: the answer */
+    uint32_t n_moved, n_waiting, n_single; /* BROKER_INTENT: leaderships */
     bool is_unchanged;        /* SET_CONFIGS */
     json_t *items;            /* SET_CONFIGS of a broker: as it told them, or would */
     ARRAY(broker_id) leaders; /* each once; of SET_CONFIGS those who are to apply it */
@@ -213,7 +221,7 @@ http_get_fn http_get_status_text, http_get_health, http_get_ready, http_get_metr
         http_get_version, http_get_cluster, http_get_controllers, http_get_brokers, http_get_broker,
         http_get_topics, http_get_topic, http_get_partitions, http_get_cluster_configs,
         http_get_topic_configs, http_get_trash_untold, http_get_trashed_untold,
-        http_get_all_partitions, http_get_stop_check, http_get_reassignments;
+        http_get_all_partitions, http_get_stop_check, http_get_reassignments, http_get_operations;
 http_later_fn http_get_decisions, http_get_decision; /* http_decisions.c */
 typedef void http_write_fn(const struct http_view *v,
         const struct http_call *c,
@@ -223,7 +231,9 @@ typedef void http_write_fn(const struct http_view *v,
 http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
         http_patch_topic_configs, http_patch_broker_configs, http_delete_trashed,
         http_post_restore, http_post_elect, http_patch_topic, http_post_reassignments,
-        http_delete_reassignments;
+        http_delete_reassignments, http_delete_operation, http_post_cordon, http_post_drain,
+        http_post_undrain, http_post_decommission, http_delete_broker;
+http_later_fn http_get_operation; /* http_operation_wait.c */
 http_later_fn http_get_broker_configs; /* http_broker_configs.c */
 http_later_fn http_get_broker_logs, http_get_trash, http_get_trashed; /* http_logs.c */
 http_later_fn http_export_image; /* http_image.c */
@@ -286,6 +296,25 @@ json_t *http_partition_json(const struct partition_state *p);
 json_t *http_elected_json(const struct ctl_reply *reply);
 /* What came of a reassignment (http_reassignments.c). */
 json_t *http_reassigned_json(const struct ctl_reply *reply);
+
+/* --- Operations (http_operations.c) --- */
+enum {
+    HTTP_OPERATION_WAIT_MAX_MS = 60 * 1000
+};
+/* The operation that `arg` names, or NULL and the answer. */
+const struct image_operation *http_known_operation(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a);
+void http_answer_operation(const struct http_view *v,
+        const struct http_call *c,
+        const char *arg,
+        struct http_answer *a);
+/* How long somebody wants to wait for its end; false: the answer says what is wrong with that. */
+bool http_operation_wait(const struct http_call *c, struct http_answer *a, int64_t *ret_ms);
+/* What http_write_event() and http_write_answer() do for REASSIGN and what is about brokers and operations. */
+void http_operations_event(const struct http_write *w, struct ctl_event *ret);
+void http_operations_written(const struct http_write *w, struct http_answer *a);
 
 /* 404 for a topic that is not there. */
 void http_no_topic(struct http_answer *a, const struct http_call *c, const char *name);

@@ -37,6 +37,15 @@ static const struct route routes[] = {
         {"GET", "/v1/brokers:reach", "", NULL, NULL, false, http_get_reach, false},
         {"GET", "/v1/brokers", PAGE, http_get_brokers, NULL, true, NULL, false},
         {"GET", "/v1/brokers/{}", "", http_get_broker, NULL, true, http_get_broker_logs, true},
+        {"DELETE", "/v1/brokers/{}", "dry_run ", NULL, http_delete_broker, true, NULL, false},
+        {"POST", "/v1/brokers/{}:cordon", "dry_run ", NULL, http_post_cordon, true, NULL, false},
+        {"POST", "/v1/brokers/{}:drain", "dry_run ", NULL, http_post_drain, true, NULL, false},
+        {"POST", "/v1/brokers/{}:undrain", "dry_run ", NULL, http_post_undrain, true, NULL, false},
+        {"POST", "/v1/brokers/{}:decommission", "dry_run ", NULL, http_post_decommission, true,
+                NULL, false},
+        {"GET", "/v1/operations", PAGE "state ", http_get_operations, NULL, true, NULL, false},
+        {"GET", "/v1/operations/{}", "wait_ms ", NULL, NULL, true, http_get_operation, false},
+        {"DELETE", "/v1/operations/{}", "dry_run ", NULL, http_delete_operation, true, NULL, false},
         {"GET", "/v1/topics", PAGE "filter include ", http_get_topics, NULL, true, NULL, false},
         {"POST", "/v1/topics", "dry_run ", NULL, http_post_topics, true, NULL, false},
         {"GET", "/v1/topics/{}", "", http_get_topic, NULL, true, NULL, false},
@@ -46,7 +55,8 @@ static const struct route routes[] = {
         {"POST", "/v1/topics/{}:trim", "confirm dry_run ", NULL, NULL, true, http_post_trim, true},
         {"GET", "/v1/trash", PAGE "name ", http_get_trash_untold, NULL, true, http_get_trash, true},
         {"GET", "/v1/trash/{}", "", http_get_trashed_untold, NULL, true, http_get_trashed, true},
-        {"DELETE", "/v1/trash/{}", "confirm dry_run ", NULL, http_delete_trashed, true, NULL, false},
+        {"DELETE", "/v1/trash/{}", "confirm dry_run ", NULL, http_delete_trashed, true, NULL,
+                false},
         {"POST", "/v1/trash/{}:restore", "dry_run ", NULL, http_post_restore, true, NULL, false},
         {"GET", "/v1/decisions", PAGE "topic partition broker cause since_seq since ", NULL, NULL,
                 true, http_get_decisions, false},
@@ -123,10 +133,10 @@ static void refuse_path(const struct http_call *c, struct http_answer *a)
     bool has_slash = size > 1 && c->path[size - 1] == '/';
 
     http_problem(a, c, HTTP_PROBLEM_NO_RESOURCE, NULL,
-            has_slash
-                    ? "Paths have no slash at their end."
-                    : "The resources are /v1/cluster, /v1/controllers, /v1/brokers, /v1/topics, "
-                      "/v1/partitions, /v1/reassignments, /v1/trash and /v1/decisions.",
+            has_slash ? "Paths have no slash at their end."
+                      : "The resources are /v1/cluster, /v1/controllers, /v1/brokers, /v1/topics, "
+                        "/v1/partitions, /v1/reassignments, /v1/operations, /v1/trash and "
+                        "/v1/decisions.",
             "there is nothing at %s", http_shown(c->path, shown));
 }
 

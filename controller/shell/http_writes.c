@@ -156,6 +156,12 @@ static enum config_scope scope_of(enum conf_target target)
     must_not_reach("a target that is none");
 }
 
+static bool is_operation(enum http_write_kind kind)
+{
+    return kind == HTTP_WRITE_REASSIGN || kind == HTTP_WRITE_BROKER_INTENT ||
+           kind == HTTP_WRITE_FORGET_BROKER || kind == HTTP_WRITE_CANCEL_OPERATION;
+}
+
 void http_write_event(const struct http_write *w, struct ctl_event *ret)
 {
     must(w->kind != HTTP_WRITE_NONE);
@@ -208,16 +214,8 @@ void http_write_event(const struct http_write *w, struct ctl_event *ret)
         ret->elect.dry_run = w->dry_run;
         return;
     }
-    if (w->kind == HTTP_WRITE_REASSIGN) {
-        ret->kind = CTL_EV_REASSIGN;
-        ret->reassign.goal = w->reassign.goal;
-        ret->reassign.partitions = w->reassign.partitions.items;
-        ret->reassign.n = w->reassign.partitions.n;
-        ret->reassign.brokers = w->reassign.brokers;
-        ret->reassign.topic = w->spec.name;
-        ret->reassign.replication_factor = w->reassign.replication_factor;
-        ret->reassign.throttle = w->reassign.throttle;
-        ret->reassign.dry_run = w->dry_run;
+    if (is_operation(w->kind)) {
+        http_operations_event(w, ret);
         return;
     }
     ret->kind = CTL_EV_CREATE_TOPIC;
@@ -272,6 +270,12 @@ void http_write_take(struct http_write *w, const struct ctl_reply *reply)
     w->is_protected = reply->is_protected;
     w->elected = http_elected_json(reply);
     w->reassigned = http_reassigned_json(reply);
+    w->n_moved = reply->n_moved;
+    w->n_waiting = reply->n_waiting;
+    w->n_single = reply->n_single;
+    if (w->kind != HTTP_WRITE_CANCEL_OPERATION) {
+        w->operation = reply->operation;
+    }
     w->placement = json_array();
     for (size_t i = 0; i < reply->n_placement; i++) {
         add_leader(w, reply->placement[i].leader);
@@ -442,8 +446,8 @@ void http_write_answer(const struct http_write *w,
                         w->placement));
     } else if (w->kind == HTTP_WRITE_ELECT) {
         http_answer_json(a, 200, json_incref(w->elected));
-    } else if (w->kind == HTTP_WRITE_REASSIGN) {
-        http_answer_json(a, 200, json_incref(w->reassigned));
+    } else if (is_operation(w->kind)) {
+        http_operations_written(w, a);
     } else if (w->kind == HTTP_WRITE_CREATE_TOPIC) {
         http_answer_json(a, w->dry_run ? 200 : 201,
                 json_pack("{s:o, s:o, s:b, s:O}", "name", http_json_text(w->spec.name), "topic_id",

@@ -109,7 +109,7 @@ static void move_to_a_dead_broker_waits_and_is_taken_back(void)
     CHECK_WITHIN(20000, is_quiet());
     produce("wait", "x\n");
     node_kill("broker-4");
-    (void)WEIR_OK("partition", "move", "wait/0", "2,4");
+    (void)WEIR_OK("partition", "move", "wait/0", "2,4", "--no-wait");
     CHECK(!is_quiet());
     produce("wait", "y\n");
     WEIR(&r, "partition", "move", "wait/0", "1,3");
@@ -160,9 +160,9 @@ static void brokers_are_emptied_and_balanced_and_topics_replicated(void)
     CHECK_WITHIN(30000, is_quiet());
     WEIR(&r, "topic", "describe", "many");
     CHECK_EQ(r.code, 0);
-    (void)WEIR_OK("broker", "empty", "4");
-    CHECK_WITHIN(30000, is_quiet());
+    (void)WEIR_OK("broker", "decommission", "4");
     CHECK_EQ(n_replicas(4), 0);
+    (void)WEIR_OK("broker", "undrain", "4");
     WEIR(&r, "balance", "plan");
     CHECK_EQ(r.code, 0);
     CHECK(is_quiet());
