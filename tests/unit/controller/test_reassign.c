@@ -63,7 +63,7 @@ static void limit_is_set_with_the_moves(void) /* [THR-7] */
     CHECK_EQ(w.n_appended, 0);
     ev.reassign.dry_run = false;
     world_step(&w, ev);
-    CHECK_EQ(w.n_appended, 2);
+    CHECK_EQ(w.n_appended, 3); /* the operation, the partition, the limit */
     CHECK_STR(image_cluster_config(ctl_next_image(w.ctl), "weir.reassignment.bytes.per.second"),
             "1000000");
     world_step(&w, ev); /* as it is already */
