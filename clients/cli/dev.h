@@ -74,7 +74,7 @@ bool dev_wait_in_sync(const struct cli *here, const char *topic, int64_t timeout
 
 /* The node's running process, 0 = none. */
 int dev_pid(const struct dev_node *n);
-/* Starts it unless it runs. Returns -1 or an exit code. */
+/* Starts it unless it runs; one that has been killed and has not ended yet is waited for. Returns -1 or an exit code. */
 int dev_start(const struct dev_node *n);
 /* Signals it; false when it does not run. */
 bool dev_signal(const struct dev_node *n, int signal_number);

@@ -16,6 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+enum {
+    ENDING_MS = 10000
+};
+
 static void pause_ms(int ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -197,12 +201,38 @@ static int taken_port(const struct dev_node *n)
     return 0;
 }
 
+/* Whether SIGKILL has struck the process and it has not ended yet: its first thread has, or the signal waits for one
+ * that is in the kernel. */
+static bool is_ending(int pid)
+{
+    char path[64], line[256], state = 'R';
+    unsigned long long waiting = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        unsigned long long set = 0;
+        if (sscanf(line, "SigPnd: %llx", &set) == 1 || sscanf(line, "ShdPnd: %llx", &set) == 1) {
+            waiting |= set;
+        }
+        (void)sscanf(line, "State: %c", &state);
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return state == 'Z' || state == 'X' || (waiting & (1ULL << (SIGKILL - 1))) != 0;
+}
+
 int dev_start(const struct dev_node *n)
 {
     struct command c;
     int pipe_ends[2];
     int error = 0;
 
+    int running = dev_pid(n);
+    if (running != 0 && is_ending(running)) {
+        (void)dev_wait_gone(n, ENDING_MS);
+    }
     if (dev_pid(n) != 0) {
         return -1;
     }

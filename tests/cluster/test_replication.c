@@ -101,7 +101,7 @@ static void leader_that_is_killed_loses_nothing_and_comes_back_into_the_isr(void
     CHECK(sum.longest_gap_ms < DEATH_GAP_MS);
 }
 
-/* F2 */
+/* F2. They are started while they still end: `weir dev start` waits for that. */
 static void all_brokers_killed_at_once_have_everything_that_was_acknowledged(void)
 {
     struct judged j;
@@ -111,9 +111,6 @@ static void all_brokers_killed_at_once_have_everything_that_was_acknowledged(voi
     (void)WEIR_OK("consume", "all-killed", "-n", "100");
     for (int id = 1; id <= N_BROKERS; id++) {
         signal_node(broker_name(id), SIGKILL);
-    }
-    for (int id = 1; id <= N_BROKERS; id++) {
-        CHECK_WITHIN(HEAL_MS, node_pid(broker_name(id)) == 0);
     }
     for (int id = 1; id <= N_BROKERS; id++) {
         node_start_again(broker_name(id));

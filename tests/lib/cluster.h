@@ -32,7 +32,7 @@ void node_start(const char *name);
 void node_stop(const char *name);
 void node_kill(const char *name);
 void node_wait_ready(const char *name);
-/* Starts one that was killed a moment ago and waits until it is ready. */
+/* Starts one, also one that was killed a moment ago, and waits until it is ready. */
 void node_start_again(const char *name);
 pid_t node_pid(const char *name);                    /* 0 = not running */
 char *node_path(const char *name, const char *file); /* under its folder; mem_free */
