@@ -12,7 +12,8 @@ typedef int32_t broker_id; /* 0 … INT32_MAX as configured; -1 = none */
 #define OFFSET_NONE ((offset64)-1)
 #define EPOCH_NONE ((epoch32)-1)
 #define BROKER_NONE ((broker_id)-1)
-/* A broker's incarnation: czxid of its ephemeral node (KIP-380). Compared for equality only. */
+/* A broker's incarnation: czxid of its ephemeral node (KIP-380). Compared for equality; for age only
+ * by [CTL-3]. */
 #define BROKER_EPOCH_NONE ((int64_t)-1)
 
 enum {

@@ -293,6 +293,7 @@ static bool folder_exists(const struct world *w, const char *name)
     return stat(path, &st) == 0;
 }
 
+/* KIP-570, KAFKA-9539: the removal that comes once more does not meet the log of the new one. */
 static void a_removed_topics_log_goes_away_and_its_name_is_free(void)
 {
     struct world *w = world_serving();
@@ -304,12 +305,17 @@ static void a_removed_topics_log_goes_away_and_its_name_is_free(void)
     CHECK_EQ(produce(w, -1, "gone", 3, 0).error, ERRCODE_NONE);
     CHECK(folder_exists(w, "orders-0"));
     r.remove_topic.id = topic_id(1);
+    uint64_t before = w->applied;
     commit(w, &r, 1);
     push(w);
     CHECK_EQ(produce(w, -1, "gone", 1, 0).error, ERRCODE_UNKNOWN_TOPIC_ID);
     CHECK_WITHIN(5000, !folder_exists(w, "orders-0"));
     create_topic(w, 2, "orders", 1, NULL, NULL);
     CHECK_EQ(produce_bytes(w, 2, -1, &batch).base_offset, 0);
+    w->applied = before;
+    push(w);
+    CHECK(folder_exists(w, "orders-0"));
+    CHECK_EQ(list_topic(w, 2, -1).offset, 1);
     buf_deinit(&batch);
     world_free(w);
 }
@@ -524,7 +530,8 @@ static void a_controller_below_the_level_in_force_is_refused(void)
     world_free(w);
 }
 
-/* [BRK-6] What was applied is acknowledged again and changes nothing; what comes too early is asked for. */
+/* [BRK-6] What was applied is acknowledged again and changes nothing; what comes too early is asked for.
+ * KAFKA-7235, KAFKA-9839: no request of a controller stands alone. */
 static void duplicates_are_acknowledged_and_gaps_are_asked_for(void)
 {
     struct world *w = world_serving();
@@ -590,7 +597,7 @@ static void forget_metadata(struct world *w)
     w->crc = w->seq = w->applied = 0;
 }
 
-static void a_log_that_no_image_names_is_left_alone(void) /* [BRK-10] */
+static void a_log_that_no_image_names_is_left_alone(void) /* [BRK-10] KAFKA-16157 */
 {
     struct world *w = world_serving();
 

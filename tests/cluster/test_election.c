@@ -224,7 +224,7 @@ static int status_of(int fd)
 }
 
 /* [ZK-25] [ZK-4] What lay in its sockets is decided by nobody, and it dials nobody. A stopped process still has its port,
- * so nobody takes it for dead before its session ends. */
+ * so nobody takes it for dead before its session ends. KAFKA-6082 */
 static void stopped_controller_changes_nothing_when_it_goes_on(void)
 {
     static const char post[] = "POST /v1/topics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"

@@ -207,7 +207,7 @@ static void gaps_and_old_epochs_are_refused(void) /* [PID-12], [PID-13], [PID-15
     CHECK_EQ(raw_end_offset(w.r, &w.topic, 0), 4);
 }
 
-static void transactions_are_refused_clearly(void) /* [PID-5], [PID-10] */
+static void transactions_are_refused_clearly(void) /* [PID-5], [PID-10]; late EndTxn */
 {
     begin("plain");
     struct writer w = writer_of("plain");

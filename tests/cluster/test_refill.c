@@ -246,7 +246,8 @@ static void damaged_follower_is_filled_anew(void)
     CHECK_WITHIN(HEAL_MS, has_isr("rotten", N_BROKERS));
 }
 
-/* F23: an old place of a large segment, which no start looks at. Found when it is to be read. */
+/* F23: an old place of a large segment, which no start looks at. Found when it is to be read.
+ * NATS 2.12.1: a damaged node leads and has others delete theirs. */
 static void damaged_leader_leads_no_more_and_serves_nothing_wrong(void)
 {
     struct buf lines = {0};

@@ -79,7 +79,8 @@ static void load_is_replicated_and_nothing_goes_wrong(void)
     CHECK(seen_all_have("calm", N_BROKERS));
 }
 
-/* F1 and F26: the second time it is back before its session ends, as another incarnation. */
+/* F1 and F26: the second time it is back before its session ends, as another incarnation: the node of
+ * the former session does not keep it away (KAFKA-4229, KAFKA-7165, ZOOKEEPER-2985). */
 static void leader_that_is_killed_loses_nothing_and_comes_back_into_the_isr(void)
 {
     struct judged j;

@@ -340,7 +340,7 @@ static void a_watch_fires_once_for_creation_change_and_children(void)
     client_stop(&c);
 }
 
-/* [ZK-4] [ZK-5] The loop stands still for longer than its session lives. */
+/* [ZK-4] [ZK-5] The loop stands still for longer than its session lives. KAFKA-8532 */
 static void a_stuck_loop_loses_its_session_and_gets_a_new_one(void)
 {
     struct client c, other;

@@ -244,6 +244,16 @@ def check_words():
     return bad
 
 
+def check_matrix():
+    """Names of tests and mutants in docs/dev/fault-matrix.md are names of some."""
+    tests = "".join(p.read_text() for p in sources("tests"))
+    cases = set(re.findall(r"^ *static void (\w+)\($|^static void (\w+)\(\n? *void\)", tests, re.M))
+    known = {n for pair in cases for n in pair if n} | {p.stem for p in sources("tests")}
+    known |= set(re.findall(r"^MUTANT\((\w+),", (ROOT / "common/base/mutant.def").read_text(), re.M))
+    named = re.findall(r"`(\w+)`", (ROOT / "docs/dev/fault-matrix.md").read_text())
+    return [f"docs/dev/fault-matrix.md names `{n}`, which is no test and no mutant" for n in named if n not in known]
+
+
 def check_prefixes(build):
     bad = []
     table = (ROOT / "docs/dev/modules.md").read_text()
@@ -276,6 +286,7 @@ def main():
         ("rules stand in code and in tests", check_rules),
         ("files are built and folders explained", check_files),
         ("nothing is left half done", check_words),
+        ("the fault matrix names tests that are there", check_matrix),
     ]
     if build:
         checks.append(("cores call nothing impure", lambda: check_purity(build.resolve())))

@@ -247,7 +247,7 @@ static void partitions_follow_min_insync_replicas(void) /* [CTL-51] */
     CHECK_EQ(world_partition(&w, "orders", 0)->leader_epoch, 0);
 }
 
-/* Its member would miss what is committed from now on without it. */
+/* KIP-966's first draft: its member would miss what is committed from now on without it. */
 static void elr_ends_when_min_isr_is_lowered(void) /* [CTL-51], [REP-4] */
 {
     WORLD(w, 3);

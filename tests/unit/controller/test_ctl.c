@@ -229,7 +229,7 @@ static void broker_that_left_while_nobody_acted_is_fenced_when_listed(void) /* [
     CHECK_EQ(world_partition(&w, "orders", 1)->leader, BROKER_NONE);
 }
 
-static void news_of_another_incarnation_changes_nothing(void) /* [CTL-4] */
+static void news_of_another_incarnation_changes_nothing(void) /* [CTL-4] KIP-380 */
 {
     WORLD(w, 1);
 

@@ -77,6 +77,7 @@ static void of_equal_epochs_the_longer_and_of_equal_logs_the_preferred(void)
     }
 }
 
+/* An unclean election that nobody asked for was once a default. */
 static void policy_never_leaves_it_to_an_operator(void)
 {
     LOST(w);

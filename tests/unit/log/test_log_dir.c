@@ -230,6 +230,7 @@ static void dead_process_is_told_from_a_dead_kernel(void)
     }
 }
 
+/* Two crashes before a registration: the replication model's bug 2048. */
 static void host_crash_is_not_hidden_by_a_process_crash_after_it(void)
 {
     struct fixture f;

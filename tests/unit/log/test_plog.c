@@ -390,7 +390,7 @@ static void death_between_folder_and_identity_is_harmless(void)
     fixture_close(&f);
 }
 
-static void write_error_fails_the_directory(void)
+static void write_error_fails_the_directory(void) /* KAFKA-10778 */
 {
     struct fixture f;
 
@@ -430,7 +430,7 @@ static void half_written_batch_that_cannot_be_cut_fails_the_directory(void)
     fixture_close(&f);
 }
 
-static void failed_sync_latches_and_is_never_repeated(void)
+static void failed_sync_latches_and_is_never_repeated(void) /* fsyncgate */
 {
     struct fixture f;
 

@@ -109,7 +109,7 @@ static void finish(struct fixture *f, struct plog *l)
     fixture_close(f);
 }
 
-static void an_epoch_is_in_the_file_before_its_first_batch(void) /* [LOG-60] */
+static void an_epoch_is_in_the_file_before_its_first_batch(void) /* [LOG-60] KAFKA-7415 */
 {
     struct fixture f;
     struct plog *l = three_epochs(&f);
