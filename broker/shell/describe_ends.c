@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/shell/describe_ends.h"
 
+#include "broker/shell/answer_on_pool.h"
 #include "broker/shell/broker.h"
-#include "broker/shell/ctl_link.h"
 #include "broker/shell/errcode_map.h"
 #include "common/base/mem.h"
 
 struct ends_job {
-    struct io_job job;
-    struct loop_task done;
-    struct broker *b;
-    uint64_t conn_id;
-    struct frame_header header;
+    struct answer_on_pool answer;
     struct msg_log_end *ends;
     size_t n;
 };
@@ -34,29 +30,23 @@ static void look_up(struct partitions *t, struct msg_log_end *ret)
     ret->bytes = (uint64_t)end.bytes;
 }
 
-static void run(struct io_job *job)
+static void make(struct answer_on_pool *a, struct buf *body)
 {
-    struct ends_job *d = container_of(job, struct ends_job, job);
+    struct ends_job *d = container_of(a, struct ends_job, answer);
+    const struct msg_describe_ends_response m = {.partitions = d->ends, .n_partitions = d->n};
 
     for (size_t i = 0; i < d->n; i++) {
-        look_up(&d->b->partitions, &d->ends[i]);
+        look_up(&a->b->partitions, &d->ends[i]);
     }
-    loop_post(d->b->control, &d->done);
+    wire_encode_describe_ends_response(&m, body);
 }
 
 /* --- Thread: control -------------------------------------------------------------------------- */
-static void on_done(struct loop_task *task)
-{
-    struct ends_job *d = container_of(task, struct ends_job, done);
-    struct rpc_conn *c = d->b->is_over ? NULL : ctl_link_conn(d->b->ctl);
 
-    if (c != NULL && rpc_conn_id(c) == d->conn_id) {
-        struct rpc_out *out = rpc_out_new();
-        wire_encode_describe_ends_response(
-                &(struct msg_describe_ends_response){.partitions = d->ends, .n_partitions = d->n},
-                rpc_out_buf(out));
-        rpc_answer(c, &d->header, ERRCODE_NONE, "", out);
-    }
+static void end(struct answer_on_pool *a)
+{
+    struct ends_job *d = container_of(a, struct ends_job, answer);
+
     (void)mem_free(d->ends);
     (void)mem_free(d);
 }
@@ -74,12 +64,8 @@ void describe_ends(struct broker *b, struct rpc_conn *c, struct rpc_request *r)
         return;
     }
     struct ends_job *d = mem_new(struct ends_job);
-    d->job.run = run;
-    d->done.run = on_done;
-    d->b = b;
-    d->conn_id = rpc_conn_id(c);
-    d->header = r->header;
-    d->header.detail = "";
+    d->answer.make = make;
+    d->answer.end = end;
     d->n = m.n_partitions;
     d->ends = mem_new_n(struct msg_log_end, m.n_partitions + 1);
     for (size_t i = 0; i < m.n_partitions; i++) {
@@ -89,5 +75,5 @@ void describe_ends(struct broker *b, struct rpc_conn *c, struct rpc_request *r)
                 .end = OFFSET_NONE};
     }
     arena_deinit(&arena);
-    io_pool_submit(b->pool, &d->job);
+    answer_on_pool(&d->answer, b, c, r);
 }

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "broker/log/log_trash.h"
+#include "broker/shell/answer_on_pool.h"
 #include "broker/shell/broker.h"
-#include "broker/shell/ctl_link.h"
 #include "broker/shell/errcode_map.h"
 #include "common/base/array.h"
 #include "common/base/mem.h"
@@ -18,13 +18,8 @@ enum {
 };
 
 struct describing {
-    struct io_job job;
-    struct loop_task done;
-    struct broker *b;
-    uint64_t conn_id;
-    struct frame_header header;
+    struct answer_on_pool answer;
     bool with_topics;
-    struct buf body;
 };
 
 struct sums {
@@ -118,18 +113,18 @@ static void keep_largest(struct sums *s, size_t max)
     s->topics.n = s->topics.n < max ? s->topics.n : max;
 }
 
-static void run(struct io_job *job)
+static void make(struct answer_on_pool *a, struct buf *body)
 {
-    struct describing *d = container_of(job, struct describing, job);
-    size_t n_dirs = d->b->dirs.n;
+    struct describing *d = container_of(a, struct describing, answer);
+    size_t n_dirs = a->b->dirs.n;
     struct msg_dir_logs *dirs = mem_new_n(struct msg_dir_logs, n_dirs);
     struct sums *sums = mem_new_n(struct sums, 2 * n_dirs);
 
     for (size_t i = 0; i < n_dirs; i++) {
-        struct log_dir *dir = d->b->dirs.items[i];
+        struct log_dir *dir = a->b->dirs.items[i];
         struct sums *logs = &sums[2 * i], *trash = &sums[2 * i + 1];
         if (d->with_topics) {
-            gather_logs(d->b, dir, logs);
+            gather_logs(a->b, dir, logs);
         }
         gather_trash(dir, trash);
         sum_up(logs);
@@ -146,28 +141,18 @@ static void run(struct io_job *job)
         dirs[i].n_trash = trash->topics.n;
     }
     wire_encode_describe_logs_response(
-            &(struct msg_describe_logs_response){.dirs = dirs, .n_dirs = n_dirs}, &d->body);
+            &(struct msg_describe_logs_response){.dirs = dirs, .n_dirs = n_dirs}, body);
     for (size_t i = 0; i < 2 * n_dirs; i++) {
         array_deinit(&sums[i].topics);
     }
     (void)mem_free(sums);
     (void)mem_free(dirs);
-    loop_post(d->b->control, &d->done);
 }
 
 /* --- Thread: control -------------------------------------------------------------------------- */
-static void on_done(struct loop_task *task)
+static void end(struct answer_on_pool *a)
 {
-    struct describing *d = container_of(task, struct describing, done);
-    struct rpc_conn *c = d->b->is_over ? NULL : ctl_link_conn(d->b->ctl);
-
-    if (c != NULL && rpc_conn_id(c) == d->conn_id) {
-        struct rpc_out *out = rpc_out_new();
-        buf_append(rpc_out_buf(out), d->body.data, d->body.size);
-        rpc_answer(c, &d->header, ERRCODE_NONE, "", out);
-    }
-    buf_deinit(&d->body);
-    (void)mem_free(d);
+    (void)mem_free(container_of(a, struct describing, answer));
 }
 
 void describe_logs(struct broker *b, struct rpc_conn *c, struct rpc_request *r)
@@ -183,12 +168,8 @@ void describe_logs(struct broker *b, struct rpc_conn *c, struct rpc_request *r)
         return;
     }
     struct describing *d = mem_new(struct describing);
-    d->job.run = run;
-    d->done.run = on_done;
-    d->b = b;
-    d->conn_id = rpc_conn_id(c);
-    d->header = r->header;
-    d->header.detail = "";
+    d->answer.make = make;
+    d->answer.end = end;
     d->with_topics = m.with_topics;
-    io_pool_submit(b->pool, &d->job);
+    answer_on_pool(&d->answer, b, c, r);
 }
