@@ -3,6 +3,7 @@
 
 #include "broker/shell/errcode_map.h"
 #include "common/base/must.h"
+#include "common/domain/batch_run.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 
@@ -32,42 +33,6 @@ void partition_position(struct partition *p, struct partition_position *ret)
 }
 
 /* --- What the leader sent --------------------------------------------------------------------------------------------- */
-
-/* Whole batches of an answer, seen as one. */
-struct run {
-    size_t size; /* of the whole ones */
-    bool is_sound;
-    epoch32 first_epoch, last_epoch;
-    offset64 first_base, next;
-};
-
-/* [FET-10] Checksums right, offsets and epochs rising. What compaction took at the leader is missing between batches. The
- * first batch of an empty log may begin below its end: the leader's log starts within it. */
-static struct run look_through(struct bytes records, offset64 end, bool is_empty)
-{
-    struct run run = {.is_sound = true, .first_epoch = EPOCH_NONE, .last_epoch = EPOCH_NONE,
-            .first_base = OFFSET_NONE, .next = end};
-    struct batch b;
-
-    while (run.is_sound && run.size < records.size &&
-            batch_parse(records.at + run.size, records.size - run.size, &b) == 0) {
-        bool is_in_order = b.base_offset >= run.next ||
-                           (is_empty && run.size == 0 && batch_last_offset(&b) >= end);
-        run.is_sound = is_in_order && b.last_offset_delta >= 0 &&
-                       b.leader_epoch >= run.last_epoch && batch_crc_is_right(&b);
-        if (run.size == 0) {
-            run.first_epoch = b.leader_epoch;
-            run.first_base = b.base_offset;
-        }
-        run.last_epoch = b.leader_epoch;
-        run.next = batch_last_offset(&b) + 1;
-        run.size += b.size;
-    }
-    if (run.size == 0 && records.size > 0) {
-        run.is_sound = false; /* not one whole batch */
-    }
-    return run;
-}
 
 /* [FET-11] The offsets that compaction took at the leader, as one batch without records: a log has no gaps but in what it has
  * compacted itself. It is of the epoch of what follows, as [LOG-62] takes it to be at the leader: of the epoch before, it might
@@ -158,7 +123,7 @@ static void copy_locked(struct hold *h, uint8_t *bytes, size_t size, struct part
 /* What the core wants done for an answer. */
 static void carry_out(struct hold *h,
         const struct partition_follow_ask *a,
-        const struct run *run,
+        const struct batch_run *run,
         struct partition_followed *ret)
 {
     struct partition *p = h->p;
@@ -185,7 +150,7 @@ static void take_locked(struct hold *h,
 {
     const struct msg_fetch_result *m = a->answer;
     struct partition *p = h->p;
-    struct run run = look_through((struct bytes){a->records, m->records.size}, plog_end(p->log),
+    struct batch_run run = batch_run_of((struct bytes){a->records, m->records.size}, plog_end(p->log),
             plog_last_epoch(p->log) == EPOCH_NONE);
     struct replica_event ev = {.kind = REPLICA_EV_FETCHED,
             .fetched = {.leader_epoch = a->leader_epoch,

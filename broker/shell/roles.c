@@ -340,31 +340,6 @@ static void after_record(struct round *round, const struct meta_record *r)
     }
 }
 
-/* The broker that a record is about; BROKER_NONE = none. */
-static broker_id broker_of(const struct meta_record *r)
-{
-    switch (r->kind) {
-    case META_REGISTER_BROKER: return r->register_broker.id;
-    case META_BROKER_PURGED:
-    case META_FENCE_BROKER:
-    case META_UNFENCE_BROKER:
-    case META_BROKER_SHUTDOWN: return r->broker.id;
-    case META_BROKER_INTENT: return r->intent.id;
-    case META_BROKER_FORGOTTEN: return r->forgotten.id;
-    case META_NEW_CONTROLLER:
-    case META_CREATE_TOPIC:
-    case META_REMOVE_TOPIC:
-    case META_PARTITION_STATE:
-    case META_CONFIG_SET:
-    case META_PRODUCER_ID_BLOCK:
-    case META_FEATURE_SET:
-    case META_PURGE_TOPIC:
-    case META_RESTORE_TOPIC:
-    case META_OPERATION: return BROKER_NONE;
-    }
-    return BROKER_NONE;
-}
-
 static bool touches_trash(const struct meta_record *r)
 {
     return r->kind == META_REMOVE_TOPIC || r->kind == META_PURGE_TOPIC ||
@@ -389,7 +364,7 @@ void roles_after_records(struct broker *b, const struct msg_record_list *records
 
     round_begin(&round, b);
     for (size_t i = 0; i < records->n_records; i++) {
-        broker_id about = broker_of(&records->records[i]);
+        broker_id about = record_broker(&records->records[i]);
         if (about != BROKER_NONE) {
             *array_push(&touched) = about;
         }

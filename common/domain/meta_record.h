@@ -218,6 +218,8 @@ struct meta_record {
     };
 };
 
+/* The broker whose registration, state or intent the record is about; BROKER_NONE = none. */
+broker_id record_broker(const struct meta_record *r);
 /* Upper bound of what the record takes when it is stored, its tag and length included. Pure. */
 size_t record_stored_max(const struct meta_record *r);
 /* The same of a list of configurations alone. */

@@ -107,28 +107,16 @@ bool decision_topic_id(const struct meta_record *r, struct uuid *ret)
 
 broker_id decision_broker(const struct meta_record *r)
 {
-    switch (r->kind) {
-    case META_REGISTER_BROKER: return r->register_broker.id;
-    case META_BROKER_PURGED:
-    case META_FENCE_BROKER:
-    case META_UNFENCE_BROKER:
-    case META_BROKER_SHUTDOWN: return r->broker.id;
-    case META_CONFIG_SET:
+    if (r->kind == META_CONFIG_SET) {
         return r->config_set.scope == CONFIG_BROKER ? r->config_set.broker : BROKER_NONE;
-    case META_PRODUCER_ID_BLOCK: return r->producer_ids.broker;
-    case META_BROKER_INTENT: return r->intent.id;
-    case META_BROKER_FORGOTTEN: return r->forgotten.id;
-    case META_OPERATION:
-        return r->operation.brokers.n == 1 ? r->operation.brokers.at[0] : BROKER_NONE;
-    case META_NEW_CONTROLLER:
-    case META_CREATE_TOPIC:
-    case META_REMOVE_TOPIC:
-    case META_PARTITION_STATE:
-    case META_FEATURE_SET:
-    case META_PURGE_TOPIC:
-    case META_RESTORE_TOPIC: break;
     }
-    return BROKER_NONE;
+    if (r->kind == META_PRODUCER_ID_BLOCK) {
+        return r->producer_ids.broker;
+    }
+    if (r->kind == META_OPERATION) {
+        return r->operation.brokers.n == 1 ? r->operation.brokers.at[0] : BROKER_NONE;
+    }
+    return record_broker(r);
 }
 
 /* --- Words ------------------------------------------------------------------------------------- */

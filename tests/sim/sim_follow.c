@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/mem.h"
 #include "common/base/must.h"
+#include "common/domain/batch_run.h"
 #include "tests/sim/sim.h"
 
 #include <errno.h>
@@ -180,39 +181,6 @@ void sim_follow_ask(struct sim_part *p)
     answer(p, m);
 }
 
-struct run {
-    size_t size;
-    bool is_sound;
-    epoch32 first_epoch, last_epoch;
-    offset64 first_base, next;
-};
-
-/* [FET-10] */
-static struct run look_through(const struct buf *data, offset64 end)
-{
-    struct run run = {.is_sound = true,
-            .first_epoch = EPOCH_NONE,
-            .last_epoch = EPOCH_NONE,
-            .first_base = OFFSET_NONE,
-            .next = end};
-    struct batch b;
-
-    while (run.is_sound && run.size < data->size &&
-            batch_parse(data->data + run.size, data->size - run.size, &b) == 0) {
-        run.is_sound = b.base_offset >= run.next && b.leader_epoch >= run.last_epoch &&
-                       batch_crc_is_right(&b);
-        if (run.size == 0) {
-            run.first_epoch = b.leader_epoch;
-            run.first_base = b.base_offset;
-        }
-        run.last_epoch = b.leader_epoch;
-        run.next = batch_last_offset(&b) + 1;
-        run.size += b.size;
-    }
-    run.is_sound = run.is_sound && (run.size > 0 || data->size == 0);
-    return run;
-}
-
 static void copy(struct sim_part *p, struct sim_msg *m, size_t size)
 {
     struct replica_event ev = {.kind = REPLICA_EV_COPIED};
@@ -245,7 +213,8 @@ static void copy(struct sim_part *p, struct sim_msg *m, size_t size)
 static void take(struct sim_part *p, struct sim_msg *m, struct replica_event *ev)
 {
     struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
-    struct run run = look_through(&m->data, plog_end(p->log));
+    struct batch_run run =
+            batch_run_of((struct bytes){m->data.data, m->data.size}, plog_end(p->log), false);
 
     ev->fetched.n_bytes = run.size;
     ev->fetched.first_base = run.first_base;
