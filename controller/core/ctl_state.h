@@ -214,7 +214,8 @@ uint64_t ctl_operation_of_move(struct ctl *c);
 uint64_t ctl_operation_begin(struct ctl *c,
         enum operation_kind kind,
         const struct broker_set *brokers,
-        int32_t n_partitions);
+        int32_t n_partitions,
+        const char *detail);
 /* Whatever was begun in this step has been begun: the operation, or 0. */
 uint64_t ctl_operation_close(struct ctl *c);
 /* The one of that kind that runs for the broker; 0 = none. */

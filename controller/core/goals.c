@@ -131,12 +131,13 @@ static void empty(struct goal *g, const struct broker_set *leaving)
             }
             if (g->plan[i].is_fixed) {
                 wait(g, g->now[i],
-                        partition_is_moving(g->now[i]) ? "it waits for the move that is under way"
-                                                       : "it waits for a leader to be copied from");
+                        partition_is_moving(g->now[i])
+                                ? "another move is under way"
+                                : "nobody leads it, so that it could be copied");
             } else if (balance_leave(g->brokers, g->n_brokers, &g->plan[i], leaving)) {
                 begin(g, i);
             } else {
-                wait(g, g->now[i], "it waits for another broker that takes new replicas");
+                wait(g, g->now[i], "too few other brokers take new replicas");
             }
         }
     }

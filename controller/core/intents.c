@@ -152,8 +152,9 @@ void ctl_on_broker_intent(struct ctl *c)
         const struct broker_set only = {1, {id}};
         ctl_set_intent(c, id, intent);
         if (operation == 0 && led.n_waiting > 0) { /* [CTL-72] */
-            operation = ctl_operation_begin(
-                    c, OPERATION_DRAIN, &only, (int32_t)(led.n_movable + led.n_waiting));
+            operation = ctl_operation_begin(c, OPERATION_DRAIN, &only,
+                    (int32_t)(led.n_movable + led.n_waiting),
+                    "it leads on until another replica is in sync");
         }
     }
     struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
@@ -223,17 +224,15 @@ static int check_forget(struct ctl *c, const char **ret_detail)
 
     if (n > 0) {
         *ret_detail = ctl_format(c,
-                "broker %d has replicas of %u partitions; decommission it first, so that they go "
-                "to "
-                "others",
-                id, n);
+                "broker %d still has %u replica%s; decommission it first, so that others have them",
+                id, n, n == 1 ? "" : "s");
         return ERRCODE_POLICY_VIOLATION;
     }
     if (n_trash > 0) {
         *ret_detail = ctl_format(c,
-                "broker %d has replicas of %u partitions of deleted topics; purge those, or wait "
-                "until the trash gives them up",
-                id, n_trash);
+                "broker %d still has %u replica%s of deleted topics; purge those, or wait until "
+                "the trash gives them up",
+                id, n_trash, n_trash == 1 ? "" : "s");
         return ERRCODE_POLICY_VIOLATION;
     }
     return ERRCODE_NONE;

@@ -37,7 +37,8 @@ static void append(struct ctl *c, const struct meta_operation *o)
 uint64_t ctl_operation_begin(struct ctl *c,
         enum operation_kind kind,
         const struct broker_set *brokers,
-        int32_t n_partitions)
+        int32_t n_partitions,
+        const char *detail)
 {
     const struct meta_operation o = {.id = c->last_seq + 1,
             .kind = kind,
@@ -45,7 +46,7 @@ uint64_t ctl_operation_begin(struct ctl *c,
             .brokers = *brokers,
             .n_partitions = n_partitions,
             .started = c->ev->wall,
-            .detail = "",
+            .detail = detail,
             .actor = c->why.actor,
             .reason = c->why.reason};
 
@@ -61,7 +62,7 @@ uint64_t ctl_operation_of_move(struct ctl *c)
         return 0; /* Nobody asked for it. */
     }
     if (c->opening.id == 0) { /* [CTL-75] */
-        c->opening.id = ctl_operation_begin(c, c->opening.kind, &c->opening.brokers, 1);
+        c->opening.id = ctl_operation_begin(c, c->opening.kind, &c->opening.brokers, 1, "");
     }
     c->opening.n++;
     return c->opening.id;
@@ -153,7 +154,7 @@ static const char *drained(struct ctl *c, const struct meta_operation *o)
         n_kept += n_single;
     }
     return n_kept == 0 ? "it leads nothing"
-                       : ctl_format(c, "it leads %u partitions that nobody else holds", n_kept);
+                       : ctl_format(c, "it leads only what nobody else holds (%u)", n_kept);
 }
 
 static const char *emptied(struct ctl *c, const struct meta_operation *o)
@@ -256,12 +257,11 @@ static struct ctl_reassigned *list_new(struct ctl *c)
 
 static const char *taken_back_text(struct ctl *c, const char *what, int32_t n_left)
 {
-    return ctl_format(c, "%s; %u partitions were taken back%s", what, c->n_reverted,
-            n_left > 0 ? ctl_format(c,
-                                 ", %d go on because too few of their former replicas are in "
-                                 "sync",
-                                 n_left)
-                       : "");
+    return n_left == 0 ? ctl_format(c, "%s; taken back: %u", what, c->n_reverted)
+                       : ctl_format(c,
+                                 "%s; taken back: %u, not taken back: %d, because too few of their "
+                                 "former replicas are in sync",
+                                 what, c->n_reverted, n_left);
 }
 
 void ctl_operations_part_from(struct ctl *c, broker_id id, const char *detail)
@@ -353,7 +353,7 @@ void ctl_begin_decommission(struct ctl *c, const struct broker_set *brokers)
         }
     }
     if (n > 0) {
-        c->opening.id = ctl_operation_begin(c, OPERATION_DECOMMISSION, &mine, (int32_t)n);
+        c->opening.id = ctl_operation_begin(c, OPERATION_DECOMMISSION, &mine, (int32_t)n, "");
     }
 }
 
@@ -372,7 +372,7 @@ void ctl_tell_decommission(struct ctl *c, const struct ctl_reassigned *list, siz
     }
     struct meta_operation o = image_operation(c->next, c->opening.id)->is;
 
-    o.detail = n_waiting > 0 ? ctl_format(c, "%zu partitions wait; the first: %s", n_waiting, first)
+    o.detail = n_waiting > 0 ? ctl_format(c, "waiting: %zu, the first because %s", n_waiting, first)
                              : "";
     ctl_operation_update(c, &o);
 }
@@ -388,7 +388,7 @@ static void reopen(struct ctl *c)
                              ? ctl_n_held(c, b->id)
                              : 0;
         if (n > 0) {
-            (void)ctl_operation_begin(c, OPERATION_DECOMMISSION, &only, (int32_t)n);
+            (void)ctl_operation_begin(c, OPERATION_DECOMMISSION, &only, (int32_t)n, "");
         }
     }
 }

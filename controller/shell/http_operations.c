@@ -11,6 +11,10 @@
 /* Operations: what somebody asked for and that takes its time; and what begins and ends them beside
  * /v1/reassignments. */
 
+enum {
+    OPERATIONS_SHOWN = 10 /* of GET / */
+};
+
 #define THROTTLE_KEY "weir.reassignment.bytes.per.second"
 
 /* What is under way of one operation, beside what the image counts. */
@@ -47,43 +51,52 @@ static void add_move(
     u->eta_ms = eta_ms > u->eta_ms ? eta_ms : u->eta_ms;
 }
 
-static void add_partition(
-        struct under_way *list, const struct http_view *v, const struct partition_state *p)
+/* What is counted in one walk over all partitions. */
+struct walk {
+    const struct http_view *v;
+    struct under_way *list; /* one for each operation of the image */
+    ARRAY(size_t) drains;   /* those of the operations that run and are drains */
+};
+
+static void add_partition(struct walk *w, const struct partition_state *p)
 {
-    for (size_t i = 0; i < image_n_operations(v->image); i++) {
-        const struct meta_operation *o = &image_operation_at(v->image, i)->is;
-        if (o->state != OPERATION_RUNNING) {
-            continue;
-        }
-        if (p->operation == o->id) {
-            add_move(&list[i], v, p);
-        } else if (o->kind == OPERATION_DRAIN && broker_set_has(&o->brokers, p->leader)) {
-            list[i].n_led += has_hope(v->image, p);
+    const struct image_operation *o =
+            p->operation != 0 ? image_operation(w->v->image, p->operation) : NULL;
+
+    if (o != NULL && o->is.state == OPERATION_RUNNING) {
+        add_move(&w->list[o - image_operation_at(w->v->image, 0)], w->v, p);
+    }
+    ARRAY_FOREACH (i, &w->drains) {
+        const struct meta_operation *drain = &image_operation_at(w->v->image, *i)->is;
+        if (p->leader != BROKER_NONE && broker_set_has(&drain->brokers, p->leader)) {
+            w->list[*i].n_led += has_hope(w->v->image, p);
         }
     }
 }
 
-/* One for each operation of the image; mem_free. One walk over the partitions for all of them. */
+/* One for each operation of the image; mem_free. */
 static struct under_way *look(const struct http_view *v)
 {
     size_t n = image_n_operations(v->image);
-    struct under_way *list = mem_new_n(struct under_way, n);
+    struct walk w = {.v = v, .list = mem_new_n(struct under_way, n)};
     size_t n_running = 0;
 
     for (size_t i = 0; i < n; i++) {
-        list[i] = (struct under_way){.done = -1, .total = -1, .eta_ms = -1};
-        n_running += image_operation_at(v->image, i)->is.state == OPERATION_RUNNING;
+        const struct meta_operation *o = &image_operation_at(v->image, i)->is;
+        w.list[i] = (struct under_way){.done = -1, .total = -1, .eta_ms = -1};
+        n_running += o->state == OPERATION_RUNNING;
+        if (o->state == OPERATION_RUNNING && o->kind == OPERATION_DRAIN) {
+            *array_push(&w.drains) = i;
+        }
     }
     for (size_t i = 0; n_running > 0 && i < image_n_topics(v->image); i++) {
         const struct image_topic *t = image_topic_at(v->image, i);
         for (int32_t k = 0; k < t->n_partitions; k++) {
-            const struct partition_state *p = &t->partitions[k];
-            if (p->operation != 0 || p->leader != BROKER_NONE) {
-                add_partition(list, v, p);
-            }
+            add_partition(&w, &t->partitions[k]);
         }
     }
-    return list;
+    array_deinit(&w.drains);
+    return w.list;
 }
 
 static int32_t n_left(
@@ -238,6 +251,32 @@ void http_answer_operation(const struct http_view *v,
         http_answer_json(a, 200, operation_json(v, o, &list[i]));
         mem_free(list);
     }
+}
+
+void http_write_operations(const struct http_view *v, struct buf *out)
+{
+    struct under_way *list = look(v);
+    size_t n = 0;
+
+    for (size_t i = 0; i < image_n_operations(v->image); i++) {
+        const struct image_operation *o = image_operation_at(v->image, i);
+        if (o->is.state != OPERATION_RUNNING || n++ >= OPERATIONS_SHOWN) {
+            continue;
+        }
+        buf_append_format(out, "%s  %" PRIu64 " %s", n == 1 ? "operations\n" : "", o->is.id,
+                operation_kind_name(o->is.kind));
+        for (int k = 0; k < o->is.brokers.n; k++) {
+            buf_append_format(out, "%s%" PRId32, k > 0 ? "," : " of broker ", o->is.brokers.at[k]);
+        }
+        buf_append_format(out, ", %" PRId32 " of %" PRId32 " partitions left%s%s\n",
+                n_left(v, o, &list[i]), o->is.n_partitions, o->is.detail[0] != '\0' ? "; " : "",
+                o->is.detail);
+    }
+    if (n > OPERATIONS_SHOWN) {
+        buf_append_format(out, "  and %zu more: weir ops list\n", n - OPERATIONS_SHOWN);
+    }
+    buf_append_str(out, n > 0 ? "\n" : "");
+    mem_free(list);
 }
 
 bool http_operation_wait(const struct http_call *c, struct http_answer *a, int64_t *ret_ms)

@@ -310,6 +310,8 @@ void http_answer_operation(const struct http_view *v,
         const struct http_call *c,
         const char *arg,
         struct http_answer *a);
+/* What runs, for people; nothing when nothing does. */
+void http_write_operations(const struct http_view *v, struct buf *out);
 /* How long somebody wants to wait for its end; false: the answer says what is wrong with that. */
 bool http_operation_wait(const struct http_call *c, struct http_answer *a, int64_t *ret_ms);
 /* What http_write_event() and http_write_answer() do for REASSIGN and what is about brokers and operations. */

@@ -212,6 +212,10 @@ static void write_broker(const struct http_view *v, const struct http_broker *b,
     char address[300] = "-";
     char heartbeat[32] = "-";
     char shown[HTTP_SHOWN_SIZE];
+    bool is_wanted = b->broker == NULL || b->broker->intent == BROKER_WANTED;
+    const char *state = is_wanted || b->broker->state != BROKER_ACTIVE
+                                ? http_broker_state(b)
+                                : broker_intent_name(b->broker->intent);
 
     if (n_endpoints > 0) {
         bool is_v6 = strchr(endpoints[0].host, ':') != NULL;
@@ -222,8 +226,8 @@ static void write_broker(const struct http_view *v, const struct http_broker *b,
     if (link != NULL && link->heartbeat_age_ms >= 0) {
         (void)snprintf(heartbeat, sizeof(heartbeat), "%" PRId64 " ms ago", link->heartbeat_age_ms);
     }
-    buf_append_format(out, "%-7" PRId32 " %-13s %-22s %8" PRId32 " %9" PRId32 "  %s\n", id,
-            http_broker_state(b), address, counts.leaders, counts.replicas, heartbeat);
+    buf_append_format(out, "%-7" PRId32 " %-13s %-22s %8" PRId32 " %9" PRId32 "  %s\n", id, state,
+            address, counts.leaders, counts.replicas, heartbeat);
 }
 
 static void write_brokers(const struct http_view *v, struct buf *out)
@@ -341,6 +345,7 @@ void http_get_status_text(const struct http_view *v,
     write_health(&reasons, &a->body);
     write_summary(v, &a->body);
     write_brokers(v, &a->body);
+    http_write_operations(v, &a->body);
     write_offline(v, &a->body);
     write_next(v, &reasons, &a->body);
     buf_deinit(&reasons.text);

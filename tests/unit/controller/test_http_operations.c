@@ -69,6 +69,8 @@ static void operations_are_listed_with_their_progress(void)
     CHECK_EQ(world_number(&w, "items/0/progress/partitions_left"), 1);
     CHECK(world_is_null(&w, "items/0/progress/done_bytes"));
     CHECK(world_is_null(&w, "items/0/eta_ms"));
+    CHECK_EQ(world_number(&w, "items/0/throttle_bytes_per_s"), 64 << 20);
+    CHECK(world_is_null(&w, "items/1/throttle_bytes_per_s"));
     CHECK(world_is_null(&w, "items/0/ended_at"));
     CHECK_EQ(world_number(&w, "items/1/brokers/0"), 1);
     CHECK_EQ(world_number(&w, "items/1/progress/partitions_left"), 1); /* orders/1 may go to 2 */
@@ -184,6 +186,25 @@ static void intent_is_shown_with_the_broker(void) /* [CTL-70] */
     CHECK_STR(world_text(&w, "items/1/intent"), "cordoned");
 }
 
+static void status_shows_what_goes_on(void)
+{
+    struct meta_record r = {.kind = META_BROKER_INTENT};
+
+    begin();
+    CHECK_EQ(GET(&w, "/"), 200);
+    CHECK(strstr(world_body(&w), "operations") == NULL);
+    r.intent.id = 1;
+    r.intent.intent = BROKER_DECOMMISSIONING;
+    apply(r);
+    operation(8, OPERATION_DECOMMISSION, OPERATION_RUNNING);
+    operation(9, OPERATION_BALANCE, OPERATION_DONE);
+    CHECK_EQ(GET(&w, "/"), 200);
+    CHECK(strstr(world_body(&w),
+                  "operations\n  8 decommission of broker 1, 2 of 3 partitions left; "
+                  "why\n\n") != NULL);
+    CHECK(strstr(world_body(&w), "1       decommissioning ") != NULL);
+}
+
 static void a_wait_has_its_bounds(void)
 {
     static const struct http_param params[] = {{"wait_ms", "60001"}};
@@ -204,6 +225,7 @@ static const struct check_case cases[] = {
         CASE(what_goes_on_is_answered_202_with_its_place),
         CASE(operation_is_cancelled_and_broker_forgotten),
         CASE(intent_is_shown_with_the_broker),
+        CASE(status_shows_what_goes_on),
         CASE(a_wait_has_its_bounds),
 };
 

@@ -243,6 +243,7 @@ static void drain_goes_on_until_others_are_in_sync(void) /* [CTL-72] [CTL-76] */
     CHECK(id != 0);
     CHECK_EQ(w.reply.n_waiting, 1);
     CHECK_EQ(operation(&w, id)->state, OPERATION_RUNNING);
+    CHECK_STR(operation(&w, id)->detail, "it leads on until another replica is in sync");
     CHECK_STR(operation(&w, id)->reason, "disk");
     CHECK_STR(operation(&w, id)->actor, "http ::1");
     CHECK_EQ(intend(&w, 2, BROKER_DRAINING), ERRCODE_NONE);
@@ -254,7 +255,7 @@ static void drain_goes_on_until_others_are_in_sync(void) /* [CTL-72] [CTL-76] */
     CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
     CHECK_EQ(operation(&w, id)->state, OPERATION_DONE);
     CHECK_EQ(operation(&w, id)->ended, operation(&w, id)->started + 500);
-    CHECK_STR(operation(&w, id)->detail, "it leads 1 partitions that nobody else holds");
+    CHECK_STR(operation(&w, id)->detail, "it leads only what nobody else holds (1)");
 }
 
 static void undrain_cancels_a_drain(void) /* [CTL-77] */
@@ -335,7 +336,7 @@ static void what_cannot_leave_waits_for_a_broker(void) /* [CTL-73] */
     uint64_t id = w.reply.operation;
     CHECK(w.reply.reassigned[0].is_waiting);
     CHECK_STR(operation(&w, id)->detail,
-            "2 partitions wait; the first: it waits for another broker that takes new replicas");
+            "waiting: 2, the first because too few other brokers take new replicas");
     tick(&w);
     CHECK_EQ(w.n_appended, 0);
     CHECK_EQ(decommission(&w, SET(3)), ERRCODE_NONE);
@@ -378,6 +379,27 @@ static void a_move_that_is_under_way_is_waited_for(void) /* [CTL-73] */
     CHECK_EQ(n_on(&w, 4, false), 0);
 }
 
+static void a_broker_that_is_dead_is_replaced(void) /* [CTL-73] */
+{
+    WORLD(w, 4);
+
+    CHECK_EQ(create_on(&w, "orders", SET(4, 1, 2)), ERRCODE_NONE);
+    CHECK_EQ(create_on(&w, "lone", SET(4)), ERRCODE_NONE);
+    world_broker(&w, CTL_EV_BROKER_GONE, 4, 104);
+    CHECK_EQ(decommission(&w, SET(4)), ERRCODE_NONE);
+    uint64_t id = w.reply.operation;
+    tick(&w);
+    CHECK_EQ(in_sync(&w, "orders", 0, SET(1, 2, 3)), ERRCODE_NONE);
+    CHECK(broker_set_equal(&world_partition(&w, "orders", 0)->replicas, &SET(1, 2, 3)));
+    CHECK_STR(operation(&w, id)->detail,
+            "waiting: 1, the first because nobody leads it, so that it could be copied");
+    world_delete(&w, "lone");
+    CHECK_EQ(operation(&w, id)->state, OPERATION_DONE);
+    CHECK_EQ(forget(&w, 4), ERRCODE_POLICY_VIOLATION); /* Its replica is in the trash. */
+    world_purge(&w);
+    CHECK_EQ(forget(&w, 4), ERRCODE_NONE);
+}
+
 static void what_comes_out_of_the_trash_leaves_as_well(void) /* [CTL-73] */
 {
     WORLD(w, 3);
@@ -405,8 +427,8 @@ static void the_trash_keeps_a_broker_known(void) /* [CTL-74] */
     CHECK_EQ(create_on(&w, "old", SET(2)), ERRCODE_NONE);
     world_broker(&w, CTL_EV_BROKER_GONE, 2, 102);
     CHECK_EQ(forget(&w, 2), ERRCODE_POLICY_VIOLATION);
-    CHECK_STR(w.reply.detail, "broker 2 has replicas of 1 partitions; decommission it first, so that "
-                              "they go to others");
+    CHECK_STR(w.reply.detail,
+            "broker 2 still has 1 replica; decommission it first, so that others have them");
     world_delete(&w, "old");
     CHECK_EQ(forget(&w, 2), ERRCODE_POLICY_VIOLATION);
     world_purge(&w);
@@ -504,8 +526,8 @@ static void cancelled_operation_takes_its_moves_back(void) /* [CTL-77] */
     CHECK_EQ(cancel(&w, id), ERRCODE_NONE);
     CHECK_EQ(operation(&w, id)->state, OPERATION_CANCELLED);
     CHECK_STR(operation(&w, id)->detail,
-            "cancelled; 1 partitions were taken back, 1 go on because too few of their former "
-            "replicas are in sync");
+            "cancelled; taken back: 1, not taken back: 1, because too few of their former replicas "
+            "are in sync");
     CHECK(!partition_is_moving(world_partition(&w, "stays", 0)));
     catch_up(&w, "orders");
     CHECK_EQ(image_operation(w.log, id)->n_left, 0);
@@ -524,6 +546,7 @@ static const struct check_case cases[] = {
         CASE(decommissioned_broker_becomes_empty_and_is_forgotten),
         CASE(what_cannot_leave_waits_for_a_broker),
         CASE(a_move_that_is_under_way_is_waited_for),
+        CASE(a_broker_that_is_dead_is_replaced),
         CASE(what_comes_out_of_the_trash_leaves_as_well),
         CASE(the_trash_keeps_a_broker_known),
         CASE(undrain_takes_a_decommission_back),
