@@ -226,7 +226,7 @@ static void write_broker(const struct http_view *v, const struct http_broker *b,
     if (link != NULL && link->heartbeat_age_ms >= 0) {
         (void)snprintf(heartbeat, sizeof(heartbeat), "%" PRId64 " ms ago", link->heartbeat_age_ms);
     }
-    buf_append_format(out, "%-7" PRId32 " %-13s %-22s %8" PRId32 " %9" PRId32 "  %s\n", id, state,
+    buf_append_format(out, "%-7" PRId32 " %-15s %-22s %8" PRId32 " %9" PRId32 "  %s\n", id, state,
             address, counts.leaders, counts.replicas, heartbeat);
 }
 
@@ -238,7 +238,7 @@ static void write_brokers(const struct http_view *v, struct buf *out)
 
     while (http_view_next_broker(v, &walk, &b)) {
         if (n == 0) {
-            buf_append_format(out, "%-7s %-13s %-22s %8s %9s  %s\n", "BROKER", "STATE", "ADDRESS",
+            buf_append_format(out, "%-7s %-15s %-22s %8s %9s  %s\n", "BROKER", "STATE", "ADDRESS",
                     "LEADERS", "REPLICAS", "HEARTBEAT");
         }
         if (n++ < BROKERS_SHOWN) {
