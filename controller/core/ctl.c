@@ -15,6 +15,7 @@ struct ctl *ctl_new(const struct ctl_options *options)
             options->trash_topics_max > 0 ? options->trash_topics_max : CTL_TRASH_TOPICS;
     c->trash_partitions_max = options->trash_partitions_max > 0 ? options->trash_partitions_max
                                                                 : CTL_TRASH_PARTITIONS;
+    c->operations_max = options->operations_max > 0 ? options->operations_max : CTL_OPERATIONS_MAX;
     c->has_journal = options->has_journal;
     c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = c->raise_at = WTIME_NEVER;
     c->empty_at = WTIME_NEVER;

@@ -322,6 +322,7 @@ struct ctl_options {
     int32_t replication_factor_max; /* greater ones are refused with a sentence */
     size_t trash_topics_max;     /* 0 = 1,000 */
     size_t trash_partitions_max; /* 0 = 50,000 */
+    size_t operations_max;       /* that run at once; 0 = 1,000 */
     bool has_journal;            /* the topic TOPIC_DECISIONS is made as soon as a broker can hold it */
 };
 

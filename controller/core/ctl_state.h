@@ -13,7 +13,7 @@ enum {
     CTL_REPLICATION_DEFAULT = 3, /* default.replication.factor, likewise: with so many brokers */
     CTL_TRASH_TOPICS = 1000, /* [TRS-5] */
     CTL_TRASH_PARTITIONS = 50000,
-    CTL_OPERATIONS_MAX = 1000,  /* that run at once */
+    CTL_OPERATIONS_MAX = 1000,  /* [CTL-75] */
     CTL_JOURNAL_REPLICAS = 3,   /* of the decision journal, where so many brokers are up */
     CTL_TRACED_PARTITIONS = 20, /* partition lines of one step; the rest is counted */
     CTL_SET_TEXT_SIZE = REPLICAS_MAX * 12,
@@ -52,7 +52,7 @@ struct ctl {
     const struct trace *trace;
     struct prng prng;
     int32_t replication_factor_max;
-    size_t trash_topics_max, trash_partitions_max;
+    size_t trash_topics_max, trash_partitions_max, operations_max;
     bool has_journal;
 
     struct image *next; /* NULL = standby */
@@ -206,7 +206,7 @@ uint32_t ctl_n_held_in_trash(const struct ctl *c, broker_id id);
 const char *ctl_intent_text(enum broker_intent intent);
 
 /* --- operations.c ----------------------------------------------------------------------------- */
-/* NULL, or a sentence: too many run. */
+/* [CTL-75] NULL, or a sentence: too many run for another to begin. */
 const char *ctl_operation_refusal(struct ctl *c);
 /* The operation of a move that begins and goes on; 0 = none. */
 uint64_t ctl_operation_of_move(struct ctl *c);

@@ -123,7 +123,7 @@ static int check_intent(struct ctl *c, const struct image_broker *b, const char 
                 ctl_intent_text(b->intent));
         return ERRCODE_POLICY_VIOLATION;
     }
-    *ret_detail = ctl_operation_refusal(c);
+    *ret_detail = intent == BROKER_DRAINING ? ctl_operation_refusal(c) : NULL;
     return *ret_detail != NULL ? ERRCODE_POLICY_VIOLATION : ERRCODE_NONE;
 }
 

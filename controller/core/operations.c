@@ -17,7 +17,7 @@ const char *ctl_operation_refusal(struct ctl *c)
     for (size_t i = 0; i < image_n_operations(c->next); i++) {
         n += image_operation_at(c->next, i)->is.state == OPERATION_RUNNING;
     }
-    return n < CTL_OPERATIONS_MAX
+    return n < c->operations_max
                    ? NULL
                    : ctl_format(
                              c, "%zu operations run; wait until one has ended, or cancel one", n);

@@ -220,6 +220,17 @@ static size_t revert_all(struct ctl *c, struct ctl_reassigned **ret)
     return n;
 }
 
+/* Not only takes back. */
+static bool begins_any(const struct ctl *c)
+{
+    bool is_any = c->ev->reassign.goal != CTL_GOAL_NAMED;
+
+    for (size_t i = 0; i < c->ev->reassign.n && !is_any; i++) {
+        is_any = c->ev->reassign.partitions[i].replicas.n > 0;
+    }
+    return is_any && c->ev->reassign.goal != CTL_GOAL_TAKE_BACK;
+}
+
 void ctl_on_reassign(struct ctl *c)
 {
     struct ctl_reassigned *list = NULL;
@@ -235,9 +246,9 @@ void ctl_on_reassign(struct ctl *c)
             [CTL_GOAL_FACTOR] = OPERATION_REPLICATION,
     };
 
-    const char *refusal = ctl_operation_refusal(c);
+    const char *refusal = begins_any(c) ? ctl_operation_refusal(c) : NULL;
 
-    if (refusal != NULL && c->ev->reassign.goal != CTL_GOAL_TAKE_BACK) {
+    if (refusal != NULL) {
         (void)ctl_answer(c, ERRCODE_POLICY_VIOLATION, refusal);
         return;
     }

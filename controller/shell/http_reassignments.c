@@ -69,6 +69,8 @@ static json_t *moving_json(const struct http_view *v,
             set_json(&p->replicas), "target", set_json(&target), "adding", set_json(&p->adding),
             "removing", set_json(&p->removing), "isr", set_json(&p->isr), "to_catch_up",
             set_json(&behind));
+    must(json_object_set_new(json, "operation",
+                 p->operation != 0 ? json_integer((json_int_t)p->operation) : json_null()) == 0);
     add_progress(json, v->moves, t, p->partition);
     return json;
 }

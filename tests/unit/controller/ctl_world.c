@@ -23,6 +23,7 @@ static void init(struct world *w, int32_t replication_factor_max, uint64_t seed,
             .replication_factor_max = replication_factor_max,
             .trash_topics_max = WORLD_TRASH_TOPICS,
             .trash_partitions_max = WORLD_TRASH_PARTITIONS,
+            .operations_max = WORLD_OPERATIONS,
             .has_journal = has_journal};
 
     w->ctl = ctl_new(&options);

@@ -36,7 +36,8 @@ struct world {
 /* The trash of a test is a small one. */
 enum {
     WORLD_TRASH_TOPICS = 8,
-    WORLD_TRASH_PARTITIONS = 30
+    WORLD_TRASH_PARTITIONS = 30,
+    WORLD_OPERATIONS = 20
 };
 
 void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed);

@@ -78,6 +78,8 @@ static void operations_are_listed_with_their_progress(void)
     CHECK_STR(world_text(&w, "items/3/state"), "cancelled");
     CHECK_STR(world_text(&w, "items/3/ended_at"), "2027-01-15T08:00:05Z");
     CHECK_STR(world_text(&w, "items/3/reason"), "disk");
+    CHECK_EQ(GET(&w, "/v1/reassignments"), 200);
+    CHECK_EQ(world_number(&w, "items/0/operation"), 5);
     CHECK_EQ(GET(&w, "/v1/operations?state=cancelled"), 200);
     CHECK_EQ(world_number(&w, "items/0/id"), 9);
     CHECK_EQ(GET(&w, "/v1/operations?state=peace"), 400);

@@ -534,6 +534,27 @@ static void cancelled_operation_takes_its_moves_back(void) /* [CTL-77] */
     CHECK_EQ(cancel(&w, 77777), ERRCODE_INVALID_REQUEST);
 }
 
+static void so_many_run_at_once_and_no_more(void) /* [CTL-75] */
+{
+    WORLD(w, 3);
+
+    world_create(&w, "many", WORLD_OPERATIONS + 1, 1);
+    for (int32_t k = 0; k < WORLD_OPERATIONS; k++) {
+        broker_id at = world_partition(&w, "many", k)->leader;
+        CHECK_EQ(world_reassign(&w, "many", k, SET(1 + at % 3))->error, ERRCODE_NONE);
+    }
+    struct ctl_event ev = {.kind = CTL_EV_REASSIGN};
+    ev.reassign.goal = CTL_GOAL_BALANCE;
+    world_step(&w, ev);
+    CHECK_EQ(w.reply.error, ERRCODE_POLICY_VIOLATION);
+    CHECK_STR(w.reply.detail, "20 operations run; wait until one has ended, or cancel one");
+    CHECK_EQ(intend(&w, 1, BROKER_DRAINING), ERRCODE_POLICY_VIOLATION);
+    CHECK_EQ(intend(&w, 1, BROKER_CORDONED), ERRCODE_NONE);
+    CHECK_EQ(intend(&w, 1, BROKER_WANTED), ERRCODE_NONE);
+    CHECK_EQ(world_reassign(&w, "many", 0, (struct broker_set){0})->error, ERRCODE_NONE);
+    CHECK_EQ(intend(&w, 1, BROKER_DRAINING), ERRCODE_NONE);
+}
+
 static const struct check_case cases[] = {
         CASE(cordoned_broker_gets_no_new_replicas),
         CASE(cordoned_broker_leads_on),
@@ -553,5 +574,6 @@ static const struct check_case cases[] = {
         CASE(two_brokers_leave_in_one_operation),
         CASE(moves_belong_to_an_operation_until_they_end),
         CASE(cancelled_operation_takes_its_moves_back),
+        CASE(so_many_run_at_once_and_no_more),
 };
 CHECK_MAIN("operations", cases)
