@@ -121,6 +121,20 @@ static void balance(struct goal *g)
     }
 }
 
+/* [CTL-73] The cluster's own topics have as many replicas as can be: what nobody else can take is done without. */
+static bool do_without(struct goal *g, size_t i, const struct broker_set *leaving)
+{
+    struct broker_set rest = partition_target(g->now[i]);
+
+    for (int k = 0; k < leaving->n; k++) {
+        broker_set_remove(&rest, leaving->at[k]);
+    }
+    if (rest.n > 0) {
+        g->plan[i].replicas = rest;
+    }
+    return rest.n > 0;
+}
+
 static void empty(struct goal *g, const struct broker_set *leaving)
 {
     for (int internal = 0; internal <= 1; internal++) {
@@ -134,7 +148,8 @@ static void empty(struct goal *g, const struct broker_set *leaving)
                         partition_is_moving(g->now[i])
                                 ? "another move is under way"
                                 : "nobody leads it, so that it could be copied");
-            } else if (balance_leave(g->brokers, g->n_brokers, &g->plan[i], leaving)) {
+            } else if (balance_leave(g->brokers, g->n_brokers, &g->plan[i], leaving) ||
+                       (internal == 1 && do_without(g, i, leaving))) {
                 begin(g, i);
             } else {
                 wait(g, g->now[i], "too few other brokers take new replicas");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/array.h"
+#include "common/domain/name_rules.h"
 #include "tests/lib/check.h"
 #include "tests/unit/controller/ctl_world.h"
 
@@ -358,6 +359,29 @@ static void what_cannot_leave_waits_for_a_broker(void) /* [CTL-73] */
     CHECK_EQ(n_on(&w, 3, false), 0);
 }
 
+static void topics_of_the_cluster_do_without(void) /* [CTL-73] [CTL-64] */
+{
+    __attribute__((cleanup(world_deinit))) struct world w;
+
+    world_init_with_journal(&w, 3);
+    world_start(&w, 3);
+    tick(&w);
+    catch_up(&w, TOPIC_DECISIONS);
+    tick(&w);
+    catch_up(&w, TOPIC_DECISIONS);
+    CHECK_EQ(world_partition(&w, TOPIC_DECISIONS, 0)->replicas.n, 3);
+    CHECK_EQ(decommission(&w, SET(3)), ERRCODE_NONE);
+    CHECK(broker_set_equal(&world_partition(&w, TOPIC_DECISIONS, 0)->replicas, &SET(1, 2)));
+    tick(&w);
+    CHECK_EQ(n_on(&w, 3, false), 0);
+    CHECK_EQ(image_operation_at(w.log, image_n_operations(w.log) - 1)->is.state, OPERATION_DONE);
+    world_seen(&w, 4, 104, CRASH_CLEAN);
+    world_ready(&w, 4, 104);
+    tick(&w);
+    catch_up(&w, TOPIC_DECISIONS);
+    CHECK(broker_set_equal(&world_partition(&w, TOPIC_DECISIONS, 0)->replicas, &SET(1, 2, 4)));
+}
+
 static void a_move_that_is_under_way_is_waited_for(void) /* [CTL-73] */
 {
     WORLD(w, 4);
@@ -566,6 +590,7 @@ static const struct check_case cases[] = {
         CASE(of_equal_logs_one_that_is_not_drained_is_recovered),
         CASE(decommissioned_broker_becomes_empty_and_is_forgotten),
         CASE(what_cannot_leave_waits_for_a_broker),
+        CASE(topics_of_the_cluster_do_without),
         CASE(a_move_that_is_under_way_is_waited_for),
         CASE(a_broker_that_is_dead_is_replaced),
         CASE(what_comes_out_of_the_trash_leaves_as_well),
