@@ -36,23 +36,12 @@ static char *path_in(const struct world *w, const char *name)
     return mem_format("%s/%s", w->dir, name);
 }
 
-static void run_shell(const char *command)
-{
-    struct run_result r = {0};
-
-    run_program((const char *const[]){"sh", "-c", command, NULL}, NULL, &r);
-    if (r.code != 0) {
-        check_fail(__FILE__, __LINE__, "%s: %s", command, buf_str(&r.err));
-    }
-    run_result_deinit(&r);
-}
-
 /* A copy of the folder of the stopped broker, and back. */
 static void keep_folder(const struct world *w)
 {
     char *command = mem_format("rm -f %s/.reserve; cp -a %s %s.kept", w->dir, w->dir, w->dir);
 
-    run_shell(command);
+    run_shell_ok(command);
     mem_free(command);
 }
 
@@ -60,7 +49,7 @@ static void bring_folder_back(const struct world *w)
 {
     char *command = mem_format("rm -r %s; cp -a %s.kept %s", w->dir, w->dir, w->dir);
 
-    run_shell(command);
+    run_shell_ok(command);
     mem_free(command);
 }
 

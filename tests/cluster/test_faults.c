@@ -41,18 +41,6 @@ static int active_controller(void)
     return controller_is_active(1) ? 1 : controller_is_active(2) ? 2 : 0;
 }
 
-static void run_shell(const char *command)
-{
-    struct run_result r = {0};
-
-    run_program((const char *const[]){"sh", "-c", command, NULL}, NULL, &r);
-    if (r.code != 0) {
-        check_fail(__FILE__, __LINE__, "%s: %d: %s%s", command, r.code, buf_str(&r.out),
-                buf_str(&r.err));
-    }
-    run_result_deinit(&r);
-}
-
 static void a_standby_takes_over_while_a_producer_goes_on(void)
 {
     char node[32];
@@ -76,7 +64,7 @@ static void a_standby_takes_over_while_a_producer_goes_on(void)
     CHECK_EQ(run_wait(pid, 0, 30000), 0);
     char *compare = mem_format("%s/clients/cli/weir consume takeover --exit-at-end | cmp - %s",
             test_build_root(), lines);
-    run_shell(compare);
+    run_shell_ok(compare);
     /* The new one decides. */
     (void)WEIR_OK("topic", "create", "after-takeover", "-p", "2");
     node_start(node);
@@ -124,7 +112,7 @@ static void a_killed_broker_keeps_every_acknowledged_record(void)
             "%s.read "
             "%s.want)\" && ! grep -qvE '^[0-9]+$' %s.read",
             test_build_root(), acked, acked, acked, acked, acked, acked, acked);
-    run_shell(missing);
+    run_shell_ok(missing);
     mem_free(missing);
     mem_free(stop);
     mem_free(script);

@@ -11,11 +11,6 @@
 
 static struct run_result r;
 
-static bool says(const char *text)
-{
-    return strstr(buf_str(&r.out), text) != NULL || strstr(buf_str(&r.err), text) != NULL;
-}
-
 static void begin(void)
 {
     if (!cluster_is_up()) {
@@ -53,7 +48,7 @@ static bool replicas_are(const char *topic, const char *ids)
     char *text = mem_format("%s/0 ", topic);
 
     WEIR(&r, "partition", "list", "-t", topic);
-    bool are = r.code == 0 && says(text) && says(ids);
+    bool are = r.code == 0 && run_says(&r, text) && run_says(&r, ids);
     mem_free(text);
     return are;
 }
@@ -77,7 +72,7 @@ static void only_replica_moves_with_its_records_and_back(void)
     WEIR(&r, "consume", "lone", "-o", "start", "--exit-at-end");
     CHECK_STR(buf_str(&r.out), "one\ntwo\nthree\nfour\n");
     WEIR(&r, "explain", "lone/0");
-    CHECK(says("on its way to replicas [1]"));
+    CHECK(run_says(&r, "on its way to replicas [1]"));
 }
 
 /* [CTL-56] */
@@ -114,7 +109,7 @@ static void move_to_a_dead_broker_waits_and_is_taken_back(void)
     produce("wait", "y\n");
     WEIR(&r, "partition", "move", "wait/0", "1,3");
     CHECK_EQ(r.code, 7);
-    CHECK(says("on its way to [2,4]"));
+    CHECK(run_says(&r, "on its way to [2,4]"));
     (void)WEIR_OK("partition", "move", "--cancel", "wait/0");
     CHECK(is_quiet());
     CHECK(replicas_are("wait", "2,1"));
@@ -126,7 +121,7 @@ static void move_to_a_dead_broker_waits_and_is_taken_back(void)
     CHECK_STR(buf_str(&r.out), "x\ny\n");
     WEIR(&r, "partition", "move", "wait/0", "2,9");
     CHECK_EQ(r.code, 7);
-    CHECK(says("broker 9 is not known"));
+    CHECK(run_says(&r, "broker 9 is not known"));
 }
 
 /* So many replicas on the broker. */
@@ -171,7 +166,7 @@ static void brokers_are_emptied_and_balanced_and_topics_replicated(void)
     CHECK(n_replicas(4) >= 4);
     WEIR(&r, "topic", "replicate", "many", "--to", "5");
     CHECK(r.code != 0);
-    CHECK(says("5 brokers and 4 are up"));
+    CHECK(run_says(&r, "5 brokers and 4 are up"));
     WEIR(&r, "consume", "many", "-o", "start", "--exit-at-end");
     CHECK_EQ(r.out.size, 16);
     cluster_down();

@@ -21,11 +21,6 @@ static void begin(void)
     }
 }
 
-static bool says(const char *text)
-{
-    return strstr(buf_str(&r.out), text) != NULL || strstr(buf_str(&r.err), text) != NULL;
-}
-
 /* What `weir ARG… -O json` told last, as JSON. */
 static json_t *told(void)
 {
@@ -96,7 +91,7 @@ static void drained_broker_leads_nothing_until_it_is_undrained(void)
     (void)WEIR_OK("broker", "drain", "2", "--reason", "new disk");
     CHECK_EQ(broker_number(2, "leaders"), 0);
     WEIR(&r, "broker", "list");
-    CHECK(says("draining"));
+    CHECK(run_says(&r, "draining"));
     (void)WEIR_OK("broker", "stop-check", "2");
     node_stop("broker-2");
     node_start("broker-2");
@@ -104,7 +99,7 @@ static void drained_broker_leads_nothing_until_it_is_undrained(void)
     CHECK_WITHIN(30000, all_in_sync());
     CHECK_EQ(broker_number(2, "leaders"), 0);
     WEIR(&r, "partition", "elect", "--all");
-    CHECK(says("undrain it first"));
+    CHECK(run_says(&r, "undrain it first"));
     (void)WEIR_OK("broker", "undrain", "2");
     (void)WEIR_OK("partition", "elect", "--all");
     CHECK(broker_number(2, "leaders") > 0);
@@ -126,7 +121,7 @@ static void operations_are_listed_watched_and_cancelled(void)
 
     CHECK(id > 0);
     WEIR(&r, "ops", "list", "--running");
-    CHECK(says(text) && says("reassign"));
+    CHECK(run_says(&r, text) && run_says(&r, "reassign"));
     CHECK_EQ(http_request(controller_port(acting()), "GET", path, "", false, &body), 200);
     CHECK(strstr(buf_str(&body), "\"running\"") != NULL);
     pid_t watcher = WEIR_BACKGROUND("watch", NULL, "ops", "watch", text);
@@ -135,7 +130,7 @@ static void operations_are_listed_watched_and_cancelled(void)
     CHECK_EQ(waitpid(watcher, &status, 0), watcher);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
     WEIR(&r, "ops", "list");
-    CHECK(says("cancelled"));
+    CHECK(run_says(&r, "cancelled"));
     WEIR(&r, "ops", "cancel", text);
     CHECK_EQ(r.code, 4);
     node_start("broker-4");
@@ -163,7 +158,7 @@ static void decommission_survives_its_controller_and_the_broker_is_forgotten(voi
     CHECK(id > 0);
     WEIR(&r, "broker", "forget", "4");
     CHECK_EQ(r.code, 2);
-    CHECK(says("broker 4 is there"));
+    CHECK(run_says(&r, "broker 4 is there"));
     node_kill(first == 1 ? "controller-1" : "controller-2");
     node_start("broker-1");
     node_wait_ready("broker-1");

@@ -5,7 +5,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/loads.h"
-#include "tests/lib/placed.h"
+#include "tests/lib/seen.h"
 #include "tests/lib/zkserver.h"
 
 #include "common/base/array.h"
@@ -577,8 +577,8 @@ static void an_idle_partition_goes_on_taking_acks_1_without_controllers(void)
 
     need_cluster();
     (void)WEIR_OK("topic", "create", "idle", "-p", "1", "-r", "3");
-    CHECK_WITHIN(BACK_MS, placed_in_sync("idle", 3));
-    int leader = placed_number("idle", "leader");
+    CHECK_WITHIN(BACK_MS, seen_all_have("idle", 3));
+    int leader = seen_leader("idle");
     for (int i = 0; i < N_BROKERS; i++) {
         if (i + 1 != leader) {
             followers[n++] = brokers[i];

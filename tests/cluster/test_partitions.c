@@ -11,11 +11,6 @@
 
 static struct run_result r;
 
-static bool says(const char *text)
-{
-    return strstr(buf_str(&r.out), text) != NULL || strstr(buf_str(&r.err), text) != NULL;
-}
-
 /* "orders" has a partition on each broker, "three" has three replicas of each of three. */
 static void begin(void)
 {
@@ -39,23 +34,23 @@ static void partitions_are_listed_and_elected(void)
     begin();
     WEIR(&r, "partition", "list");
     CHECK_EQ(r.code, 0);
-    CHECK(says("orders/0"));
-    CHECK(says("three/2"));
+    CHECK(run_says(&r, "orders/0"));
+    CHECK(run_says(&r, "three/2"));
     CHECK(none_is("--offline"));
     WEIR(&r, "partition", "elect", "orders/0");
     CHECK_EQ(r.code, 0);
-    CHECK(says("leads already"));
+    CHECK(run_says(&r, "leads already"));
     WEIR(&r, "partition", "elect", "orders/7");
     CHECK_EQ(r.code, 7);
-    CHECK(says("there is no partition orders-7"));
+    CHECK(run_says(&r, "there is no partition orders-7"));
     WEIR(&r, "partition", "elect", "--unclean", "orders/0");
     CHECK_EQ(r.code, 2);
     WEIR(&r, "partition", "elect", "--unclean", "--leader", "1", "orders/0", "-y");
     CHECK_EQ(r.code, 7);
-    CHECK(says("nothing is lost while somebody does"));
+    CHECK(run_says(&r, "nothing is lost while somebody does"));
     WEIR(&r, "broker", "stop-check", "2");
     CHECK_EQ(r.code, 10);
-    CHECK(says("should not be stopped now"));
+    CHECK(run_says(&r, "should not be stopped now"));
 }
 
 /* [CTL-45], [CTL-48] */
@@ -81,11 +76,11 @@ static void partitions_follow_min_insync_replicas(void)
     begin();
     (void)WEIR_OK("topic", "set", "three", "min.insync.replicas=3");
     WEIR(&r, "broker", "stop-check", "1");
-    CHECK(says("under_min_isr"));
-    CHECK(says("three/0 three/1 three/2"));
+    CHECK(run_says(&r, "under_min_isr"));
+    CHECK(run_says(&r, "three/0 three/1 three/2"));
     (void)WEIR_OK("topic", "unset", "three", "min.insync.replicas");
     WEIR(&r, "broker", "stop-check", "1");
-    CHECK(!says("three/0"));
+    CHECK(!run_says(&r, "three/0"));
 }
 
 /* [CTL-54] */
@@ -101,7 +96,7 @@ static void topic_grows_while_it_is_used(void)
     WEIR_WITH(&r, (&(struct run_options){.input = "after\n"}), "produce", "growing", "-p", "2");
     CHECK_EQ(r.code, 0);
     WEIR(&r, "consume", "growing", "-o", "start", "--exit-at-end");
-    CHECK(says("before") && says("after"));
+    CHECK(run_says(&r, "before") && run_says(&r, "after"));
 }
 
 static void lose_power(const char *node)
@@ -138,7 +133,7 @@ static void furthest_logs_lead_after_everybody_lost_power(void)
     CHECK(node_log_has("controller-1", "UNCLEAN"));
     WEIR(&r, "consume", "three", "-o", "start", "--exit-at-end");
     CHECK_EQ(r.code, 0);
-    CHECK(says("one") && says("two") && says("three"));
+    CHECK(run_says(&r, "one") && run_says(&r, "two") && run_says(&r, "three"));
     cluster_down();
 }
 

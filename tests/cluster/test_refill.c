@@ -7,9 +7,9 @@
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/seen.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,46 +32,10 @@ static const char *broker_name(int id)
 
 /* --- What the cluster says ---------------------------------------------------------------------------------------- */
 
-/* Of the only partition; json_decref. NULL = nobody says. */
-static json_t *partition_of(const char *topic)
-{
-    char *path = mem_format("/v1/topics/%s/partitions", topic);
-    struct buf body = {0};
-    json_t *p = NULL;
-
-    if (http_request(controller_port(1), "GET", path, NULL, false, &body) == 200) {
-        json_t *o = json_loads(buf_str(&body), 0, NULL);
-        p = json_incref(json_array_get(json_object_get(o, "items"), 0));
-        json_decref(o);
-    }
-    buf_deinit(&body);
-    mem_free(path);
-    return p;
-}
-
-static int number_of(const char *topic, const char *key)
-{
-    json_t *p = partition_of(topic);
-    int n = (int)json_integer_value(json_object_get(p, key));
-
-    json_decref(p);
-    return n;
-}
-
-static bool has_isr(const char *topic, size_t n)
-{
-    json_t *p = partition_of(topic);
-    bool has = json_integer_value(json_object_get(p, "leader")) > 0 &&
-               json_array_size(json_object_get(p, "isr")) == n;
-
-    json_decref(p);
-    return has;
-}
-
 static int leader_of(const char *topic)
 {
-    CHECK_WITHIN(HEAL_MS, has_isr(topic, N_BROKERS));
-    return number_of(topic, "leader");
+    CHECK_WITHIN(HEAL_MS, seen_all_have(topic, N_BROKERS));
+    return seen_leader(topic);
 }
 
 static int follower_of(const char *topic)
@@ -80,17 +44,6 @@ static int follower_of(const char *topic)
 }
 
 /* --- What the cases share ----------------------------------------------------------------------------------------- */
-
-static void run_shell(const char *command)
-{
-    struct run_result r = {0};
-
-    run_program((const char *const[]){"sh", "-c", command, NULL}, NULL, &r);
-    if (r.code != 0) {
-        check_fail(__FILE__, __LINE__, "%s: %s", command, buf_str(&r.err));
-    }
-    run_result_deinit(&r);
-}
 
 static void up(void)
 {
@@ -107,7 +60,7 @@ static void create(const char *topic, const char *setting)
     up();
     (void)WEIR_OK("topic", "create", topic, "-p", "1", "-r", "3", "-c", "min.insync.replicas=2",
             "-c", setting);
-    CHECK_WITHIN(HEAL_MS, has_isr(topic, N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have(topic, N_BROKERS));
 }
 
 /* Lines "v<from>" … in one batch, or a few. */
@@ -150,7 +103,7 @@ static void wipe(int id)
     char *command = mem_format("rm -rf %s", data);
 
     node_kill(broker_name(id));
-    run_shell(command);
+    run_shell_ok(command);
     start_again(id);
     mem_free(command);
     mem_free(data);
@@ -164,14 +117,14 @@ static void let_lead(const char *topic, int id)
             node_stop(broker_name(i));
         }
     }
-    CHECK_WITHIN(HEAL_MS, number_of(topic, "leader") == id);
+    CHECK_WITHIN(HEAL_MS, seen_leader(topic) == id);
     for (int i = 1; i <= N_BROKERS; i++) {
         if (i != id) {
             start_again(i);
         }
     }
-    CHECK_WITHIN(HEAL_MS, has_isr(topic, N_BROKERS));
-    CHECK_EQ(number_of(topic, "leader"), id);
+    CHECK_WITHIN(HEAL_MS, seen_all_have(topic, N_BROKERS));
+    CHECK_EQ(seen_leader(topic), id);
 }
 
 /* One bit of a byte at `at` of the partition's first segment. */
@@ -201,16 +154,16 @@ static void wiped_follower_begins_where_the_leaders_log_starts(void)
     (void)WEIR_OK("topic", "trim", "trimmed", "--before", "50", "-y");
     int victim = follower_of("trimmed");
     wipe(victim);
-    CHECK_WITHIN(HEAL_MS, has_isr("trimmed", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("trimmed", N_BROKERS));
     produce("trimmed", N_RECORDS, 10);
     check_records("trimmed", 50, N_RECORDS + 10);
     /* All is gone: an empty log, and the checkpoint alone says where it begins. */
     (void)WEIR_OK("topic", "trim", "trimmed", "--before", "end", "-y");
     wipe(victim);
-    CHECK_WITHIN(HEAL_MS, has_isr("trimmed", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("trimmed", N_BROKERS));
     node_kill(broker_name(victim));
     start_again(victim);
-    CHECK_WITHIN(HEAL_MS, has_isr("trimmed", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("trimmed", N_BROKERS));
     produce("trimmed", N_RECORDS + 10, 10);
     let_lead("trimmed", victim);
     check_records("trimmed", N_RECORDS + 10, N_RECORDS + 20);
@@ -232,18 +185,19 @@ static void damaged_follower_is_filled_anew(void)
 {
     create("rotten", "retention.ms=-1");
     produce("rotten", 0, N_RECORDS);
-    int victim = follower_of("rotten"), epoch = number_of("rotten", "leader_epoch");
+    int victim = follower_of("rotten");
+    int64_t epoch = seen_leader_epoch("rotten");
     node_stop(broker_name(victim));
     flip(victim, "rotten", 100);
     start_again(victim);
-    CHECK_WITHIN(HEAL_MS,
-            has_isr("rotten", N_BROKERS) && node_log_has(broker_name(victim), "log_put_aside"));
-    CHECK(number_of("rotten", "leader_epoch") > epoch || epoch == 0);
+    CHECK_WITHIN(HEAL_MS, seen_all_have("rotten", N_BROKERS) &&
+                                  node_log_has(broker_name(victim), "log_put_aside"));
+    CHECK(seen_leader_epoch("rotten") > epoch || epoch == 0);
     produce("rotten", N_RECORDS, 10);
     let_lead("rotten", victim);
     check_records("rotten", 0, N_RECORDS + 10);
     give_up_what_was_put_aside(victim);
-    CHECK_WITHIN(HEAL_MS, has_isr("rotten", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("rotten", N_BROKERS));
 }
 
 /* F23: an old place of a large segment, which no start looks at. Found when it is to be read.
@@ -266,10 +220,10 @@ static void damaged_leader_leads_no_more_and_serves_nothing_wrong(void)
     node_stop(broker_name(leader));
     flip(leader, "rotten-leader", 20000);
     start_again(leader);
-    CHECK_WITHIN(HEAL_MS, has_isr("rotten-leader", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("rotten-leader", N_BROKERS));
     let_lead("rotten-leader", leader);
     CHECK_STR(WEIR_OK("consume", "rotten-leader", "-e"), expected);
-    CHECK_WITHIN(HEAL_MS, has_isr("rotten-leader", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("rotten-leader", N_BROKERS));
     CHECK(node_log_has(broker_name(leader), "log_put_aside"));
     mem_free(expected);
     buf_deinit(&lines);
@@ -319,7 +273,8 @@ static void rot_that_nobody_reads_is_found_and_mended(void)
     CHECK_EQ(r.code, 0);
     run_result_deinit(&r);
     buf_deinit(&lines);
-    int victim = follower_of("cold"), epoch = number_of("cold", "leader_epoch");
+    int victim = follower_of("cold");
+    int64_t epoch = seen_leader_epoch("cold");
     char *expected = cold_records(leader_of("cold"));
     node_stop(broker_name(victim));
     flip(victim, "cold", 20000);
@@ -328,7 +283,7 @@ static void rot_that_nobody_reads_is_found_and_mended(void)
     start_again(victim);
     CHECK_WITHIN(HEAL_MS, metric_is(victim, "\nweir_broker_scrub_errors_total 1\n"));
     /* The leader epoch rises with the report of a failed replica [REP-34]. */
-    CHECK_WITHIN(HEAL_MS, number_of("cold", "leader_epoch") > epoch && has_isr("cold", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_leader_epoch("cold") > epoch && seen_all_have("cold", N_BROKERS));
     char *mended = cold_records(victim);
     CHECK_STR(mended, expected);
     mem_free(mended);
@@ -369,7 +324,7 @@ static void compacted_log_is_copied_with_its_gaps(void)
     (void)WEIR_OK("topic", "create", "compacted", "-p", "1", "-r", "3", "-c",
             "min.insync.replicas=2", "-c", "cleanup.policy=compact", "-c", "segment.bytes=1048576",
             "-c", "min.cleanable.dirty.ratio=0.01");
-    CHECK_WITHIN(HEAL_MS, has_isr("compacted", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("compacted", N_BROKERS));
     for (int i = 0; i < 6000; i++) {
         buf_append_format(
                 &lines, "k%d:%d-%0*d\n", i % (i < 3000 ? N_KEYS : N_KEYS / 2), i, VALUE_SIZE, 0);
@@ -383,7 +338,7 @@ static void compacted_log_is_copied_with_its_gaps(void)
     CHECK_WITHIN(HEAL_MS, node_log_has(broker_name(leader), "log_compacted"));
     char *expected = last_values("compacted");
     wipe(victim);
-    CHECK_WITHIN(HEAL_MS, has_isr("compacted", N_BROKERS));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("compacted", N_BROKERS));
     let_lead("compacted", victim);
     char *found = last_values("compacted");
     CHECK_STR(found, expected);
@@ -405,7 +360,7 @@ static void all_logs_are_sound_and_the_same_in_the_end(void)
                 "  cat %s/$t-0/*.log | cmp - %s/$t-0/00000000000000000000.log || exit 1; done",
                 data, first);
         (void)WEIR_OK("log", "verify", data);
-        run_shell(command);
+        run_shell_ok(command);
         mem_free(command);
         mem_free(data);
     }

@@ -6,7 +6,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
-#include "tests/lib/placed.h"
+#include "tests/lib/seen.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +93,7 @@ static void write_what_one_has_alone(int first, int second)
 {
     produce("both", N_BOTH);
     node_kill(broker_name(second));
-    CHECK_WITHIN(HEAL_MS, placed_in_sync("cut", 1) && placed_number("cut", "leader") == first);
+    CHECK_WITHIN(HEAL_MS, seen_all_have("cut", 1) && seen_leader("cut") == first);
     produce("lost", N_LOST);
 }
 
@@ -143,8 +143,8 @@ static void consumers_notice_that_what_they_read_is_lost(void)
     cluster_up((const char *const[]){"--zookeepers", "1", "--controllers", "1", "--brokers", "2",
             "--set", "zookeeper.session.timeout.ms=2000", NULL});
     (void)WEIR_OK("topic", "create", "cut", "-p", "1", "-r", "2", "-c", "min.insync.replicas=1");
-    CHECK_WITHIN(HEAL_MS, placed_in_sync("cut", 2));
-    int first = placed_number("cut", "leader"), second = 3 - first;
+    CHECK_WITHIN(HEAL_MS, seen_all_have("cut", 2));
+    int first = seen_leader("cut"), second = 3 - first;
     write_what_one_has_alone(first, second);
     char *out = mem_format("%s/consume.out", test_folder());
     pid_t command = WEIR_BACKGROUND("consume.out", NULL, "consume", "cut");
@@ -160,7 +160,7 @@ static void consumers_notice_that_what_they_read_is_lost(void)
 
     /* Who has the lost records cuts them too, and nobody is told twice. */
     node_start(broker_name(first));
-    CHECK_WITHIN(HEAL_MS, placed_in_sync("cut", 2));
+    CHECK_WITHIN(HEAL_MS, seen_all_have("cut", 2));
     produce("more", 1);
     CHECK(watcher_take(&k, N_BOTH + N_LOST + N_NEW + 1) == NULL);
     watcher_close(&k);

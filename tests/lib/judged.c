@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/load_result.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -48,20 +49,10 @@ void judged_crash(struct judged *j, int i)
     j->pid[i] = 0;
 }
 
-/* The object in what a client has written; its complaints stand beside it. */
 static void add_figures(const char *path, struct judged_sum *sum)
 {
-    FILE *f = fopen(path, "re");
-    char *line = NULL;
-    size_t room = 0;
-    json_t *o = NULL;
+    json_t *o = load_result(path);
 
-    CHECK(f != NULL);
-    while (o == NULL && getline(&line, &room, f) > 0) {
-        o = json_loads(line, 0, NULL);
-    }
-    free(line);
-    CHECK_EQ(fclose(f), 0);
     CHECK(o != NULL);
     int64_t gap = json_integer_value(json_object_get(o, "longest_gap_ms"));
     sum->n_acked += json_integer_value(json_object_get(o, "acked"));

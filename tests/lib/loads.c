@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/load_result.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -44,26 +45,9 @@ static int64_t number(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
-/* The object in what a load has written; its complaints stand beside it. */
-static json_t *result_of(const char *path)
-{
-    FILE *f = fopen(path, "re");
-    char *line = NULL;
-    size_t room = 0;
-    json_t *o = NULL;
-
-    CHECK(f != NULL);
-    while (o == NULL && getline(&line, &room, f) > 0) {
-        o = json_loads(line, 0, NULL);
-    }
-    free(line);
-    CHECK_EQ(fclose(f), 0);
-    return o;
-}
-
 static void judge(const struct loads *l, size_t i, bool led_alike)
 {
-    json_t *o = result_of(l->out[i]);
+    json_t *o = load_result(l->out[i]);
     bool is_all = strcmp(acks_of[i], "all") == 0;
     bool is_good = o != NULL && number(o, "acked") > 100 &&
                    number(o, "longest_gap_ms") < GAP_MS_MAX && number(o, "displaced") == 0;

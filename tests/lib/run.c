@@ -224,3 +224,21 @@ bool process_is_alive(pid_t pid)
     /* The first thread is a zombie before the others, who may hold ports and files, have ended. */
     return is_read && (state != 'Z' || n_threads > 1);
 }
+
+void run_shell_ok(const char *command)
+{
+    struct run_result r = {0};
+
+    run_program((const char *const[]){"sh", "-c", command, NULL}, NULL, &r);
+    if (r.code != 0) {
+        check_fail(__FILE__, __LINE__, "%s: %d: %s%s", command, r.code, buf_str(&r.out),
+                buf_str(&r.err));
+    }
+    run_result_deinit(&r);
+}
+
+bool run_says(const struct run_result *r, const char *text)
+{
+    return (r->out.size > 0 && strstr((const char *)r->out.data, text) != NULL) ||
+           (r->err.size > 0 && strstr((const char *)r->err.data, text) != NULL);
+}

@@ -26,6 +26,10 @@ struct run_options {
 
 void run_program(
         const char *const *argv, const struct run_options *options, struct run_result *ret);
+/* A line of the shell that has to succeed. */
+void run_shell_ok(const char *command);
+/* Whether it wrote that, to stdout or stderr. */
+bool run_says(const struct run_result *r, const char *text);
 /* Starts a program that goes on in the background, with output to `log_path`; it dies with this process. */
 pid_t run_background(const char *const *argv, const char *input_path, const char *log_path);
 /* Ends it (signal 0 = just wait) and returns its code as above. */
