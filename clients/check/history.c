@@ -117,42 +117,36 @@ static struct named *find_named(struct named *map, const char *text, size_t size
     return n;
 }
 
-static uint32_t topic_of(struct history *h, const char *text, size_t size)
+/* The number of the name, which is added to `names` when it is new. `*last` was asked for before. */
+static uint32_t number_of_name(struct named **map,
+        struct history_names *names,
+        uint32_t *last,
+        const char *text,
+        size_t size)
 {
-    struct history_index *x = h->index;
-
-    if (x->last_topic != HISTORY_NONE && is_name(h->topics.items[x->last_topic], text, size)) {
-        return x->last_topic;
+    if (*last != HISTORY_NONE && is_name(names->items[*last], text, size)) {
+        return *last;
     }
-    struct named *n = find_named(x->topics, text, size);
+    struct named *n = find_named(*map, text, size);
     if (n == NULL) {
         n = mem_new(struct named);
         n->name = mem_strndup(text, size);
-        n->number = (uint32_t)h->topics.n;
-        *array_push(&h->topics) = n->name;
-        HASH_ADD_KEYPTR(hh, x->topics, n->name, size, n);
+        n->number = (uint32_t)names->n;
+        *array_push(names) = n->name;
+        HASH_ADD_KEYPTR(hh, *map, n->name, size, n);
     }
-    x->last_topic = n->number;
+    *last = n->number;
     return n->number;
+}
+
+static uint32_t topic_of(struct history *h, const char *text, size_t size)
+{
+    return number_of_name(&h->index->topics, &h->topics, &h->index->last_topic, text, size);
 }
 
 static uint32_t word_of(struct history *h, const char *text, size_t size)
 {
-    struct history_index *x = h->index;
-
-    if (x->last_word != HISTORY_NONE && is_name(h->words.items[x->last_word], text, size)) {
-        return x->last_word;
-    }
-    struct named *n = find_named(x->words, text, size);
-    if (n == NULL) {
-        n = mem_new(struct named);
-        n->name = mem_strndup(text, size);
-        n->number = (uint32_t)h->words.n;
-        *array_push(&h->words) = n->name;
-        HASH_ADD_KEYPTR(hh, x->words, n->name, size, n);
-    }
-    x->last_word = n->number;
-    return n->number;
+    return number_of_name(&h->index->words, &h->words, &h->index->last_word, text, size);
 }
 
 /* The number of the pair; `next` is given to a new one, *ret_is_new says so. */

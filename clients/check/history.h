@@ -98,10 +98,15 @@ struct history_file {
 
 struct history_index; /* of names to numbers */
 
+/* As ARRAY(char *). */
+struct history_names {
+    char **items;
+    size_t n, cap;
+};
+
 struct history {
     ARRAY(struct history_file) files;
-    ARRAY(char *) topics;
-    ARRAY(char *) words;
+    struct history_names topics, words;
     ARRAY(struct history_key) keys;
     ARRAY(struct history_process) processes;
     ARRAY(struct history_lane) lanes;

@@ -281,6 +281,22 @@ static int add_poll(struct op *op)
     return settle(op, s);
 }
 
+/* The next [topic, partition, offset] of a list. False: there is none, or it is not one. */
+static bool next_place(
+        struct op *op, struct json_scan *s, size_t *n, uint32_t *ret_lane, int64_t *ret_offset)
+{
+    size_t i = 0;
+
+    if (!json_scan_more(s, ']', n)) {
+        return false;
+    }
+    json_scan_open(s, '[');
+    *ret_lane = read_lane(op, s, &i);
+    *ret_offset = read_offset(s, &i);
+    json_scan_close(s, &i);
+    return s->what == NULL;
+}
+
 /* [[topic, partition, offset], …]: the partition's next record is that at `offset` or behind. */
 static int add_assign(struct op *op)
 {
@@ -290,17 +306,13 @@ static int add_assign(struct op *op)
     if (op->type != OP_OK) {
         return 0;
     }
+    uint32_t lane;
+    int64_t offset;
+
     json_scan_open(s, '[');
-    while (json_scan_more(s, ']', &n)) {
-        size_t i = 0;
-        json_scan_open(s, '[');
-        uint32_t lane = read_lane(op, s, &i);
-        int64_t offset = read_offset(s, &i);
-        json_scan_close(s, &i);
-        if (s->what == NULL) {
-            op->h->lanes.items[lane].run = HISTORY_NONE;
-            (void)run_of(op->h, lane, offset);
-        }
+    while (next_place(op, s, &n, &lane, &offset)) {
+        op->h->lanes.items[lane].run = HISTORY_NONE;
+        (void)run_of(op->h, lane, offset);
     }
     return settle(op, s);
 }
@@ -342,16 +354,11 @@ static int end_listing(struct op *op)
     struct json_scan *s = &op->value;
     size_t n = 0;
 
+    uint32_t lane;
+    int64_t end;
+
     json_scan_open(s, '[');
-    while (json_scan_more(s, ']', &n)) {
-        size_t i = 0;
-        json_scan_open(s, '[');
-        uint32_t lane = read_lane(op, s, &i);
-        int64_t end = read_offset(s, &i);
-        json_scan_close(s, &i);
-        if (s->what != NULL) {
-            break;
-        }
+    while (next_place(op, s, &n, &lane, &end)) {
         struct history_lane *l = &op->h->lanes.items[lane];
         *array_push(&op->h->listed) = (struct history_listed){.lane = lane,
                 .line = op->line,
