@@ -98,18 +98,33 @@ static void at_exit(void)
 
 /* --- Ports -------------------------------------------------------------------------------------------------------- */
 
-static bool port_is_free(int port)
+/* A socket that has the port, and does not listen; -1 = somebody else has it. */
+static int bind_port(int port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     must(fd >= 0);
-    bool is_free = bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
-    (void)close(fd);
-    return is_free;
+    if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
 }
 
+static bool port_is_free(int port)
+{
+    int fd = bind_port(port);
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return fd >= 0;
+}
+
+/* The last of the hundred is held until this program ends, and used by nobody: so no other test finds all of them free,
+ * whose daemons do not listen yet or are down for a moment. */
 int free_port_base(void)
 {
     unsigned start = (unsigned)getpid() * 100 + (unsigned)check_now_ms() / 100 * 100;
@@ -117,9 +132,10 @@ int free_port_base(void)
     for (unsigned i = 0; i < 200; i++) {
         int base = 10000 + (int)((start + i * 100) % 22000);
         bool all_free = true;
-        for (int port = base; all_free && port < base + 100; port++) {
+        for (int port = base; all_free && port < base + 99; port++) {
             all_free = port_is_free(port);
         }
+        all_free = all_free && bind_port(base + 99) >= 0;
         if (all_free) {
             return base;
         }
