@@ -43,7 +43,7 @@ int faults_met(int line)
         return 0;
     }
     (void)fseek(f, line * 8L, SEEK_SET);
-    (void)fread(text, 1, 8, f); /* nothing = it has not fitted */
+    text[fread(text, 1, 8, f)] = '\0'; /* nothing = it has not fitted */
     (void)fclose(f);
     return (int)strtol(text, NULL, 10);
 }
