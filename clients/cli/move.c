@@ -38,9 +38,14 @@ void cli_print_moves(const struct cli *cli, const json_t *answer)
         mem_free(to);
     }
     cli_table_print_free(t);
-    cli_note("%s%" PRId64 " moving, %" PRId64 " waiting, %" PRId64 " done, %" PRId64 " failed",
+    int64_t bytes = jint(answer, "bytes_to_move", -1);
+    char size[32];
+
+    cli_note("%s%" PRId64 " moving, %" PRId64 " waiting, %" PRId64 " done, %" PRId64
+             " failed; %s to copy",
             cli->dry_run ? "nothing was changed; would be: " : "", jint(answer, "moving", 0),
-            jint(answer, "waiting", 0), jint(answer, "done", 0), jint(answer, "failed", 0));
+            jint(answer, "waiting", 0), jint(answer, "done", 0), jint(answer, "failed", 0),
+            bytes >= 0 ? cli_size_text((uint64_t)bytes, size, sizeof(size)) : "an unknown size");
 }
 
 /* Sends it, prints what came of it and waits for its end. */
@@ -252,6 +257,43 @@ static void print_moving(const json_t *list)
         mem_free(behind);
     }
     cli_table_print_free(t);
+}
+
+static void print_brokers(const json_t *balance)
+{
+    static const char *const heads[] = {"BROKER", "REPLICAS", "LEADERS", "BYTES"};
+    struct cli_table *t = cli_table_new(heads, COUNT_OF(heads));
+    size_t i;
+    json_t *b;
+
+    json_array_foreach(json_object_get(balance, "brokers"), i, b)
+    {
+        char id[CELL_SIZE], replicas[CELL_SIZE], leaders[CELL_SIZE], bytes[CELL_SIZE];
+        (void)snprintf(id, sizeof(id), "%" PRId64, jint(b, "id", -1));
+        (void)snprintf(replicas, sizeof(replicas), "%" PRId64, jint(b, "replicas", 0));
+        (void)snprintf(leaders, sizeof(leaders), "%" PRId64, jint(b, "leaders", 0));
+        cli_table_add(t,
+                (const char *const[]){id, replicas, leaders, size_cell(b, "bytes", bytes)});
+    }
+    cli_table_print_free(t);
+}
+
+/* What the controller makes of it, and what is on its way. */
+static void print_status(const json_t *balance, const json_t *list)
+{
+    char bytes[CELL_SIZE];
+
+    cli_note("weir.auto.balance=%s at %s: %s", jstr(balance, "mode", "?"),
+            jstr(balance, "evaluated_at", "no time yet"), jstr(balance, "why", "?"));
+    if (jint(balance, "moves", 0) > 0) {
+        cli_note("planned: %" PRId64 " moves, %s to copy", jint(balance, "moves", 0),
+                size_cell(balance, "bytes_to_move", bytes));
+    }
+    if (json_array_size(list) > 0) {
+        print_moving(list);
+    } else {
+        print_brokers(balance);
+    }
     print_sum(list);
 }
 
@@ -264,10 +306,14 @@ static int balance_status(struct cli *cli, int argc, char **argv)
     }
     json_t *list = cli_get(cli, "/v1/reassignments?page_size=1000", &r);
 
-    if (list != NULL) {
-        if (!cli_print_json(cli, list, "topic")) {
-            print_moving(list);
+    if (list != NULL && !cli_print_json(cli, list, "topic")) {
+        json_t *balance = cli_get_one(cli, "/v1/balance", &r);
+        if (balance != NULL) {
+            print_status(balance, list);
         }
+        r = balance != NULL ? EXIT_DONE : r;
+        json_decref(balance);
+    } else if (list != NULL) {
         r = EXIT_DONE;
     }
     json_decref(list);
@@ -383,8 +429,8 @@ const struct cli_command cli_balance_plan = {
         .verb = "plan",
         .summary = "show what would move so that brokers hold and lead as much",
         .usage = "",
-        .details = "Counts replicas and first replicas, and keeps replicas on as many racks as there are. "
-                   "Nothing is moved.",
+        .details = "Counts replicas and first replicas, then bytes, and keeps replicas on as many racks as "
+                   "there are. Nothing is moved.",
         .examples = "  weir balance plan\n",
         .run = balance_plan,
 };
@@ -445,7 +491,8 @@ const struct cli_command cli_balance_status = {
         .verb = "status",
         .summary = "list partitions that are on their way to other brokers",
         .usage = "",
-        .details = "",
+        .details = "How far each has come, and what the controller makes of the balance "
+                   "(weir.auto.balance) and why; when nothing moves, what brokers hold.",
         .examples = "  weir balance status\n",
         .run = balance_status,
 };

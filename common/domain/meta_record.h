@@ -82,6 +82,7 @@ enum meta_cause {
     CAUSE_FURTHEST_LOG = 17,       /* nobody was in sync; of all who may have the records, its log reaches furthest */
     CAUSE_DECOMMISSION = 18,       /* its broker is being decommissioned */
     CAUSE_OPERATION_ENDED = 19,    /* nothing of it was left to do */
+    CAUSE_AUTO_BALANCE = 20,       /* brokers are to hold and lead as much */
 };
 
 struct meta_why {

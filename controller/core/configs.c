@@ -153,6 +153,8 @@ static void follow(struct ctl *c,
         }
         c->is_stirred =
                 c->is_stirred || strcmp(pairs[i].key, "auto.leader.rebalance.enable") == 0;
+        c->balance.is_stirred =
+                c->balance.is_stirred || strncmp(pairs[i].key, "weir.auto.balance", 17) == 0;
         has_min_isr = has_min_isr || strcmp(pairs[i].key, "min.insync.replicas") == 0;
     }
     for (int32_t p = 0; has_min_isr && t->topic != NULL && p < t->topic->n_partitions; p++) {

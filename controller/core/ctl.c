@@ -17,6 +17,8 @@ struct ctl *ctl_new(const struct ctl_options *options)
                                                                 : CTL_TRASH_PARTITIONS;
     c->operations_max = options->operations_max > 0 ? options->operations_max : CTL_OPERATIONS_MAX;
     c->has_journal = options->has_journal;
+    c->balance.is_enabled = options->has_auto_balance;
+    ctl_balance_forget(c);
     c->purge_at = c->rebalance_at = c->rebalance_by = c->ask_at = c->raise_at = WTIME_NEVER;
     c->empty_at = WTIME_NEVER;
     prng_init(&c->prng, options->seed);
@@ -34,6 +36,7 @@ static void forget(struct ctl *c)
     c->empty_at = WTIME_NEVER;
     c->n_leaving = 0;
     array_deinit(&c->recoveries);
+    ctl_balance_forget(c);
     c->is_stirred = c->is_raise_due = c->is_empty_due = false;
 }
 
@@ -127,12 +130,14 @@ static void on_event_while_active(struct ctl *c)
     case CTL_EV_FORGET_BROKER: ctl_on_forget_broker(c); break;
     case CTL_EV_CANCEL_OPERATION: ctl_on_cancel_operation(c); break;
     case CTL_EV_LOG_ENDS: ctl_on_log_ends(c); break;
+    case CTL_EV_SIZES: ctl_on_sizes(c); break;
     case CTL_EV_TICK:
         ctl_purge_old(c);
         ctl_ask_again(c);
         ctl_rebalance(c);
         ctl_raise_internal(c);
         ctl_empty_brokers(c);
+        ctl_auto_balance(c);
         break;
     }
 }
@@ -164,6 +169,7 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
     ctl_settle_summary(c);
     ctl_plan_purge(c);
     ctl_plan_rebalance(c);
+    ctl_plan_auto_balance(c);
     ctl_fx_end(c);
     c->is_stepping = false;
     check_slow(ctl_check(c));
@@ -171,7 +177,8 @@ void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx)
 
 wtime ctl_deadline(const struct ctl *c)
 {
-    wtime sooner = wtime_min(wtime_min(c->purge_at, c->rebalance_at), c->empty_at);
+    wtime sooner = wtime_min(wtime_min(c->purge_at, c->rebalance_at),
+            wtime_min(c->empty_at, c->balance.at));
 
     return wtime_min(sooner, wtime_min(c->ask_at, c->raise_at));
 }

@@ -50,6 +50,7 @@ enum ctl_event_kind {
     CTL_EV_FORGET_BROKER,    /* that is gone for good and holds nothing */
     CTL_EV_CANCEL_OPERATION,
     CTL_EV_LOG_ENDS,         /* what came of an ASK_ENDS, perhaps nothing but errors */
+    CTL_EV_SIZES,            /* how large partitions are: what came of an ASK_SIZES, or because somebody plans */
     CTL_EV_TICK,             /* ctl_deadline() has come */
 };
 
@@ -103,6 +104,12 @@ struct ctl_log_end {
     int error;           /* ERRCODE_*; it did not answer, or has no log that it can vouch for */
     epoch32 last_epoch;  /* of its last batch; EPOCH_NONE = none */
     offset64 end;
+};
+
+/* How large a partition's log is at its leader. */
+struct ctl_size {
+    struct ctl_partition_ref ref;
+    int64_t bytes;
 };
 
 struct ctl_elect_partition {
@@ -194,6 +201,10 @@ struct ctl_event {
             size_t n;
         } ends;
         struct {
+            const struct ctl_size *items; /* of all that were told; takes the place of what was */
+            size_t n;
+        } sizes;
+        struct {
             const struct ctl_elect_partition *partitions;
             size_t n; /* 0 = all that others than their first replicas lead; not with is_unclean */
             bool is_unclean;
@@ -229,6 +240,7 @@ enum ctl_fx_kind {
     CTL_FX_APPEND, /* commit `records` (seq dense and rising over all effects), in this order */
     CTL_FX_REPLY,  /* answer `request` once `after_seq` is committed */
     CTL_FX_ASK_ENDS, /* ask that broker how far its logs reach; later a LOG_ENDS with all of them, in any case */
+    CTL_FX_ASK_SIZES, /* ask leaders how large their logs are; later a SIZES, in any case */
 };
 
 struct ctl_placement {
@@ -262,6 +274,7 @@ struct ctl_reassigned {
     bool is_unchanged;             /* it is so, or on its way there, already */
     bool is_done;                  /* with this decision: nobody has to catch up */
     bool is_waiting;               /* it begins later, by itself; `detail` says what is waited for */
+    int64_t bytes;                 /* that have to be copied for it; -1 = not known */
 };
 
 struct ctl_reply {
@@ -323,6 +336,7 @@ struct ctl_options {
     size_t trash_topics_max;     /* 0 = 1,000 */
     size_t trash_partitions_max; /* 0 = 50,000 */
     size_t operations_max;       /* that run at once; 0 = 1,000 */
+    bool has_auto_balance;       /* [CTL-81] weir.auto.balance is heeded */
     bool has_journal;            /* the topic TOPIC_DECISIONS is made as soon as a broker can hold it */
 };
 
@@ -330,6 +344,31 @@ struct ctl *ctl_new(const struct ctl_options *options);
 struct ctl *ctl_free(struct ctl *c);
 void ctl_step(struct ctl *c, const struct ctl_event *ev, struct ctl_fx *fx);
 wtime ctl_deadline(const struct ctl *c); /* when to send TICK; WTIME_NEVER = not at all */
+/* [CTL-84] What came of the last look at the balance. Not a decision: it may be of the time of an older image. */
+struct ctl_balance_broker {
+    broker_id id;
+    uint32_t replicas, leaders; /* leaders: first replicas */
+    int64_t bytes;              /* -1 = not known */
+};
+
+enum ctl_balance_mode {
+    CTL_BALANCE_OFF,
+    CTL_BALANCE_PLAN,
+    CTL_BALANCE_APPLY
+};
+
+struct ctl_balance {
+    enum ctl_balance_mode mode;
+    wall_ms evaluated_at; /* 0 = never */
+    bool is_balanced;
+    char why[200];         /* a sentence; why nothing was done when nothing was */
+    size_t n_moves;        /* planned, those that were begun among them */
+    int64_t bytes_to_move; /* -1 = not known */
+    const struct ctl_balance_broker *brokers;
+    size_t n_brokers;
+};
+
+const struct ctl_balance *ctl_balance(const struct ctl *c);
 bool ctl_is_active(const struct ctl *c);
 const struct image *ctl_next_image(const struct ctl *c); /* NULL while standby; for tests and the simulator */
 /* Every invariant of the core in one place. */

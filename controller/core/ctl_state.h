@@ -70,6 +70,18 @@ struct ctl {
     ARRAY(struct ctl_recovery) recoveries; /* sorted */
     wtime ask_at;                /* when to ask again; WTIME_NEVER = nobody failed to answer */
     ARRAY(struct ctl_seen) seen; /* sorted by id */
+    ARRAY(struct ctl_size) sizes; /* sorted; as brokers last said */
+    struct {
+        bool is_enabled;
+        bool is_stirred;  /* in this step: brokers or the configuration changed, */
+        bool has_arrived; /* or a move has ended */
+        wtime at;         /* when to look; WTIME_NEVER = something has to happen first */
+        bool is_asking;   /* an ASK_SIZES is under way */
+        bool is_begun;    /* the moves under way are of the last plan */
+        bool is_resting;  /* [CTL-87] somebody took moves back */
+        struct ctl_balance last;
+        ARRAY(struct ctl_balance_broker) brokers; /* of `last` */
+    } balance;
 
     /* Of the step under way. */
     bool is_stepping;
@@ -240,6 +252,22 @@ void ctl_plan_empty(struct ctl *c);
 /* A record was applied: what follows from it for those brokers. */
 void ctl_note_for_empty(struct ctl *c, const struct meta_record *r);
 
+/* --- sizes.c ---------------------------------------------------------------------------------- */
+void ctl_on_sizes(struct ctl *c);
+/* How large the partition is; -1 = not known. */
+int64_t ctl_size_of(const struct ctl *c, const struct partition_state *p);
+
+/* --- auto_balance.c --------------------------------------------------------------------------- */
+/* [CTL-81] Looks at the balance when it is time to. */
+void ctl_auto_balance(struct ctl *c);
+/* The sizes that it asked for are there. */
+void ctl_balance_on_sizes(struct ctl *c);
+/* Says when it is; at the end of a step. */
+void ctl_plan_auto_balance(struct ctl *c);
+/* [CTL-87] An operator took moves back. */
+void ctl_balance_rest(struct ctl *c);
+void ctl_balance_forget(struct ctl *c);
+
 /* --- goals.c ---------------------------------------------------------------------------------- */
 /* Plans what the event asks for and begins it: an error code with the sentence, or each partition that is touched. */
 int ctl_reassign_goal(
@@ -247,6 +275,13 @@ int ctl_reassign_goal(
 /* Begins what can leave the brokers; each partition that is touched, or has to wait. */
 void ctl_reassign_from(
         struct ctl *c, const struct broker_set *leaving, struct ctl_reassigned **ret, size_t *ret_n);
+/* What is to move so that all is even, of users and of the cluster's own. With n_max > 0 such moves are begun, as long as no
+ * broker takes part in more than n_max that are under way. */
+struct ctl_even {
+    size_t n_moves, n_begun;
+    int64_t bytes; /* of all moves; -1 = not known */
+};
+void ctl_plan_even(struct ctl *c, uint32_t n_max, struct ctl_even *ret);
 /* [CTL-64] When it is time to, internal topics get as many replicas as there can be by now. */
 void ctl_raise_internal(struct ctl *c);
 /* Says when it is; at the end of a step, not in it: its answers tell what is in force. */

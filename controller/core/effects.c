@@ -44,6 +44,7 @@ static enum meta_cause cause_of(enum ctl_event_kind kind)
     case CTL_EV_COMMITTED:
     case CTL_EV_DEPOSED:
     case CTL_EV_LOG_ENDS:
+    case CTL_EV_SIZES:
     case CTL_EV_TICK: break;
     }
     return CAUSE_CONTROLLER_ELECTED;
@@ -147,11 +148,29 @@ static bool ends_internal_move(const struct ctl *c, const struct meta_record *r)
            r->partition.partition < t->n_partitions;
 }
 
+/* [CTL-81] */
+static bool stirs_balance(enum meta_kind kind)
+{
+    return (stirs(kind) && kind != META_PARTITION_STATE) || kind == META_BROKER_INTENT;
+}
+
+static bool ends_move(const struct ctl *c, const struct meta_record *r)
+{
+    const struct partition_state *was =
+            c->balance.is_begun && r->kind == META_PARTITION_STATE
+                    ? image_partition(c->next, &r->partition.topic_id, r->partition.partition)
+                    : NULL;
+
+    return was != NULL && partition_is_moving(was) && !partition_is_moving(&r->partition);
+}
+
 void ctl_append(struct ctl *c, const struct meta_record *record)
 {
     struct meta_record *r = array_push(&c->records);
 
     c->is_stirred = c->is_stirred || stirs(record->kind);
+    c->balance.is_stirred = c->balance.is_stirred || stirs_balance(record->kind);
+    c->balance.has_arrived = c->balance.has_arrived || ends_move(c, record);
     c->is_raise_due = c->is_raise_due || record->kind == META_UNFENCE_BROKER ||
                       record->kind == META_BROKER_INTENT || ends_internal_move(c, record);
 

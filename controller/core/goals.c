@@ -15,6 +15,7 @@ struct goal {
     size_t n;
     struct ctl_reassigned *results;
     size_t n_results;
+    bool has_sizes; /* of everything that may move */
 };
 
 /* --- What is there ---------------------------------------------------------------------------- */
@@ -47,12 +48,16 @@ static void gather(struct goal *g, bool is_internal, const struct broker_set *le
     g->now = arena_alloc(g->c->fx->arena, n * sizeof(const struct partition_state *));
     must(g->plan != NULL && g->now != NULL);
     g->n = 0;
+    g->has_sizes = true;
     for (size_t i = 0; i < image_n_topics(image); i++) {
         const struct image_topic *t = image_topic_at(image, i);
         for (int32_t k = 0; k < t->n_partitions && t->internal == is_internal; k++) {
             const struct partition_state *p = &t->partitions[k];
             g->now[g->n] = p;
+            int64_t bytes = ctl_size_of(g->c, p);
+            g->has_sizes = g->has_sizes && bytes >= 0;
             g->plan[g->n] = (struct balance_partition){.replicas = partition_target(p),
+                    .bytes = bytes >= 0 ? bytes : 0,
                     .is_fixed = partition_is_moving(p) || p->leader == BROKER_NONE};
             balance_count(g->brokers, g->n_brokers, &g->plan[g->n++]);
         }
@@ -114,7 +119,7 @@ static void balance(struct goal *g)
 
     for (int internal = 0; internal <= 1; internal++) {
         gather(g, internal == 1, &none);
-        balance_even(g->brokers, g->n_brokers, g->plan, g->n);
+        balance_even(g->brokers, g->n_brokers, g->plan, g->n, g->has_sizes);
         for (size_t i = 0; i < g->n; i++) {
             begin(g, i);
         }
@@ -276,6 +281,98 @@ void ctl_reassign_from(
     empty(&g, leaving);
     *ret = g.results;
     *ret_n = g.n_results;
+}
+
+/* --- Even, in rounds -------------------------------------------------------------------------- */
+
+/* Moves under way that a broker takes part in; beside image_broker_at(). */
+struct busy {
+    uint32_t *n;
+    uint32_t n_max;
+};
+
+static uint32_t *busy_of(const struct goal *g, const struct busy *b, broker_id id)
+{
+    for (size_t i = 0; i < g->n_brokers; i++) {
+        if (g->brokers[i].load.id == id) {
+            return &b->n[i];
+        }
+    }
+    must_not_reach("a replica on a broker that never registered");
+}
+
+/* Whom the move burdens: who copies, and the leader, who is copied from. */
+static struct broker_set burdened(const struct partition_state *p, const struct broker_set *target)
+{
+    struct broker_set s = {0};
+
+    for (int i = 0; i < target->n; i++) {
+        if (!broker_set_has(&p->replicas, target->at[i])) {
+            (void)broker_set_add(&s, target->at[i]);
+        }
+    }
+    if (s.n > 0) {
+        (void)broker_set_add(&s, p->leader);
+    }
+    return s;
+}
+
+/* [CTL-85] */
+static bool take_turn(const struct goal *g, const struct busy *b, size_t i)
+{
+    const struct broker_set s = burdened(g->now[i], &g->plan[i].replicas);
+
+    for (int k = 0; k < s.n; k++) {
+        if (*busy_of(g, b, s.at[k]) >= b->n_max) {
+            return false;
+        }
+    }
+    for (int k = 0; k < s.n; k++) {
+        (*busy_of(g, b, s.at[k]))++;
+    }
+    return true;
+}
+
+static void note_move(struct goal *g, const struct busy *b, size_t i, struct ctl_even *ret)
+{
+    const struct partition_state *p = g->now[i];
+    const struct broker_set target = partition_target(p);
+    int64_t size = ctl_size_of(g->c, p);
+
+    if (is_same(&target, &g->plan[i].replicas)) {
+        return;
+    }
+    ret->n_moves++;
+    for (int k = 0; k < g->plan[i].replicas.n; k++) {
+        if (!broker_set_has(&p->replicas, g->plan[i].replicas.at[k])) {
+            ret->bytes = size < 0 || ret->bytes < 0 ? -1 : ret->bytes + size;
+        }
+    }
+    if (b->n_max > 0 && take_turn(g, b, i)) {
+        begin(g, i);
+        ret->n_begun += g->results[g->n_results - 1].error == ERRCODE_NONE;
+    }
+}
+
+void ctl_plan_even(struct ctl *c, uint32_t n_max, struct ctl_even *ret)
+{
+    const struct broker_set none = {0};
+    size_t n_partitions = image_n_partitions(c->next);
+    struct goal g = {.c = c};
+    struct busy b = {.n_max = n_max};
+
+    *ret = (struct ctl_even){0};
+    b.n = arena_alloc(c->fx->arena, (image_n_brokers(c->next) + 1) * sizeof(*b.n));
+    g.results = arena_alloc(c->fx->arena, (n_partitions + 1) * sizeof(*g.results));
+    must(b.n != NULL && g.results != NULL);
+    memset(b.n, 0, (image_n_brokers(c->next) + 1) * sizeof(*b.n));
+    for (int internal = 0; internal <= 1; internal++) {
+        gather(&g, internal == 1, &none);
+        balance_even(g.brokers, g.n_brokers, g.plan, g.n, g.has_sizes);
+        for (size_t i = 0; i < g.n; i++) {
+            note_move(&g, &b, i, ret);
+        }
+    }
 }
 
 /* --- By itself -------------------------------------------------------------------------------- */

@@ -324,6 +324,9 @@ void ctl_on_cancel_operation(struct ctl *c)
     if (!c->ev->cancel.dry_run) {
         cancel(c, &was);
     }
+    if (was.kind == OPERATION_BALANCE) { /* [CTL-87] */
+        ctl_balance_rest(c);
+    }
     struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
 
     if (reply != NULL) {

@@ -36,6 +36,20 @@ bool ctl_is_dry_run(const struct ctl *c)
            (c->ev->kind == CTL_EV_BROKER_INTENT && c->ev->intent.dry_run);
 }
 
+/* What has to be copied; -1 = not known. */
+static int64_t bytes_of(
+        const struct ctl *c, const struct partition_state *p, const struct broker_set *target)
+{
+    int64_t size = ctl_size_of(c, p), sum = 0;
+
+    for (int i = 0; i < target->n; i++) {
+        if (!broker_set_has(&p->replicas, target->at[i])) {
+            sum = size < 0 ? -1 : sum + size;
+        }
+    }
+    return sum;
+}
+
 /* --- Begin ------------------------------------------------------------------------------------ */
 
 /* [CTL-59] What is wrong with the target, or NULL. */
@@ -107,6 +121,7 @@ static int begin(struct ctl *c,
     int error = check_target(c, p, target, r);
 
     r->target = *target;
+    r->bytes = bytes_of(c, p, target);
     if (error != ERRCODE_NONE || r->is_unchanged) {
         return error;
     }
@@ -255,12 +270,15 @@ void ctl_on_reassign(struct ctl *c)
     c->opening.kind = kinds[c->ev->reassign.goal];
     switch (c->ev->reassign.goal) {
     case CTL_GOAL_NAMED: n = reassign_named(c, &list); break;
-    case CTL_GOAL_TAKE_BACK: n = revert_all(c, &list); break;
+    case CTL_GOAL_TAKE_BACK:
+        n = revert_all(c, &list);
+        ctl_balance_rest(c);
+        break;
     case CTL_GOAL_BALANCE:
     case CTL_GOAL_EMPTY:
     case CTL_GOAL_FACTOR: error = ctl_reassign_goal(c, &list, &n, &detail); break;
     }
-    if (error == ERRCODE_NONE && c->ev->reassign.throttle != NULL && !c->ev->reassign.dry_run) {
+    if (error == ERRCODE_NONE && c->ev->reassign.throttle != NULL && !ctl_is_dry_run(c)) {
         ctl_set_cluster_config( /* [THR-7] */
                 c, "weir.reassignment.bytes.per.second", c->ev->reassign.throttle);
     }

@@ -473,7 +473,9 @@ static void make_core(struct controller *c)
 {
     static const struct trace trace = {.line = on_trace};
     struct ctl_options options = {
-            .trace = &trace, .replication_factor_max = c->options.replication_factor_max, .has_journal = true};
+            .trace = &trace, .replication_factor_max = c->options.replication_factor_max,
+            .has_journal = true,
+            .has_auto_balance = true};
 
     must(getrandom(&options.seed, sizeof(options.seed), 0) == (ssize_t)sizeof(options.seed));
     c->core = ctl_new(&options);

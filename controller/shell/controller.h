@@ -153,6 +153,13 @@ const struct msg_active *controller_active(const struct controller *c);
 int32_t controller_id(const struct controller *c);
 struct uuid controller_cluster_id(const struct controller *c); /* zero = not known yet */
 
+/* Asks leaders how large all partitions are and tells the core; then `fn` (may be NULL) runs once, perhaps inside this call.
+ * Who does not answer within three seconds leaves its partitions untold. */
+typedef void controller_survey_fn(void *ctx);
+void controller_survey_sizes(struct controller *c, controller_survey_fn *fn, void *ctx);
+/* What the core made of the balance at its last look. */
+const struct ctl_balance *controller_balance(const struct controller *c);
+
 /* How far what moves has come; empty unless this controller is active. */
 const struct move_sizes *controller_move_sizes(const struct controller *c);
 

@@ -111,6 +111,11 @@ static void execute(struct controller *c)
                 controller_ask_ends(c, fx);
             }
             break;
+        case CTL_FX_ASK_SIZES:
+            if (may_append) {
+                controller_survey_sizes(c, NULL, NULL);
+            }
+            break;
         case CTL_FX_REPLY: execute_reply(c, &fx->reply, !may_append); break;
         }
     }

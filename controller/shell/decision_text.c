@@ -57,6 +57,7 @@ static const struct {
         {CAUSE_FURTHEST_LOG, "furthest_log"},
         {CAUSE_DECOMMISSION, "decommission"},
         {CAUSE_OPERATION_ENDED, "operation_ended"},
+        {CAUSE_AUTO_BALANCE, "auto_balance"},
 };
 
 const char *decision_cause_name(enum meta_cause cause)
@@ -391,7 +392,8 @@ static const char *broker_cause(enum meta_cause cause)
     case CAUSE_LEADERS_BALANCED:
     case CAUSE_FURTHEST_LOG:
     case CAUSE_DECOMMISSION:
-    case CAUSE_OPERATION_ENDED: break;
+    case CAUSE_OPERATION_ENDED:
+    case CAUSE_AUTO_BALANCE: break;
     }
     return NULL;
 }
@@ -430,6 +432,8 @@ static void put_because(const struct meta_record *r, struct buf *out)
         buf_append_str(out, "a broker is decommissioned");
     } else if (r->why.cause == CAUSE_OPERATION_ENDED) {
         buf_append_str(out, "nothing of it was left to do");
+    } else if (r->why.cause == CAUSE_AUTO_BALANCE) {
+        buf_append_str(out, "brokers are to hold and lead as much, and weir.auto.balance is apply");
     } else if (r->why.cause == CAUSE_TRASH_FULL) {
         buf_append_str(out, "the trash holds no more topics and it was the oldest");
     } else {

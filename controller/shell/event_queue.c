@@ -151,6 +151,10 @@ void event_queue_push(struct event_queue *q, const struct ctl_event *ev)
         e->ev.ends.partitions = copy_array(
                 &e->arena, ev->ends.partitions, ev->ends.n, sizeof(*ev->ends.partitions));
         break;
+    case CTL_EV_SIZES:
+        e->ev.sizes.items = copy_array(
+                &e->arena, ev->sizes.items, ev->sizes.n, sizeof(*ev->sizes.items));
+        break;
     case CTL_EV_REASSIGN:
         e->ev.reassign.partitions =
                 copy_reassign(&e->arena, ev->reassign.partitions, ev->reassign.n);

@@ -138,6 +138,7 @@ static struct http_view look(struct http_admin *a)
     v.refused = a->refused.items;
     v.n_refused = a->refused.n;
     v.moves = controller_move_sizes(c);
+    v.balance = controller_balance(c);
     if (active != NULL) {
         v.active.id = active->controller_id;
         v.active.epoch = active->ctl_epoch;
@@ -256,10 +257,18 @@ static void on_reply(void *ctx, const struct ctl_reply *reply, uint64_t committe
             left > WTIME_MS(1) ? left : WTIME_MS(1), on_acks, p);
 }
 
+static void submit_now(void *ctx)
+{
+    struct pending *p = ctx;
+    struct ctl_event ev;
+
+    http_write_event(&p->write, &ev);
+    controller_submit(p->admin->controller, &ev, on_reply, p);
+}
+
 static void submit(struct http_admin *a, struct http_request *r, struct http_write *w)
 {
     struct pending *p = mem_new(struct pending);
-    struct ctl_event ev;
 
     p->admin = a;
     p->request = r;
@@ -267,8 +276,11 @@ static void submit(struct http_admin *a, struct http_request *r, struct http_wri
     p->began = loop_now(a->loop);
     memset(w, 0, sizeof(*w));
     LIST_INSERT_HEAD(&a->pendings, p, entry);
-    http_write_event(&p->write, &ev);
-    controller_submit(a->controller, &ev, on_reply, p);
+    if (http_write_wants_sizes(&p->write)) {
+        controller_survey_sizes(a->controller, submit_now, p);
+    } else {
+        submit_now(p);
+    }
 }
 
 /* --- Later answers -------------------------------------------------------------------------------------------------- */

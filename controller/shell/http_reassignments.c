@@ -352,6 +352,7 @@ json_t *http_reassigned_json(const struct ctl_reply *reply)
 {
     json_t *items = json_array();
     json_int_t n_moving = 0, n_waiting = 0, n_done = 0, n_failed = 0;
+    int64_t bytes = 0;
 
     for (size_t i = 0; i < reply->n_reassigned; i++) {
         const struct ctl_reassigned *r = &reply->reassigned[i];
@@ -360,17 +361,21 @@ json_t *http_reassigned_json(const struct ctl_reply *reply)
         n_moving += is_well && !r->is_done && !r->is_waiting;
         n_waiting += is_well && r->is_waiting;
         n_done += is_well && r->is_done;
+        if (is_well) {
+            bytes = bytes < 0 || r->bytes < 0 ? -1 : bytes + r->bytes;
+        }
         if (i < SHOWN) {
             must(json_array_append_new(items,
-                         json_pack("{s:o, s:i, s:o, s:o, s:s, s:o, s:o}", "topic",
+                         json_pack("{s:o, s:i, s:o, s:o, s:s, s:o, s:o, s:o}", "topic",
                                  http_json_text(r->topic), "partition", (int)r->partition, "from",
                                  set_json(&r->was), "to", set_json(&r->target), "state",
                                  state_of(r), "error",
                                  r->error != ERRCODE_NONE ? json_string(errcode_name(r->error))
                                                           : json_null(),
-                                 "detail", http_json_text(r->detail))) == 0);
+                                 "detail", http_json_text(r->detail), "bytes",
+                                 known(is_well ? r->bytes : 0))) == 0);
         }
     }
-    return json_pack("{s:o, s:I, s:I, s:I, s:I}", "items", items, "moving", n_moving, "waiting",
-            n_waiting, "done", n_done, "failed", n_failed);
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:o}", "items", items, "moving", n_moving, "waiting",
+            n_waiting, "done", n_done, "failed", n_failed, "bytes_to_move", known(bytes));
 }

@@ -121,6 +121,8 @@ struct http_write {
 void http_write_deinit(struct http_write *w);
 /* The event for the core; it borrows from `w`. `now`, `wall` and `request` are the controller's to fill. */
 void http_write_event(const struct http_write *w, struct ctl_event *ret);
+/* Whether the core is to know how large partitions are before it decides. */
+bool http_write_wants_sizes(const struct http_write *w);
 /* Copies the core's answer. */
 void http_write_take(struct http_write *w, const struct ctl_reply *reply);
 /* Whether there are brokers that are to take it up before the answer. */
@@ -231,7 +233,7 @@ typedef void http_write_fn(const struct http_view *v,
 http_write_fn http_post_topics, http_delete_topic, http_patch_cluster_configs,
         http_patch_topic_configs, http_patch_broker_configs, http_delete_trashed,
         http_post_restore, http_post_elect, http_patch_topic, http_post_reassignments,
-        http_delete_reassignments, http_delete_operation, http_post_cordon, http_post_drain,
+        http_delete_reassignments, http_get_balance, http_delete_operation, http_post_cordon, http_post_drain,
         http_post_undrain, http_post_decommission, http_delete_broker;
 http_later_fn http_get_operation; /* http_operation_wait.c */
 http_later_fn http_get_broker_configs; /* http_broker_configs.c */

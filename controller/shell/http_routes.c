@@ -68,6 +68,7 @@ static const struct route routes[] = {
                 false},
         {"GET", "/v1/reassignments", PAGE, http_get_reassignments, NULL, true, NULL, false},
         {"POST", "/v1/reassignments", "dry_run ", NULL, http_post_reassignments, true, NULL, false},
+        {"GET", "/v1/balance", "", NULL, http_get_balance, true, NULL, false},
         {"DELETE", "/v1/reassignments", "dry_run partition topic ", NULL, http_delete_reassignments,
                 true, NULL, false},
         {"GET", "/v1/brokers/{}/stop-check", "", http_get_stop_check, NULL, true, NULL, false},
@@ -135,7 +136,7 @@ static void refuse_path(const struct http_call *c, struct http_answer *a)
     http_problem(a, c, HTTP_PROBLEM_NO_RESOURCE, NULL,
             has_slash ? "Paths have no slash at their end."
                       : "The resources are /v1/cluster, /v1/controllers, /v1/brokers, /v1/topics, "
-                        "/v1/partitions, /v1/reassignments, /v1/operations, /v1/trash and "
+                        "/v1/partitions, /v1/reassignments, /v1/balance, /v1/operations, /v1/trash and "
                         "/v1/decisions.",
             "there is nothing at %s", http_shown(c->path, shown));
 }

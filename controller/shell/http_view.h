@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+struct ctl_balance;
 struct move_sizes;
 
 /* What the admin HTTP resources see of a controller, as plain values. It is filled for one request by http_admin.c and
@@ -100,6 +101,7 @@ struct http_view {
     const struct http_refused *refused; /* sorted by id */
     size_t n_refused;
     const struct move_sizes *moves; /* how far what moves has come; NULL = not known here */
+    const struct ctl_balance *balance; /* of the active controller */
 };
 
 const struct http_link *http_view_link(const struct http_view *v, broker_id id); /* or NULL */

@@ -231,6 +231,15 @@ void http_write_event(const struct http_write *w, struct ctl_event *ret)
     };
 }
 
+/* [CTL-80] What is planned weighs bytes, and says how many would move. */
+bool http_write_wants_sizes(const struct http_write *w)
+{
+    bool is_back = w->reassign.goal == CTL_GOAL_TAKE_BACK ||
+                   (w->reassign.partitions.n > 0 && w->reassign.partitions.items[0].replicas.n == 0);
+
+    return w->kind == HTTP_WRITE_REASSIGN && !is_back;
+}
+
 /* --- From the reply to the answer ----------------------------------------------------------------------------------- */
 
 static json_t *placement_json(const struct ctl_placement *p)

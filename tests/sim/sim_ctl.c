@@ -86,6 +86,7 @@ static void step(struct sim *s, struct sim_ctl *c, struct ctl_event *ev)
         switch (it->kind) {
         case CTL_FX_APPEND: queue_records(c, it); break;
         case CTL_FX_REPLY: queue_reply(c, &it->reply); break;
+        case CTL_FX_ASK_SIZES: must_not_reach("the balance is not looked at");
         case CTL_FX_ASK_ENDS: must_not_reach("the topic forbids unclean elections");
         }
     }

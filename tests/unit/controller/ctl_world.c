@@ -34,6 +34,20 @@ void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed)
     init(w, replication_factor_max, seed, false);
 }
 
+void world_init_with_balance(struct world *w, int32_t replication_factor_max)
+{
+    init(w, replication_factor_max, 42, false);
+    w->ctl = ctl_free(w->ctl);
+    const struct ctl_options options = {.seed = 42,
+            .trace = &w->trace,
+            .replication_factor_max = replication_factor_max,
+            .trash_topics_max = WORLD_TRASH_TOPICS,
+            .trash_partitions_max = WORLD_TRASH_PARTITIONS,
+            .has_auto_balance = true};
+
+    w->ctl = ctl_new(&options);
+}
+
 void world_init_with_journal(struct world *w, int32_t replication_factor_max)
 {
     init(w, replication_factor_max, 42, true);
@@ -158,6 +172,7 @@ void world_step(struct world *w, struct ctl_event ev)
             w->has_reply = true;
             w->reply = item->reply;
             break;
+        case CTL_FX_ASK_SIZES: w->n_size_asks++; break;
         case CTL_FX_ASK_ENDS:
             w->n_asks = has_asked ? w->n_asks : 0;
             has_asked = true;

@@ -31,6 +31,7 @@ struct world {
         struct ctl_partition_ref refs[32];
     } asks[8];
     size_t n_asks;
+    size_t n_size_asks; /* ASK_SIZES in all */
 };
 
 /* The trash of a test is a small one. */
@@ -41,6 +42,8 @@ enum {
 };
 
 void world_init(struct world *w, int32_t replication_factor_max, uint64_t seed);
+/* A controller that looks at the balance. */
+void world_init_with_balance(struct world *w, int32_t replication_factor_max);
 /* A controller that makes the topic of the decision journal. */
 void world_init_with_journal(struct world *w, int32_t replication_factor_max);
 void world_deinit(struct world *w);

@@ -171,6 +171,18 @@ bool controller_is_metadata_read(const struct controller *c)
     return c->world.view.is_metadata_read;
 }
 
+const struct ctl_balance *controller_balance(const struct controller *c)
+{
+    (void)c;
+    return NULL;
+}
+
+void controller_survey_sizes(struct controller *c, controller_survey_fn *fn, void *ctx)
+{
+    (void)c;
+    fn(ctx);
+}
+
 const struct move_sizes *controller_move_sizes(const struct controller *c)
 {
     return NULL;
