@@ -46,9 +46,13 @@ bool epoch_cache_assign(struct epoch_cache *c, epoch32 epoch, offset64 start, bo
     if (epoch_cache_latest(c) == epoch && c->entries.items[c->entries.n - 1].start <= start) {
         return false;
     }
-    while (c->entries.n > 0 && (c->entries.items[c->entries.n - 1].epoch >= epoch ||
+    while (c->entries.n > 0 && (c->entries.items[c->entries.n - 1].epoch > epoch ||
                                        c->entries.items[c->entries.n - 1].start >= start)) {
         c->entries.n--;
+    }
+    /* Behind an epoch in which this broker led and wrote nothing, one goes on that began before. */
+    if (epoch_cache_latest(c) == epoch) {
+        return true;
     }
     *array_push(&c->entries) =
             (struct epoch_entry){.epoch = epoch, .start = start, .is_sure = is_sure};

@@ -35,8 +35,8 @@ enum {
 /* --- Pure ---------------------------------------------------------------------------------------------------------- */
 
 void epoch_cache_deinit(struct epoch_cache *c);
-/* Epoch `epoch` begins at `start`: entries that begin there or later, or are of no lesser epoch, go. False: the last
- * entry is of that epoch already, and nothing changed. */
+/* What stands at `start` is of `epoch`: entries that begin there or later, or are of a greater epoch, go, and it begins there
+ * unless the last one that is left is of it. False: nothing changed. */
 bool epoch_cache_assign(struct epoch_cache *c, epoch32 epoch, offset64 start, bool is_sure);
 /* The largest epoch that is not above `asked`, and where it ends in a log that ends at `log_end`. An epoch before the
  * first known one ended where that begins, at the latest: (asked, its start). Both -1 when nothing is known. */

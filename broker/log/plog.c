@@ -250,6 +250,11 @@ offset64 plog_recovery_point(const struct plog *l)
     return l->recovery_point;
 }
 
+offset64 plog_synced_end(const struct plog *l)
+{
+    return l->segments.n == 0 ? l->end : l->recovery_point;
+}
+
 int64_t plog_bytes(const struct plog *l)
 {
     return l->bytes;

@@ -95,6 +95,8 @@ void plog_set_config(struct plog *l, const struct plog_config *config);
 offset64 plog_start(const struct plog *l);
 offset64 plog_end(const struct plog *l);            /* next offset to be given (LEO) */
 offset64 plog_recovery_point(const struct plog *l); /* everything below is synced */
+/* The same for who confirms it: an empty log without a segment lacks nothing on the disk, wherever it begins. */
+offset64 plog_synced_end(const struct plog *l);
 int64_t plog_bytes(const struct plog *l);
 epoch32 plog_last_epoch(const struct plog *l); /* of the last batch, EPOCH_NONE when empty */
 const char *plog_folder(const struct plog *l); /* "<topic>-<p>" */

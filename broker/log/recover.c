@@ -212,6 +212,7 @@ static int begin_at_start(struct plog *l, offset64 log_start)
     log_info("plog", "log_begins_anew", KV_STR("folder", l->folder), KV_I64("end", l->end),
             KV_I64("log_start", log_start));
     l->end = log_start;
+    l->last_epoch = EPOCH_NONE; /* of what was lost: what is left below says nothing of it */
     int r = plog_roll(l);
     return r < 0 ? err_forward(r) : r;
 }

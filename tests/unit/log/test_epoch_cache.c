@@ -58,6 +58,17 @@ static void an_epoch_without_records_leaves_no_entry(void)
     epoch_cache_deinit(&c);
 }
 
+/* Who led in epoch 4 and wrote nothing follows again, and is given more of epoch 3. */
+static void older_epoch_goes_on_behind_one_without_records(void)
+{
+    struct epoch_cache c = cache_of("0\n2\n1 0\n3 57\n");
+
+    CHECK(epoch_cache_assign(&c, 4, 95, true));
+    CHECK(epoch_cache_assign(&c, 3, 95, true));
+    check_text(&c, "0\n2\n1 0\n3 57\n"); /* it does not begin again at 95: epoch 1 ended at 57 */
+    epoch_cache_deinit(&c);
+}
+
 static void both_ends_can_be_cut(void)
 {
     struct epoch_cache c = cache_of("0\n4\n1 0\n2 10\n3 20\n4 30\n");
@@ -93,6 +104,7 @@ static void what_is_not_a_whole_file_is_refused(void)
 static const struct check_case cases[] = {
         CASE(an_epoch_ends_where_the_next_one_begins),
         CASE(an_epoch_without_records_leaves_no_entry),
+        CASE(older_epoch_goes_on_behind_one_without_records),
         CASE(both_ends_can_be_cut),
         CASE(what_is_not_a_whole_file_is_refused),
 };

@@ -146,6 +146,8 @@ static void judge(struct disk *d, bool is_done)
             (start == ANEW_AT && (end == ANEW_AT || end == ANEW_AT + 2)));
     CHECK(!is_done || end == ANEW_AT + 2);
     CHECK(e.high_watermark <= end || end == OLD_END || end == ANEW_AT);
+    /* An empty one has nothing to sync, and confirms that it has all below with fsync acknowledgements, too ([REP-32]). */
+    CHECK(stats.existed || plog_synced_end(l) == end);
     /* And it goes on. */
     CHECK_EQ(fixture_append(l, 3, 20, 1000), 0);
     CHECK_EQ(plog_end(l), end + 3);

@@ -230,6 +230,7 @@ static void log_that_ends_below_its_start_goes_on_at_the_start(void)
     l = fixture_plog(&f, "orders", NULL);
     CHECK_EQ(plog_start(l), 27);
     CHECK_EQ(plog_end(l), 27);
+    CHECK_EQ(plog_last_epoch(l), EPOCH_NONE); /* what is left of it says nothing of what was lost */
     CHECK_EQ(fixture_append(l, 10, 40, 1), 0);
     CHECK_EQ(plog_read(l, 27, 37, 1000, true, &s), 0);
     CHECK(s.file != NULL);
