@@ -269,7 +269,8 @@ static struct replica_peer *asking_peer(struct replica *r, const struct replica_
 
 /* [REP-50] Whether the histories can be compared at all: a record that both have lies below the offset. An empty log has
  * none, and is believed where this one begins. At this log's start there is none either: then a member of ISR or ELR is
- * believed, for it has everything committed, and so what was removed here. */
+ * believed, for it has everything committed, and so what was removed here; and who confirmed as much in this leader epoch,
+ * for it was compared then. [REP-52] Were it sent away, it would begin anew while a proposal of it may be under way. */
 static bool is_comparable(
         const struct replica *r, const struct replica_peer *p, const struct replica_event *ev)
 {
@@ -280,7 +281,8 @@ static bool is_comparable(
     if (ev->fetch.last_epoch == EPOCH_NONE) {
         return is_at_start || MUTANT_IS(EMPTY_LOG_ANYWHERE);
     }
-    return !is_at_start || is_member || MUTANT_IS(NOTHING_TO_COMPARE);
+    bool was_compared = p->end >= ev->fetch.offset && !MUTANT_IS(CONFIRMED_SENT_AWAY);
+    return !is_at_start || is_member || was_compared || MUTANT_IS(NOTHING_TO_COMPARE);
 }
 
 static bool is_out_of_range(

@@ -381,7 +381,7 @@ void partition_install_log(struct partition *p, struct plog *log)
     atomic_store(&p->is_unsealed, plog_lacks_seals(p->log));
     (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
     replica_deinit(&p->core);
-    replica_init(&p->core, p->env->self, p->name, plog_end(p->log), plog_recovery_point(p->log),
+    replica_init(&p->core, p->env->self, p->name, plog_end(p->log), plog_synced_end(p->log),
             ckpt.high_watermark, p->env->trace);
 }
 

@@ -9,9 +9,10 @@
 /* [LOG-76] A follower's log begins anew, on the pool:
  *
  *   RESTART ─▶ begin: nobody uses the log from now on ─▶ the folder's checkpoint says that it has no records, on the disk
- *           ─▶ who uses it ends ─▶ its folder leaves for .trash ─▶ an empty log ─▶ CUT
+ *           ─▶ who uses it ends ─▶ its folder leaves for .trash ─▶ an empty log ─▶ the checkpoint says where it begins ─▶ CUT
  *
- * Before the folder leaves, a start finds the old log, as far as it is whole; behind that, an empty one. */
+ * Before the folder leaves, a start finds the old log, as far as it is whole; behind that, an empty one. An empty log has no
+ * folder, so where it begins is known from the checkpoint alone. */
 
 struct restart {
     struct io_job job;
@@ -80,6 +81,23 @@ static void install(struct restart *c)
     log_info("partition", "log_begun_anew", KV_STR("partition", p->name), KV_I64("at", c->base));
 }
 
+/* [REP-51] Whoever fetches from here on has said that everything below is its own: after a death that must still be so. */
+static void look_at_checkpoint(struct io_job *job)
+{
+    struct restart *c = container_of(job, struct restart, job);
+    struct partition *p = c->p;
+    struct hold h;
+
+    hold_begin(&h, p);
+    if (is_in_vain(p) || plog_saved_start(p->log) >= c->base) {
+        over(c, &h, ERRCODE_NONE);
+        return;
+    }
+    hold_end(&h);
+    atomic_store(&p->env->is_checkpoint_stale, true);
+    p->env->after_checkpoint(p->env->ctx, &c->job);
+}
+
 /* The old log is closed, and nobody can reach it. */
 static void put_aside(struct io_job *job)
 {
@@ -98,6 +116,10 @@ static void put_aside(struct io_job *job)
         partition_fail_locked(&h);
     } else if (r == 0 && !is_in_vain(p)) {
         install(c);
+        hold_end(&h);
+        c->job.run = look_at_checkpoint;
+        look_at_checkpoint(job);
+        return;
     } else if (r > 0) {
         log_error("partition", "restart_failed", KV_STR("partition", p->name),
                 KV_STR("reason", "another topic's log has its folder's name"));

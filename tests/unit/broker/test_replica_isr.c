@@ -305,9 +305,28 @@ static void a_log_that_ends_where_this_one_begins_is_believed_of_members(void) /
     step(w.f, &ev);
     CHECK_EQ(w.f->fx.items[0].kind, REPLICA_FX_READ);
     w.peers[1].is_active = false; /* it has started anew, and the record does not show that yet */
+    w.peers[1].epoch++;
+    ev.fetch.broker_epoch++;
     push(&w);
     step(w.f, &ev);
     CHECK_EQ(w.f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
+    fixture_free(w.f);
+}
+
+/* [REP-52] Its log was compared when it confirmed this offset, before the start came there. */
+static void who_confirmed_the_new_start_is_not_sent_away(void)
+{
+    struct world w;
+
+    lead(&w, 10, 0, 0x6);
+    struct replica_event ev = fetch_of(&w, 3, 10);
+    step(w.f, &ev);
+    ev.fetch.log_start = 10;
+    step(w.f, &ev);
+    CHECK_EQ(w.f->fx.items[0].kind, REPLICA_FX_READ);
+    ev.fetch.leader_epoch = EPOCH_NONE; /* and names no epoch: nothing of it is believed */
+    step(w.f, &ev);
+    CHECK_EQ(w.f->fx.items[0].error, ERRCODE_FENCED_LEADER_EPOCH);
     fixture_free(w.f);
 }
 
@@ -779,6 +798,7 @@ static const struct check_case cases[] = {
         CASE(a_diverging_replica_confirms_nothing),
         CASE(an_empty_log_confirms_only_the_start),
         CASE(a_log_that_ends_where_this_one_begins_is_believed_of_members),
+        CASE(who_confirmed_the_new_start_is_not_sent_away),
         CASE(a_replica_below_the_start_or_beyond_the_end_is_out_of_range),
         CASE(a_second_look_confirms_nothing),
         CASE(with_fsync_acks_every_disk_counts),
