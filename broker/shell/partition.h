@@ -140,6 +140,7 @@ struct partition {
     broker_id following; /* whose loop knows of it; BROKER_NONE = nobody's */
     bool is_opening;  /* a job on the pool opens the log; the newest order waits for it */
     atomic_bool is_restarting; /* it begins anew: from the checkpoint that says so until the new log is there */
+    offset64 restart_base;     /* of that: where the new log begins */
     struct io_job *after_use;  /* of that, waiting until nobody uses the old log; NULL = none */
     atomic_uint n_restarts;    /* in this run */
     bool is_hollow;   /* that job never came so far: nothing of it is in a folder */

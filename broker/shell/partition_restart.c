@@ -31,6 +31,9 @@ struct checkpoint_entry partition_restart_checkpoint(struct partition *p)
     } else if (log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &known)) {
         start = known.log_start;
     }
+    if (start > p->restart_base) { /* [REP-51] An empty log is not to begin there after a death. */
+        start = p->restart_base;
+    }
     return (struct checkpoint_entry){.topic_id = p->key.topic_id,
             .partition = p->key.number,
             .high_watermark = start,
@@ -163,6 +166,7 @@ static void begin(struct io_job *job)
         over(c, &h, ERRCODE_KAFKA_STORAGE_ERROR);
         return;
     }
+    p->restart_base = c->base;
     atomic_store(&p->is_restarting, true);
     atomic_store(&p->is_cut_unsaved, true);
     hold_end(&h);
