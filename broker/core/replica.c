@@ -3,6 +3,7 @@
 
 #include "broker/core/replica_check.h"
 #include "broker/core/replica_impl.h"
+#include "common/base/cover.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "common/base/mutant.h"
@@ -179,6 +180,7 @@ void replica_report(struct replica *r, const char *why, struct replica_fx *fx)
 static void stop_leading(struct replica *r, enum replica_role role, struct replica_fx *fx)
 {
     /* [REP-21] What was appended may still count: the outcome is unknown, never "not written". */
+    COVER(REP, 21);
     if (role == REPLICA_FAILED) {
         replica_release_all(r, ERRCODE_KAFKA_STORAGE_ERROR,
                 "the disk failed before the batch was committed; whether it counts is unknown", fx);
@@ -235,17 +237,21 @@ static enum replica_role role_by_record(const struct replica *r)
     if (r->record.leader != r->self) {
         return REPLICA_FOLLOWER;
     }
+    COVER_IF(!r->may_lead, REP, 20);
     return r->may_lead ? REPLICA_LEADER : REPLICA_NONE; /* [REP-20] */
 }
 
 bool replica_install(struct replica *r, const struct partition_state *p)
 {
     if (r->has_record && p->partition_epoch <= r->record.partition_epoch) { /* [REP-19] */
+        COVER(REP, 19);
         return false;
     }
     r->record = *p;
     r->has_record = true;
+    COVER_IF(r->pending.is_set, REP, 39);
     if (r->pending.is_taken_back) {
+        COVER(REP, 41);
         r->propose_after = wtime_add(r->now, REPLICA_PROPOSE_PAUSE); /* [REP-41] */
     }
     r->pending = (struct replica_pending){
@@ -276,6 +282,7 @@ void replica_settle(struct replica *r, struct replica_fx *fx)
     /* [REP-35] The log's end is not known while it is worked on: leading has to wait. */
     if (r->is_stopped || !r->has_record ||
             (r->work != REPLICA_WORK_NONE && !MUTANT_IS(LEAD_DURING_CUT))) {
+        COVER_IF(r->work != REPLICA_WORK_NONE && role_by_record(r) == REPLICA_LEADER, REP, 35);
         return;
     }
     role = role_by_record(r);
@@ -309,6 +316,7 @@ static void on_become(struct replica *r, const struct replica_event *ev, struct 
     if (r->fsync_acks && r->flushed < r->log_end && r->work == REPLICA_WORK_NONE &&
             (r->role == REPLICA_LEADER || r->role == REPLICA_FOLLOWER)) {
         /* [REP-32] What a killed process has left counts when it is on the disk, and nobody else asks for that. */
+        COVER(REP, 32);
         (void)replica_fx_push(fx, REPLICA_FX_FLUSH);
     }
 }

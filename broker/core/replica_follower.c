@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/replica_impl.h"
+#include "common/base/cover.h"
 #include "common/base/must.h"
 #include "common/base/mutant.h"
 
@@ -24,6 +25,8 @@ static void begin_work(struct replica *r,
 /* Whether the answer is to what would be asked now. */
 static bool is_current(const struct replica *r, const struct replica_event *ev)
 {
+    COVER_IF(ev->fetched.leader_epoch != r->record.leader_epoch || ev->fetched.asked != r->log_end,
+            REP, 44);
     if (r->role != REPLICA_FOLLOWER || r->work != REPLICA_WORK_NONE) {
         return false;
     }
@@ -44,6 +47,7 @@ static void on_out_of_range(
 {
     /* [REP-47] Who may be elected drops nothing: the controller must know first. */
     if (replica_is_in_isr_or_elr(r) && !MUTANT_IS(RESTART_IN_ISR)) {
+        COVER(REP, 47);
         replica_report(r, "the leader's log does not reach down to the end of this one", fx);
         fetch_later(ev->fetched.error, fx);
         return;
@@ -67,6 +71,7 @@ static void on_diverging(struct replica *r, const struct replica_event *ev, stru
     }
     r->may_cut_hw = r->record.unclean_epoch > ev->fetched.hw_epoch;
     if (to < r->high_watermark && !r->may_cut_hw) { /* [REP-46] */
+        COVER(REP, 46);
         replica_fail(r,
                 "the leader lacks what was committed here, and no unclean election explains that",
                 fx);
@@ -76,6 +81,7 @@ static void on_diverging(struct replica *r, const struct replica_event *ev, stru
             "%s differs from leader %d: epoch %d ends there at %lld -> cut %lld to %lld", r->name,
             r->record.leader, ev->fetched.diverging_epoch, (long long)ev->fetched.diverging_end,
             (long long)r->log_end, (long long)to);
+    COVER(REP, 45);
     begin_work(r, REPLICA_WORK_CUT, REPLICA_FX_TRUNCATE, to, fx);
 }
 
@@ -109,6 +115,7 @@ static void follow_start(struct replica *r, offset64 leader_start, struct replic
     offset64 start = leader_start < r->high_watermark ? leader_start : r->high_watermark;
 
     if (start > r->start_told) {
+        COVER(REP, 49);
         r->start_told = start;
         replica_fx_push(fx, REPLICA_FX_START)->base = start;
     }
@@ -117,6 +124,7 @@ static void follow_start(struct replica *r, offset64 leader_start, struct replic
 static void on_batches(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
 {
     if (!ev->fetched.is_sound) {
+        COVER(REP, 48);
         /* [REP-48] It is not this log that is damaged: ask again. Who never gets it falls behind, and leaves the ISR. */
         fetch_later(ERRCODE_CORRUPT_MESSAGE, fx);
         return;
@@ -240,8 +248,10 @@ void replica_mend(struct replica *r, struct replica_fx *fx)
         return;
     }
     if (!is_given_up(r)) {
+        COVER(REP, 33);
         replica_report(r, r->failure, fx); /* [REP-33] */
     } else if (may_restart(r) && r->now >= r->restart_after) {
+        COVER(REP, 34);
         trace_emit(r->trace, "%s begins anew: %s", r->name, r->failure);
         begin_work(r, REPLICA_WORK_RESTART, REPLICA_FX_RESTART, 0, fx);
         fx->items[fx->n - 1].keep = true;

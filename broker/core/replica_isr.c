@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/replica_impl.h"
+#include "common/base/cover.h"
 #include "common/base/must.h"
 #include "common/base/mutant.h"
 
@@ -200,9 +201,11 @@ static bool may_join(const struct replica *r, const struct replica_peer *p)
     if (ack < r->high_watermark && !MUTANT_IS(JOIN_BELOW_HW)) {
         return false;
     }
+    COVER_IF(ack < r->epoch_start, REP, 36);
     if (ack < r->epoch_start && !MUTANT_IS(JOIN_BEFORE_EPOCH_START) && !MUTANT_IS(JOIN_BELOW_HW)) {
         return false;
     }
+    COVER_IF(is_behind(r, p), REP, 38);
     return !is_behind(r, p); /* [REP-38] It would have to leave at once. */
 }
 
@@ -212,6 +215,7 @@ static struct broker_set wanted_isr(const struct replica *r)
     struct broker_set want = {.n = 1, .at = {r->self}};
 
     if (r->record.recovering) {
+        COVER(REP, 42);
         return want; /* [REP-42] */
     }
     want = r->record.isr;
@@ -223,6 +227,7 @@ static struct broker_set wanted_isr(const struct replica *r)
         }
         if (broker_set_has(&r->record.isr, p->id)) {
             if (is_behind(r, p)) {
+                COVER(REP, 37);
                 broker_set_remove(&want, p->id); /* [REP-37] */
             }
         } else if (may_join(r, p)) {
@@ -310,6 +315,7 @@ void replica_on_proposed(struct replica *r, const struct replica_event *ev, stru
     if (ev->proposed.error == ERRCODE_NONE && ev->proposed.record != NULL &&
             replica_install(
                     r, ev->proposed.record)) { /* [REP-43] The answer came before the push. */
+        COVER(REP, 43);
         replica_settle(r, fx);
         return;
     }
@@ -325,6 +331,7 @@ void replica_on_proposed(struct replica *r, const struct replica_event *ev, stru
     case ERRCODE_UNKNOWN_TOPIC_ID:
         break; /* [REP-40] There is a newer record than this one: it comes with the push. */
     default:   /* [REP-40] Perhaps it was carried out: the same once more. */
+        COVER(REP, 40);
         r->pending.resend_at = wtime_add(r->now, REPLICA_RESEND_PAUSE);
         break;
     }

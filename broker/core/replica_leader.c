@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/replica_impl.h"
+#include "common/base/cover.h"
 #include "common/base/must.h"
 #include "common/base/mutant.h"
 
@@ -8,6 +9,7 @@
 void replica_begin_leading(struct replica *r, struct replica_fx *fx)
 {
     must(r->role == REPLICA_LEADER);
+    COVER_IF(r->log_end > 0, REP, 22);
     r->epoch_start = r->log_end; /* [REP-22] What lies below was written under former epochs. */
     r->propose_after = 0;
     replica_peers_begin(r);
@@ -30,6 +32,7 @@ bool replica_admit(struct replica *r,
         return false;
     }
     if (leader_epoch != EPOCH_NONE && leader_epoch != r->record.leader_epoch) { /* [REP-24] */
+        COVER(REP, 24);
         replica_fx_reply(fx, ask,
                 leader_epoch < r->record.leader_epoch ? ERRCODE_FENCED_LEADER_EPOCH
                                                       : ERRCODE_UNKNOWN_LEADER_EPOCH,
@@ -94,6 +97,7 @@ static offset64 confirmed_end(const struct replica *r)
     if (r->pending.is_set && MUTANT_IS(HW_WITHOUT_PENDING)) {
         all = r->pending.brake;
     } else if (r->pending.is_set) {
+        COVER(REP, 23);
         for (uint8_t i = 0; i < r->pending.brake.n; i++) {
             (void)broker_set_add(&all, r->pending.brake.at[i]); /* Full: never, all are replicas. */
         }
@@ -138,6 +142,7 @@ void replica_on_produce(struct replica *r, const struct replica_event *ev, struc
         return;
     }
     if (ev->produce.acks == -1 && r->record.isr.n < r->record.min_isr) { /* [REP-25] */
+        COVER(REP, 25);
         replica_fx_reply(fx, &ev->ask, ERRCODE_NOT_ENOUGH_REPLICAS, "");
         return;
     }
@@ -282,6 +287,7 @@ static bool is_comparable(
         return is_at_start || MUTANT_IS(EMPTY_LOG_ANYWHERE);
     }
     bool was_compared = p->end >= ev->fetch.offset && !MUTANT_IS(CONFIRMED_SENT_AWAY);
+    COVER_IF(is_at_start && !is_member && was_compared, REP, 52);
     return !is_at_start || is_member || was_compared || MUTANT_IS(NOTHING_TO_COMPARE);
 }
 
@@ -309,6 +315,7 @@ static void on_replica_fetch(
     }
     p = asking_peer(r, ev);
     if (p == NULL) {
+        COVER(REP, 31);
         replica_fx_reply(fx, &ev->ask, ERRCODE_STALE_BROKER_EPOCH, "");
         return;
     }
@@ -321,11 +328,13 @@ static void on_replica_fetch(
         return;
     }
     if (is_out_of_range(r, p, ev)) {
+        COVER_IF(!is_comparable(r, p, ev), REP, 50);
         replica_fx_reply(fx, &ev->ask, ERRCODE_OFFSET_OUT_OF_RANGE, "");
         return;
     }
     if (!ev->fetch.is_look) {
         /* [REP-30] Only now is it known that everything below the offset is as here. */
+        COVER(REP, 30);
         replica_peer_fetched(r, p, ev->fetch.offset, ev->fetch.flushed);
         replica_consider_isr(r, fx);
         replica_advance(r, fx);
@@ -351,6 +360,7 @@ void replica_on_fetch(struct replica *r, const struct replica_event *ev, struct 
         return;
     }
     /* [REP-27] Between the high watermark and the log end there is nothing to read yet, which is no error. */
+    COVER_IF(ev->fetch.offset > r->high_watermark, REP, 27);
     answer_read(r, ev, r->high_watermark, fx);
 }
 
@@ -378,6 +388,7 @@ void replica_on_list(struct replica *r, const struct replica_event *ev, struct r
         return;
     }
     if (ev->list.latest && r->high_watermark < r->epoch_start) { /* [REP-28] KIP-207 */
+        COVER(REP, 28);
         replica_fx_reply(fx, &ev->ask, ERRCODE_OFFSET_NOT_AVAILABLE, "");
         return;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/core/assign.h"
 
+#include "common/base/cover.h"
 #include "common/base/must.h"
 
 #include <stdio.h>
@@ -58,6 +59,8 @@ static broker_id next_replica(
 {
     const struct assign_broker *best = NULL;
     int best_in_rack = 0;
+
+    COVER(CTL, 9);
 
     for (size_t i = 0; i < n; i++) {
         const struct assign_broker *b = &brokers[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/core/ctl.h"
 
+#include "common/base/cover.h"
 #include "controller/core/ctl_state.h"
 
 struct ctl *ctl_new(const struct ctl_options *options)
@@ -73,6 +74,7 @@ static void on_elected(struct ctl *c)
     }
     uint64_t was_epoch = image_ctl_epoch(c->next);
     must(ev->elected.ctl_epoch > was_epoch);
+    COVER_IF(was_epoch > 0, CTL, 1);
 
     struct meta_record r = ctl_record(c, META_NEW_CONTROLLER, "");
     r.new_controller.ctl_epoch = ev->elected.ctl_epoch;
@@ -148,6 +150,7 @@ static void on_event_while_standby(struct ctl *c)
     if (c->ev->kind == CTL_EV_ELECTED) {
         on_elected(c);
     } else {
+        COVER_IF(c->ev->kind == CTL_EV_ALTER_PARTITION, CTL, 7);
         (void)ctl_answer(
                 c, ERRCODE_NOT_CONTROLLER, "this controller stands by; ask the active one");
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/core/elect.h"
 
+#include "common/base/cover.h"
 #include "common/base/mutant.h"
 
 static broker_id first_of(const struct broker_set *order,
@@ -21,6 +22,7 @@ broker_id elect_leader(const struct partition_state *p, const struct broker_set 
     if (broker_set_has(&p->isr, p->leader) && broker_set_has(active, p->leader)) {
         return p->leader;
     }
+    COVER_IF(p->isr.n == 0 && p->elr.n > 0, REP, 8);
     if (MUTANT_IS(LAST_KNOWN_LEADS) && p->isr.n == 0 && p->elr.n == 0) {
         return first_of(&p->replicas, &p->lk, active);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/arena.h"
+#include "common/base/cover.h"
 #include "controller/core/ctl_state.h"
 
 /* Elections that somebody asks for, and leaderships that go back to whom they are preferred with. */
@@ -48,6 +49,7 @@ static void elect_preferred(struct ctl *c, const struct partition_state *p)
     struct partition_state next = ctl_changed(c, p, &wish);
 
     must(next.leader == p->replicas.at[0]);
+    COVER(CTL, 48);
     ctl_append_partition(c, p, &next, ctl_format(c, "preferred=%d", next.leader));
 }
 
@@ -127,6 +129,7 @@ static int decide_unclean(struct ctl *c,
         return error;
     }
     if (!c->ev->elect.dry_run) {
+        COVER(CTL, 50);
         ctl_elect_unclean(c, p, winner, ctl_format(c, "named=%d", winner));
     }
     e->leader = winner;
@@ -246,6 +249,7 @@ void ctl_rebalance(struct ctl *c)
     }
     c->rebalance_at = c->rebalance_by = WTIME_NEVER;
     c->is_stirred = false;
+    COVER(CTL, 49);
     if (!may_rebalance(c)) {
         return;
     }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/cover.h"
 #include "common/base/mutant.h"
 #include "controller/core/ctl_state.h"
 
@@ -88,6 +89,7 @@ static bool settle(struct ctl *c,
     if (p == NULL || !broker_set_has(&p->replicas, id)) {
         return false; /* Deleted meanwhile. */
     }
+    COVER(CTL, 6);
     epoch32 was = p->partition_epoch;
     struct partition_state next = ctl_settled(c, p, id);
     bool is_news = c->ev->kind == CTL_EV_REPLICA_FAILED || partition_differs(p, &next);
@@ -146,6 +148,7 @@ void ctl_on_replica_failed(struct ctl *c)
     }
     for (size_t i = 0; i < c->ev->failed.n; i++) { /* [CTL-46] */
         const struct ctl_failed_replica *r = &c->ev->failed.replicas[i];
+        COVER(CTL, 46);
         c->why.reason = ctl_strdup(c, r->reason);
         n_offline += settle(c, id, s != NULL ? mark(s, &r->ref) : NULL, &r->ref,
                 ctl_format(c, "failed=%d", id));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/arena.h"
+#include "common/base/cover.h"
 #include "controller/core/balance.h"
 #include "controller/core/ctl_state.h"
 
@@ -99,6 +100,7 @@ static void fail(struct goal *g, const struct partition_state *p, const char *de
 static void wait(struct goal *g, const struct partition_state *p, const char *detail)
 {
     fail(g, p, detail);
+    COVER(CTL, 73);
     g->results[g->n_results - 1].error = ERRCODE_NONE;
     g->results[g->n_results - 1].is_waiting = true;
 }
@@ -195,6 +197,7 @@ static int check_factor(struct ctl *c, const struct image_topic *t, const char *
     int32_t rf = c->ev->reassign.replication_factor;
     int32_t n_up = 0;
 
+    COVER(CTL, 63);
     if (t == NULL) {
         return refuse(ret_detail, ERRCODE_UNKNOWN_TOPIC_OR_PARTITION,
                 ctl_format(c, "there is no topic %s", c->ev->reassign.topic));
@@ -224,6 +227,7 @@ static int check_leaving(struct ctl *c, const char **ret_detail)
 {
     const struct broker_set *leaving = &c->ev->reassign.brokers;
 
+    COVER(CTL, 62);
     for (int i = 0; i < leaving->n; i++) {
         if (image_broker(c->next, leaving->at[i]) == NULL) {
             return refuse(ret_detail, ERRCODE_BROKER_ID_NOT_REGISTERED,
@@ -251,6 +255,7 @@ int ctl_reassign_goal(
                 "try again");
     }
     if (c->ev->reassign.goal == CTL_GOAL_BALANCE) {
+        COVER(CTL, 61);
         balance(&g);
     } else if (c->ev->reassign.goal == CTL_GOAL_EMPTY) {
         error = check_leaving(c, ret_detail);

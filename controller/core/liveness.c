@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/arena.h"
+#include "common/base/cover.h"
 #include "common/base/mutant.h"
 #include "controller/core/ctl_state.h"
 
@@ -110,6 +111,7 @@ static void purge(struct ctl *c, const struct image_broker *b)
 static enum crash_kind kind_of(
         const struct ctl *c, const struct image_broker *b, const struct meta_register_broker *seen)
 {
+    COVER(CTL, 3);
     if (seen->crash_kind < CRASH_CLEAN || seen->crash_kind > CRASH_HOST) {
         return CRASH_HOST; /* Who does not say what it lost may have lost it. */
     }
@@ -156,6 +158,7 @@ void ctl_on_brokers_listed(struct ctl *c)
     for (size_t i = 0; i < image_n_brokers(c->next); i++) {
         const struct image_broker *b = image_broker_at(c->next, i);
         if (b->state != BROKER_FENCED && ctl_find_seen(c, b->id) == NULL) {
+            COVER(CTL, 2);
             trace_emit(c->trace, "ctl  broker %d epoch %lld is not listed -> fenced", b->id,
                     (long long)b->epoch);
             ctl_append_broker(c, META_FENCE_BROKER, b->id, b->epoch, "not listed");
@@ -189,6 +192,7 @@ void ctl_on_broker_gone(struct ctl *c)
     const struct ctl_seen *s = ctl_find_seen(c, id);
 
     if (s != NULL && epoch != BROKER_EPOCH_NONE && s->epoch != epoch) {
+        COVER(CTL, 4);
         return; /* [CTL-4] An older incarnation went; the present one is here. */
     }
     seen_remove(c, id);
@@ -211,6 +215,7 @@ void ctl_on_broker_suspected(struct ctl *c)
     struct ctl_seen *s = ctl_find_seen(c, c->ev->broker.id);
 
     if (b == NULL || b->epoch != c->ev->broker.epoch) {
+        COVER(CTL, 4);
         return; /* [CTL-4] */
     }
     if (s != NULL) {
@@ -233,6 +238,7 @@ void ctl_on_broker_ready(struct ctl *c)
         return; /* [CTL-4] */
     }
     if (s->is_diskless) {
+        COVER(CTL, 30);
         return; /* [CTL-30] */
     }
     s->is_ready = true;
@@ -241,6 +247,7 @@ void ctl_on_broker_ready(struct ctl *c)
     }
     ctl_keep_failed(c, s);
     if (b->state == BROKER_FENCED) { /* [CTL-5] Also after a false suspicion. */
+        COVER(CTL, 5);
         trace_emit(
                 c->trace, "ctl  broker %d epoch %lld ready -> unfenced", id, (long long)b->epoch);
         ctl_append_broker(c, META_UNFENCE_BROKER, id, b->epoch, "");

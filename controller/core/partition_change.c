@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/core/partition_change.h"
 
+#include "common/base/cover.h"
 #include "common/base/must.h"
 #include "controller/core/elect.h"
 
@@ -55,6 +56,7 @@ static void fill_elr(struct partition_state *next,
 
     set_add_all(&candidates, &p->elr);
     set_keep(&candidates, &next->replicas);
+    COVER_IF(next->isr.n < next->min_isr, REP, 4);
     next->elr = candidates;
     set_remove_all(&next->elr, &next->isr);
     set_remove_all(&next->elr, &want->disqualified);
@@ -95,6 +97,7 @@ static void begin_move(struct partition_state *next, const struct broker_set *ta
     const struct broker_set old = next->replicas;
 
     must(!partition_is_moving(next));
+    COVER(CTL, 55);
     next->replicas = next->adding = *target;
     set_add_all(&next->replicas, &old);
     must(n_common(&old, &next->replicas) == old.n); /* the caller has counted them */
@@ -149,8 +152,10 @@ static void move_on(struct partition_state *next,
         const struct broker_set *active)
 {
     if (want->is_reverted && partition_is_moving(next)) { /* [CTL-57] */
+        COVER(CTL, 57);
         part_from(next, p, &next->adding);
     } else if (may_complete(next, want, active)) {
+        COVER(CTL, 56);
         next->min_isr = min_isr_moved(next, want);
         part_from(next, p, &next->removing);
     }
@@ -164,6 +169,7 @@ static broker_id leader_of(const struct partition_state *next,
     struct broker_set willing = *active;
 
     set_remove_all(&willing, reluctant);
+    COVER_IF(willing.n < active->n, CTL, 71);
     broker_id id = elect_leader(next, &willing);
 
     return id != BROKER_NONE ? id : elect_leader(next, active);
@@ -185,9 +191,11 @@ static void elect(struct partition_state *next,
         broker_set_remove(&next->elr, next->leader);
     }
     if (next->leader != old && next->leader_epoch == p->leader_epoch) {
+        COVER(REP, 3);
         next->leader_epoch++; /* [REP-3] */
     }
     if (next->replicas.n == 1 && next->recovering && next->leader != BROKER_NONE) {
+        COVER(REP, 5);
         next->unclean_epoch = next->leader_epoch; /* [REP-5] */
         next->recovering = false;
     }
@@ -228,6 +236,7 @@ struct partition_state partition_elect_unclean(const struct partition_state *p, 
 
     must(p->leader == BROKER_NONE);
     must(p->replicas.n > 1 && broker_set_has(&p->replicas, winner));
+    COVER(REP, 9);
     next.isr = next.elr = next.lk = (struct broker_set){0};
     (void)broker_set_add(&next.isr, winner);
     next.leader = winner;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/arena.h"
+#include "common/base/cover.h"
 #include "common/base/mutant.h"
 #include "controller/core/ctl_state.h"
 
@@ -29,10 +30,12 @@ static int check_epochs(struct ctl *c, struct proposal *q)
 
     if (a->leader_epoch > p->leader_epoch || a->partition_epoch > p->partition_epoch) {
         /* [CTL-40] (KAFKA-14154) Only a controller that was deposed is behind a leader. */
+        COVER(CTL, 40);
         return refuse(q, ERRCODE_NOT_CONTROLLER,
                 "the leader knows a newer record than this controller; another one is active");
     }
     if (a->leader_epoch < p->leader_epoch) { /* [CTL-41] */
+        COVER(CTL, 41);
         return refuse(q, ERRCODE_FENCED_LEADER_EPOCH,
                 ctl_format(c, "leader epoch %d has ended; it is %d now", a->leader_epoch,
                         p->leader_epoch));
@@ -109,6 +112,7 @@ static int check_joining(struct ctl *c, struct proposal *q)
         const char *why =
                 broker_set_has(&q->p->isr, a->isr[i].id) ? NULL : unfit(c, &a->isr[i], q->p);
         if (why != NULL) {
+            COVER(CTL, 45);
             return refuse(q, ERRCODE_INELIGIBLE_REPLICA, why);
         }
     }
@@ -131,6 +135,7 @@ static int judge(struct ctl *c, struct proposal *q)
         return error;
     }
     if (q->wrong != NULL) { /* [CTL-43] */
+        COVER(CTL, 43);
         return refuse(q, ERRCODE_INVALID_REQUEST, q->wrong);
     }
     if (q->p->recovering && q->isr.n > 1) { /* [CTL-44] */
@@ -149,9 +154,11 @@ static void accept(struct ctl *c, struct proposal *q)
 
     for (int i = 0; i < q->isr.n; i++) {
         if (!broker_set_has(&q->p->isr, q->isr.at[i])) {
+            COVER_IF(ctl_has_failed(c, q->isr.at[i], q->p), CTL, 47);
             ctl_forgive(c, q->isr.at[i], q->p); /* [CTL-47] */
         }
     }
+    COVER_IF(q->p->recovering && wish.is_recovered, CTL, 44);
     struct partition_state next = ctl_changed(c, q->p, &wish);
 
     ctl_append_partition(c, q->p, &next,
@@ -183,6 +190,7 @@ static struct ctl_altered decide(struct ctl *c, const struct ctl_alter_partition
 
     result.error = judge(c, &q);
     bool was_done = result.error == ERRCODE_NONE && is_done(&q);
+    COVER_IF(was_done, CTL, 42);
 
     if (result.error == ERRCODE_NONE && !was_done) {
         accept(c, &q);

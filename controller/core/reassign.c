@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/arena.h"
+#include "common/base/cover.h"
 #include "controller/core/ctl_state.h"
 
 #include <stdio.h>
@@ -100,6 +101,7 @@ static int check_target(struct ctl *c,
     }
     r->is_unchanged = is_same_order(&now, target);
     if (partition_is_moving(p) && !r->is_unchanged) { /* [CTL-59] */
+        COVER(CTL, 59);
         return refuse(r, ERRCODE_REASSIGNMENT_IN_PROGRESS,
                 ctl_format(c, "it is on its way to [%s]; wait for that, or take it back first",
                         set_text(c, &now)));

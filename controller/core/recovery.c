@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/arena.h"
+#include "common/base/cover.h"
 #include "controller/core/ctl_state.h"
 
 /* [CTL-52] Unclean elections that nobody asked for: of a partition without a member of ISR or ELR, whose last known
@@ -184,6 +185,8 @@ static void recover(struct ctl *c, const struct ctl_recovery *r, const struct pa
 {
     const struct meta_why why = c->why;
     const char *told = "";
+
+    COVER(CTL, 52);
 
     for (int i = 0; i < p->lk.n; i++) {
         told = ctl_format(c, "%s%s%d:%lld@%d", told, i > 0 ? "," : "", p->lk.at[i],

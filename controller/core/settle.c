@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/cover.h"
 #include "controller/core/ctl_state.h"
 
 #include <stdio.h>
@@ -45,6 +46,7 @@ static struct broker_set isr_of_the_living(const struct ctl *c,
         const struct image_broker *b = image_broker(c->next, wanted->at[i]);
         must(b != NULL);
         if (b->state == BROKER_FENCED || (b->state == BROKER_SHUTTING && is_led)) {
+            COVER(REP, 6);
             broker_set_remove(&isr, b->id);
         }
     }
@@ -81,10 +83,12 @@ struct partition_state ctl_changed(
     if (leader != NULL && leader->state == BROKER_SHUTTING &&
             !broker_set_has(&want.disqualified, leader->id) &&
             broker_set_has(&want.isr, leader->id)) {
+        COVER(CTL, 8);
         (void)broker_set_add(
                 &want.active, leader->id); /* [CTL-8] It leads on when nobody else can. */
     }
     want.reluctant = ctl_reluctant(c, p);
+    COVER_IF(min_isr_in_force(c, p, p->replicas.n - p->adding.n) != p->min_isr, CTL, 51);
     /* [CTL-51] [CTL-56] While replicas are added and removed, as with those that there were. */
     want.min_isr = min_isr_in_force(c, p, p->replicas.n - p->adding.n);
     want.min_isr_moved = min_isr_in_force(

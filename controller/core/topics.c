@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/arena.h"
+#include "common/base/cover.h"
 #include "common/domain/name_rules.h"
 #include "controller/core/assign.h"
 #include "controller/core/ctl_state.h"
@@ -213,6 +214,7 @@ static void gather_brokers(struct ctl *c, struct plan *plan)
     plan->n_brokers = plan->n_closed = 0;
     for (size_t i = 0; i < n; i++) {
         const struct image_broker *b = image_broker_at(c->next, i);
+        COVER_IF(b->intent != BROKER_WANTED, CTL, 70);
         plan->n_closed += b->state == BROKER_ACTIVE && b->intent != BROKER_WANTED;
         if (image_broker_is_open(b)) { /* [CTL-70] */
             plan->brokers[plan->n_brokers++] =
@@ -265,6 +267,8 @@ static void append_partition(struct ctl *c,
 {
     struct meta_record r = ctl_record(c, META_PARTITION_STATE, at->why);
     struct partition_state *p = &r.partition;
+
+    COVER(CTL, 11);
 
     *p = (struct partition_state){
             .topic_id = *id,
@@ -358,6 +362,7 @@ void ctl_on_create_topic(struct ctl *c, const struct ctl_create_topic *t)
     int error = make_plan(c, &plan, &detail);
 
     if (error != ERRCODE_NONE) {
+        COVER(CTL, 10);
         trace_emit(c->trace, "ctl  topic refused, %s: %s", errcode_name(error), detail);
         (void)ctl_answer(c, error, detail);
         return;
@@ -409,6 +414,7 @@ static void grow(struct ctl *c, const struct image_topic *t, struct plan *plan, 
 {
     struct uuid id = t->id;
 
+    COVER(CTL, 54);
     trace_emit(c->trace, "ctl  topic %s grows from %d to %d partitions", t->name,
             t->n_partitions, plan->n_partitions);
     for (size_t i = 0; i < n; i++) {

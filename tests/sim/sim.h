@@ -19,7 +19,9 @@
  *   sim_net.c     messages: late, lost, doubled, overtaken                sim_ctl.c     a controller around ctl_step()
  *   sim_broker.c  a broker: registration, image, disk                     sim_part.c    a partition around replica_step()
  *   sim_follow.c  fetches of followers, both ends                         sim_client.c  producers and readers
+ *   sim_log.c     its log, and the work on it                             sim_admin.c   what people ask for
  *   sim_fault.c   what breaks, and how it is mended                       sim_check.c   what must hold
+ *   sim_cover.c   which rules were needed
  *
  * Time stands still within an event. Every choice comes from one generator, so a seed repeats bit for bit. */
 
@@ -68,6 +70,8 @@ enum sim_msg_kind {
     SIM_REPORT,
     SIM_SHUTDOWN,
     SIM_SHUTDOWN_DONE,
+    SIM_ASK_ENDS,
+    SIM_ENDS,
     /* Between brokers; of clients. */
     SIM_FETCH,
     SIM_FETCHED,
@@ -75,6 +79,7 @@ enum sim_msg_kind {
     SIM_PRODUCED,
     SIM_READ,
     SIM_READ_DONE,
+    SIM_MSG_KINDS
 };
 
 /* A broker's ephemeral node. */
@@ -91,6 +96,7 @@ struct sim_msg {
     uint64_t from_life, to_life; /* of the processes; to_life 0 = whoever is there */
     uint64_t conn;               /* of a controller's connection; 0 = a message of its own */
     uint64_t token;              /* comes back with the answer */
+    struct uuid topic_id; /* of `part` */
     int part;
     int error;
     struct buf data;
@@ -120,6 +126,12 @@ struct sim_msg {
             uint8_t n_failed;
             uint8_t failed[SIM_PARTS_MAX];
         } ack;
+
+        struct {
+            int64_t broker_epoch;
+            epoch32 last_epoch;
+            offset64 end;
+        } ends;
 
         struct {
             int64_t broker_epoch;
@@ -190,6 +202,15 @@ struct sim_record {
     struct buf bytes;
 };
 
+/* How far a broker's log reaches, as it was asked. */
+struct sim_ask {
+    uint64_t token;
+    wtime at;
+    broker_id id;
+    int64_t epoch;
+    struct ctl_partition_ref ref;
+};
+
 struct sim_reply {
     uint64_t after_seq;
     struct sim_msg *msg;
@@ -222,6 +243,7 @@ struct sim_ctl {
     uint64_t ctl_epoch, fence;
     ARRAY(struct sim_record) records;
     ARRAY(struct sim_reply) replies;
+    ARRAY(struct sim_ask) asks;
     struct sim_msg *ask; /* whose event is being judged */
     bool is_committing;
     uint64_t commit_n, commit_nonce, commit_seq;
@@ -261,6 +283,7 @@ struct sim_part {
     struct sim_broker *b;
     int idx;
     char name[16];
+    struct uuid topic_id; /* of the log that is here, or was last */
     struct plog *log; /* NULL: not opened, or failed */
     bool is_live;     /* `core` is */
     struct replica core;
@@ -268,12 +291,14 @@ struct sim_part {
     struct producers producers;
     struct checkpoint_entry saved; /* what the last checkpoint said */
     bool has_saved;
-    ARRAY(struct sim_rec) recs; /* of the log, offset by offset */
+    ARRAY(struct sim_rec) recs; /* of the log, offset by offset; below `begin` they are none */
+    offset64 begin;             /* where the log's first batch begins */
     offset64 verified;          /* so much of it is known to be what was committed */
     offset64 noted_hw;
     uint64_t fetch_token;
     wtime fetch_sent, fetch_after;
-    bool is_flushing, is_working;
+    bool is_flushing, is_working, keeps;
+    uint64_t work_id;
     enum replica_fx_kind work;
     offset64 work_base;
     struct sim_waiting waiting[SIM_WAITING];
@@ -311,6 +336,7 @@ struct sim_broker {
 
 struct sim_client_part {
     bool is_busy;
+    int64_t producer_id;
     int32_t sequence;
     struct buf batch;
     uint32_t crc;
@@ -323,7 +349,6 @@ struct sim_client_part {
 
 struct sim_client {
     int node;
-    int64_t producer_id;
     struct sim_client_part parts[SIM_PARTS_MAX];
 };
 
@@ -336,6 +361,9 @@ struct sim_acked {
 /* --- What is known of a partition from above ------------------------------------------------- */
 
 struct sim_truth {
+    bool is_there;
+    bool is_open;   /* an unclean election has chosen who says what is committed, and that one does not lead yet */
+    offset64 start; /* the greatest log start that a leader has set */
     ARRAY(struct sim_rec) committed;
     ARRAY(epoch32) committed_in; /* leader epoch in which it was */
     ARRAY(broker_id) leaders;    /* by leader epoch; BROKER_NONE = nobody yet */
@@ -344,7 +372,15 @@ struct sim_truth {
 
 struct sim_rates {
     unsigned loss, dup, slow; /* of messages: one in so many; 0 = never */
-    unsigned weights[24];     /* of faults; enum in sim_fault.c */
+    unsigned rot;             /* of answers with records: one in so many has a wrong byte */
+    unsigned weights[32];     /* of faults; enum in sim_fault.c */
+    unsigned burst;           /* one fault in so many is followed by others at once */
+    unsigned aimed;           /* one in so many hits whom it hurts most */
+    unsigned slow_kinds[SIM_MSG_KINDS]; /* one in so many of that kind is slow, too */
+    unsigned provoke;         /* what is delicate is disturbed one time in so many, */
+    unsigned favourite;       /* mostly in this way */
+    int records_max;          /* of a batch */
+    wtime produce_pause;
     bool is_careful;          /* data is lost only where enough others have it */
     int late_broker;          /* hears of everything late; -1 = nobody does */
     wtime pause_max;          /* between faults */
@@ -355,7 +391,22 @@ struct sim_rates {
 struct sim_counts {
     uint64_t events, messages, commits, elections, elr_elections, crashes, host_crashes, expiries,
             cuts, copies, joins, leaves, restarts, ctl_terms, acked, read, faults, cut_links,
-            min_isr_changes, disk_failures, damages, shutdowns, freezes, offline, torn;
+            min_isr_changes, disk_failures, damages, shutdowns, freezes, offline, torn, retained,
+            removed, unclean_elections, moves, moves_ended, growths, deletions, swaps, rotten,
+            suspicions;
+};
+
+enum sim_unclean {
+    SIM_UNCLEAN_NEVER,
+    SIM_UNCLEAN_OPERATOR, /* never by itself, but somebody names a replica */
+    SIM_UNCLEAN_BALANCED,
+};
+
+/* Rules whose branch was taken: by how many seeds. */
+struct sim_cover {
+    const char *name; /* "REP-29" */
+    const char *text;
+    unsigned n_seeds;
 };
 
 struct sim_options {
@@ -375,7 +426,11 @@ struct sim {
     struct sim_counts counts;
     struct sim_rates rates;
     bool is_healing;
-    int n_brokers, n_ctls, n_parts, min_isr;
+    int n_brokers, n_ctls, min_isr;
+    int n_parts; /* that there may be; how many there are is what is committed */
+    int n_wanted;
+    enum sim_unclean unclean;
+    int64_t segment_bytes;
     bool is_fsync;
     bool is_cut[SIM_NODES][SIM_NODES];
     unsigned n_cuts[SIM_NODES][SIM_NODES];
@@ -409,6 +464,12 @@ _Noreturn void sim_violation(struct sim *s, const char *invariant, const char *f
 const char *sim_node_name(int node);
 uint64_t sim_life(const struct sim *s, int node); /* 0 = it is down */
 
+/* --- sim_cover.c --- */
+/* The rules that have a mark (tests/sim/cover.def); sim_run() counts. */
+struct sim_cover *sim_cover(size_t *ret_n);
+void sim_cover_begin(void);
+void sim_cover_end(void);
+
 /* --- sim_net.c --- */
 struct sim_msg *sim_msg_new(enum sim_msg_kind kind, int from, int to);
 void sim_msg_free(struct sim_msg *m);
@@ -430,8 +491,9 @@ void sim_ctl_crash(struct sim *s, struct sim_ctl *c);
 void sim_ctl_deliver(struct sim *s, struct sim_msg *m);
 struct sim_ctl *sim_ctl_active(struct sim *s);       /* of the greatest epoch, or NULL */
 void sim_ctl_duel(struct sim *s, struct sim_ctl *c); /* claims though somebody is active */
-void sim_ctl_set_min_isr(struct sim *s, struct sim_ctl *c, int min_isr);
-void sim_ctl_elect(struct sim *s, struct sim_ctl *c); /* leaderships go to the preferred replicas */
+void sim_ctl_suspect(struct sim *s, struct sim_ctl *c, int id); /* wrongly: its port seems to refuse */
+/* Steps the core with it, as if somebody had asked over HTTP. */
+void sim_ctl_ask(struct sim *s, struct sim_ctl *c, struct ctl_event *ev);
 /* The broker's port refuses connections. */
 void sim_ctl_refused(struct sim *s, int node, uint64_t arg);
 
@@ -442,8 +504,7 @@ void sim_broker_deliver(struct sim *s, struct sim_msg *m);
 void sim_broker_event_begin(struct sim_broker *b);
 void sim_broker_event_end(struct sim_broker *b);      /* sends, or finds that the disk killed it */
 int64_t sim_broker_epoch(const struct sim_broker *b); /* as whom it speaks */
-bool sim_broker_save(struct sim_broker *b,
-        const struct sim_part *without); /* checkpoints; false: not on the disk */
+bool sim_broker_save(struct sim_broker *b); /* checkpoints; false: not on the disk */
 void sim_broker_tell_parts(struct sim_broker *b);
 
 /* --- sim_part.c --- */
@@ -453,11 +514,36 @@ void sim_part_become(struct sim_part *p, const struct partition_state *record, b
 void sim_part_step(struct sim_part *p, struct replica_event *ev, struct replica_fx_item *ret_own);
 void sim_part_fail(struct sim_part *p); /* its log refused to go on */
 void sim_part_produce(struct sim_part *p, struct sim_msg *m);
+void sim_part_tell_end(struct sim_part *p, const struct sim_msg *m);
+void sim_part_refuse(struct sim_broker *b, const struct sim_msg *m); /* no such partition is here */
 void sim_part_proposed(struct sim_part *p, const struct sim_msg *m);
 void sim_part_tick(struct sim_part *p);
-void sim_part_reload(struct sim_part *p); /* `recs` from the log */
-void sim_part_note(struct sim_part *p, const struct batch *b, offset64 base);
+void sim_part_discard(struct sim_part *p); /* it is no replica here any more, or deleted */
 void sim_part_answer_error(struct sim_part *p, const struct sim_msg *m, int error);
+
+/* --- sim_log.c --- */
+bool sim_log_open(struct sim_part *p); /* false: it is damaged or gone */
+void sim_log_close(struct sim_part *p);
+void sim_log_discard(struct sim_part *p);
+void sim_log_reload(struct sim_part *p); /* `recs` from the log */
+void sim_log_note(struct sim_part *p, const struct batch *b, offset64 base);
+void sim_log_want_flush(struct sim_part *p);
+void sim_log_begin_work(struct sim_part *p, const struct replica_fx_item *it);
+void sim_log_set_start(struct sim_part *p, offset64 start);
+void sim_log_retain(struct sim_part *p); /* unless it leads nothing, or there is nothing to give up */
+void sim_log_remove(struct sim_part *p);
+
+/* --- sim_admin.c --- */
+void sim_admin_init(struct sim *s);
+void sim_admin_tick(struct sim *s, struct sim_ctl *c); /* makes the topic, and makes it grow */
+void sim_admin_set_min_isr(struct sim *s, struct sim_ctl *c);
+void sim_admin_elect(struct sim *s, struct sim_ctl *c); /* leaderships go to the preferred replicas */
+void sim_admin_elect_unclean(struct sim *s, struct sim_ctl *c);
+void sim_admin_move(struct sim *s, struct sim_ctl *c);
+void sim_admin_drain(struct sim *s, struct sim_ctl *c, int id);
+void sim_admin_revert(struct sim *s, struct sim_ctl *c);
+void sim_admin_swap(struct sim *s, struct sim_ctl *c, int part); /* another one leads, and nobody leaves the ISR */
+void sim_admin_delete(struct sim *s, struct sim_ctl *c);
 
 /* --- sim_follow.c --- */
 void sim_follow_ask(struct sim_part *p);
@@ -471,11 +557,15 @@ void sim_follow_look(
 void sim_client_start(struct sim *s, struct sim_client *c);
 void sim_client_deliver(struct sim *s, struct sim_msg *m);
 void sim_client_deinit(struct sim_client *c);
+/* [part] was cut at `end` by an unclean election, or begins anew as another topic's. */
+void sim_client_reset(struct sim *s, int part, offset64 end);
 
 /* --- sim_fault.c --- */
 void sim_fault_init(struct sim *s);
 void sim_fault_tick(struct sim *s, int node, uint64_t arg);
 void sim_fault_heal(struct sim *s);
+/* Something delicate has begun: a leadership, a cut, a proposal. It may be disturbed soon. */
+void sim_fault_provoke(struct sim_part *p);
 bool sim_fault_may_lose(
         struct sim *s, const struct sim_broker *b); /* what it has not synced, or all */
 
@@ -483,7 +573,10 @@ bool sim_fault_may_lose(
 void sim_check_event(struct sim *s);
 void sim_check_logs(struct sim *s);
 void sim_check_record(struct sim *s, const struct meta_record *r); /* was committed, and applied */
+void sim_check_forget(struct sim_truth *t);
+void sim_check_start(struct sim_part *p, offset64 start); /* a leader gives up what lies below */
 void sim_check_leads(struct sim_part *p);
+bool sim_check_is_present(const struct sim_part *p); /* it is of the topic that there is */
 void sim_check_hw(struct sim_part *p); /* notes what a leader has committed */
 bool sim_check_is_well(struct sim *s); /* everything that S20 wants */
 void sim_check_end(struct sim *s);

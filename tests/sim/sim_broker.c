@@ -2,6 +2,8 @@
 #include "common/base/mem.h"
 #include "tests/sim/sim.h"
 
+#include <stdio.h>
+
 /* A broker: its folder on a disk that forgets, its ephemeral node, the image that controllers push, and from that the roles of
  * its partitions. What it sends leaves at the end of an event, and only if the disk has not killed the process meanwhile. */
 
@@ -44,7 +46,21 @@ int64_t sim_broker_epoch(const struct sim_broker *b)
 
 /* --- The disk -------------------------------------------------------------------------------------------------------- */
 
-bool sim_broker_save(struct sim_broker *b, const struct sim_part *without)
+/* What a checkpoint says of it. */
+static void note_saved(struct sim_part *p)
+{
+    if (p->log != NULL) {
+        p->saved = (struct checkpoint_entry){.topic_id = p->topic_id,
+                .partition = p->idx,
+                .recovery_point = plog_recovery_point(p->log),
+                .high_watermark = p->core.work == REPLICA_WORK_RESTART ? plog_start(p->log)
+                                                                      : p->core.high_watermark,
+                .log_start = plog_start(p->log)};
+        p->has_saved = true;
+    } /* else, of a failed one, it stays as it was */
+}
+
+bool sim_broker_save(struct sim_broker *b)
 {
     struct checkpoint_entry entries[SIM_PARTS_MAX];
     size_t n = 0;
@@ -52,22 +68,30 @@ bool sim_broker_save(struct sim_broker *b, const struct sim_part *without)
     for (int i = 0; i < b->sim->n_parts; i++) {
         struct sim_part *p = &b->parts[i];
 
-        if (p == without) {
-            continue;
+        if (p->is_live) {
+            note_saved(p);
         }
-        if (p->log != NULL) {
-            p->saved = (struct checkpoint_entry){.topic_id = b->sim->topic_id,
-                    .partition = i,
-                    .recovery_point = plog_recovery_point(p->log),
-                    .high_watermark = p->core.high_watermark,
-                    .log_start = plog_start(p->log)};
-            p->has_saved = true;
-        }
-        if (p->has_saved) { /* of a failed one it stays as it was */
+        if (p->has_saved) {
             entries[n++] = p->saved;
         }
     }
     return log_dir_write_checkpoints(b->dir, entries, n) == 0;
+}
+
+/* The partition's folder, or else what the topic is now. */
+static bool find_log(struct sim *s, struct sim_broker *b, struct sim_part *p)
+{
+    size_t n;
+    const struct found_log *logs = log_dir_logs(b->dir, &n);
+
+    p->topic_id = s->topic_id;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(logs[i].name, p->name) == 0) {
+            p->topic_id = logs[i].topic_id;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void open_dir(struct sim *s, struct sim_broker *b)
@@ -80,24 +104,49 @@ static void open_dir(struct sim *s, struct sim_broker *b)
     b->kind = log_dir_crash_kind(b->dir);
     must(log_dir_begin_run(b->dir, BROKER_EPOCH_NONE) == 0);
     for (int i = 0; i < s->n_parts; i++) {
-        sim_part_open(&b->parts[i]);
+        struct sim_part *p = &b->parts[i];
+        bool is_found = find_log(s, b, p);
+
+        p->has_saved = log_dir_checkpoint(b->dir, &p->topic_id, i, &p->saved);
+        if (is_found) {
+            sim_part_open(p);
+        }
     }
 }
 
 /* --- Roles ----------------------------------------------------------------------------------------------------------- */
 
+static void tell_part(struct sim_broker *b, const struct image_topic *t, int i, bool may_lead)
+{
+    struct sim_part *p = &b->parts[i];
+    bool is_replica = t != NULL && i < t->n_partitions &&
+                      broker_set_has(&t->partitions[i].replicas, b->id);
+
+    if (p->is_live && (!is_replica || !uuid_equal(&p->topic_id, &t->id))) {
+        sim_part_discard(p); /* [TRS-10] [TRS-14] */
+    }
+    if (!is_replica) {
+        return;
+    }
+    if (!p->is_live) {
+        p->topic_id = t->id;
+        p->has_saved = log_dir_checkpoint(b->dir, &p->topic_id, i, &p->saved);
+        sim_part_open(p);
+    }
+    sim_part_become(p, &t->partitions[i], may_lead);
+}
+
 void sim_broker_tell_parts(struct sim_broker *b)
 {
     const struct image_topic *t = image_topic_by_name(b->image, SIM_TOPIC);
+
     const struct image_broker *me = self(b);
 
-    if (me == NULL || t == NULL) {
+    if (me == NULL) {
         return; /* [TRS-13] history of before this process */
     }
-    for (int32_t i = 0; i < t->n_partitions; i++) {
-        if (broker_set_has(&t->partitions[i].replicas, b->id)) {
-            sim_part_become(&b->parts[i], &t->partitions[i], me->state != BROKER_FENCED);
-        }
+    for (int i = 0; i < b->sim->n_parts; i++) {
+        tell_part(b, t, i, me->state != BROKER_FENCED);
     }
 }
 
@@ -152,6 +201,7 @@ static void send_ack(struct sim *s, struct sim_broker *b)
     for (int i = 0; i < s->n_parts; i++) {
         if (b->parts[i].is_live && b->parts[i].core.role == REPLICA_FAILED) {
             m->ack.failed[m->ack.n_failed++] = (uint8_t)i;
+            m->topic_id = b->parts[i].topic_id; /* [TRS-10] all are of one topic */
         }
     }
     b->ack_sent = s->now;
@@ -224,7 +274,7 @@ static void stop_orderly(struct sim *s, struct sim_broker *b)
             plog_flush_end(p->log, f);
         }
     }
-    is_whole = is_whole && sim_broker_save(b, NULL);
+    is_whole = is_whole && sim_broker_save(b);
     for (int i = 0; i < s->n_parts; i++) {
         sim_part_close(&b->parts[i]);
     }
@@ -276,10 +326,39 @@ void sim_broker_event_end(struct sim_broker *b)
     array_clear(&b->outbox);
 }
 
+/* NULL: there is no such partition here. */
+static struct sim_part *part_of(struct sim_broker *b, const struct sim_msg *m)
+{
+    struct sim_part *p = &b->parts[m->part];
+
+    return p->is_live && uuid_equal(&p->topic_id, &m->topic_id) ? p : NULL;
+}
+
+/* About a partition. */
+static void deliver_to_part(struct sim *s, struct sim_broker *b, struct sim_msg *m)
+{
+    struct sim_part *p = part_of(b, m);
+
+    if (p == NULL) {
+        if (m->kind != SIM_PROPOSED && m->kind != SIM_FETCHED) {
+            sim_part_refuse(b, m);
+        }
+        return;
+    }
+    switch ((int)m->kind) {
+    case SIM_PROPOSED: sim_part_proposed(p, m); break;
+    case SIM_FETCH: sim_follow_serve(p, m); break;
+    case SIM_FETCHED: sim_follow_take(p, m); break;
+    case SIM_PRODUCE: sim_part_produce(p, m); break;
+    case SIM_READ: sim_follow_read(p, m); break;
+    case SIM_ASK_ENDS: sim_part_tell_end(p, m); break;
+    default: must_not_reach("a broker was sent what it does not know");
+    }
+}
+
 void sim_broker_deliver(struct sim *s, struct sim_msg *m)
 {
     struct sim_broker *b = &s->brokers[m->to];
-    struct sim_part *p = &b->parts[m->part];
 
     for (int i = 0; i < s->n_parts; i++) {
         if (b->parts[i].is_live && b->parts[i].core.role == REPLICA_LEADER &&
@@ -298,13 +377,8 @@ void sim_broker_deliver(struct sim *s, struct sim_msg *m)
         break;
     case SIM_ZK_REGISTERED: on_registered(s, b, m); break;
     case SIM_PUSH: on_push(s, b, m); break;
-    case SIM_PROPOSED: sim_part_proposed(p, m); break;
     case SIM_SHUTDOWN_DONE: on_shutdown_done(s, b, m); break;
-    case SIM_FETCH: sim_follow_serve(p, m); break;
-    case SIM_FETCHED: sim_follow_take(p, m); break;
-    case SIM_PRODUCE: sim_part_produce(p, m); break;
-    case SIM_READ: sim_follow_read(p, m); break;
-    default: must_not_reach("a broker was sent what it does not know");
+    default: deliver_to_part(s, b, m); break;
     }
     if (b->is_up && b->ack_sent == 0) {
         send_ack(s, b);
@@ -324,8 +398,10 @@ static void tick(struct sim *s, int node, uint64_t arg)
     for (int i = 0; i < s->n_parts; i++) {
         sim_part_tick(&b->parts[i]);
     }
-    if (sim_one_in(s, 24)) {
-        (void)sim_broker_save(b, NULL); /* later, or latched */
+    if (sim_one_in(s, 24) && sim_broker_save(b)) { /* else later, or latched */
+        for (int i = 0; i < s->n_parts; i++) {
+            sim_log_remove(&b->parts[i]);
+        }
     }
     sim_at(s, WTIME_MS(20 + (int64_t)sim_below(s, 30)), node, b->life, tick, arg);
     sim_broker_event_end(b);
@@ -349,8 +425,11 @@ void sim_broker_start(struct sim *s, struct sim_broker *b)
             .zk_heard = s->now,
             .trace = {.line = tell_trace, .ctx = b}};
     for (int i = 0; i < s->n_parts; i++) {
-        b->parts[i].b = b;
-        b->parts[i].idx = i;
+        struct sim_part *p = &b->parts[i];
+
+        p->b = b;
+        p->idx = i;
+        (void)snprintf(p->name, sizeof(p->name), "%s-%d", SIM_TOPIC, i);
     }
     open_dir(s, b);
     sim_tell(s, sim_node_name(id), "starts, its end was of kind %d", (int)b->kind);

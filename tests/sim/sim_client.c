@@ -26,13 +26,14 @@ static void build(struct sim *s, struct sim_client *c, struct sim_client_part *x
 {
     struct batch_builder bb = {0};
     struct batch_build_options options = {
-            .producer_id = c->producer_id, .base_sequence = x->sequence};
+            .producer_id = x->producer_id, .base_sequence = x->sequence};
     char text[64];
     struct batch b;
-    int n = 1 + (int)sim_below(s, 3);
+    int n = 1 + (int)sim_below(s, (uint64_t)s->rates.records_max);
 
     for (int i = 0; i < n; i++) {
-        (void)snprintf(text, sizeof(text), "client %d record %d", c->node, x->sequence + i);
+        (void)snprintf(text, sizeof(text), "client %d.%lld record %d", c->node,
+                (long long)x->producer_id, x->sequence + i);
         struct record r = {.timestamp = s->now / 1000,
                 .key = {(const uint8_t *)text, 8},
                 .value = {(const uint8_t *)text, strlen(text)}};
@@ -54,6 +55,7 @@ static void send_batch(struct sim *s, struct sim_client *c, int part)
     struct sim_msg *m = sim_msg_new(SIM_PRODUCE, c->node, whom_to_ask(s, part));
 
     m->part = part;
+    m->topic_id = s->topic_id;
     m->token = x->token = ++s->next_id;
     x->sent = s->now;
     buf_append(&m->data, x->batch.data, x->batch.size);
@@ -66,10 +68,20 @@ static void ask_for_more(struct sim *s, struct sim_client *c, int part)
     struct sim_msg *m = sim_msg_new(SIM_READ, c->node, whom_to_ask(s, part));
 
     m->part = part;
+    m->topic_id = s->topic_id;
     m->token = x->read_token = ++s->next_id;
     m->fetch.offset = x->read;
     x->read_sent = s->now;
     sim_send(s, m);
+}
+
+/* As another producer: what became of the last batch is not asked any more. */
+static void begin_anew(struct sim *s, struct sim_client_part *x)
+{
+    x->is_busy = false;
+    x->token = 0;
+    x->producer_id = (int64_t)(1000 + ++s->next_id);
+    x->sequence = 0;
 }
 
 static void on_produced(struct sim *s, struct sim_client *c, const struct sim_msg *m)
@@ -81,7 +93,7 @@ static void on_produced(struct sim *s, struct sim_client *c, const struct sim_ms
         return;
     }
     x->token = 0;
-    x->next_at = s->now + WTIME_MS(20 + (int64_t)sim_below(s, 60));
+    x->next_at = s->now + WTIME_MS(20) + (wtime)sim_below(s, (uint64_t)s->rates.produce_pause);
     /* A leader that was deposed and does not know may lack what its successor has acknowledged. */
     if (m->error == ERRCODE_OUT_OF_ORDER_SEQUENCE_NUMBER &&
             m->produce.leader_epoch == t->record.leader_epoch) {
@@ -90,6 +102,11 @@ static void on_produced(struct sim *s, struct sim_client *c, const struct sim_ms
     }
     if (m->error != ERRCODE_NONE) {
         return; /* the same again */
+    }
+    if (m->produce.leader_epoch < t->record.unclean_epoch) {
+        /* By a leader of before, which nobody waited for: what it acknowledges now is lost, as was said loudly. */
+        begin_anew(s, x);
+        return;
     }
     if (m->produce.base < 0 || (size_t)m->produce.base >= t->committed.n ||
             t->committed.items[m->produce.base].crc != x->crc) {
@@ -113,6 +130,13 @@ static void on_read(struct sim *s, struct sim_client *c, const struct sim_msg *m
         return;
     }
     x->read_token = 0;
+    if (m->fetch.leader_epoch < t->record.unclean_epoch || t->is_open) {
+        return;
+    }
+    if (m->error == ERRCODE_OFFSET_OUT_OF_RANGE && x->read < m->fetch.log_start) {
+        x->read = m->fetch.log_start < t->start ? m->fetch.log_start : t->start;
+        return;
+    }
     if (m->error == ERRCODE_OFFSET_OUT_OF_RANGE &&
             m->fetch.leader_epoch == t->record.leader_epoch) {
         /* A leader that is one has at least what was read before. */
@@ -155,9 +179,12 @@ static void tick(struct sim *s, int node, uint64_t arg)
 {
     struct sim_client *c = client_of(s, node);
 
-    for (int i = 0; i < s->n_parts && s->has_topic; i++) {
+    for (int i = 0; i < s->n_parts; i++) {
         struct sim_client_part *x = &c->parts[i];
 
+        if (!s->truth[i].is_there) {
+            continue;
+        }
         if (!x->is_busy && wtime_due(x->next_at, s->now)) {
             build(s, c, x);
             send_batch(s, c, i);
@@ -174,8 +201,22 @@ static void tick(struct sim *s, int node, uint64_t arg)
     sim_at(s, WTIME_MS(40 + (int64_t)sim_below(s, 40)), node, 0, tick, arg);
 }
 
+void sim_client_reset(struct sim *s, int part, offset64 end)
+{
+    for (int i = 0; i < SIM_CLIENTS; i++) {
+        struct sim_client_part *x = &s->clients[i].parts[part];
+
+        begin_anew(s, x);
+        x->read_token = 0;
+        x->read = x->read < end ? x->read : end;
+    }
+}
+
 void sim_client_start(struct sim *s, struct sim_client *c)
 {
+    for (int i = 0; i < SIM_PARTS_MAX; i++) {
+        c->parts[i].producer_id = 1000 + c->node;
+    }
     sim_at(s, WTIME_MS(500), c->node, 0, tick, 0);
 }
 

@@ -34,9 +34,8 @@ static void queue_reply(struct sim_ctl *c, const struct ctl_reply *reply)
 {
     struct sim_msg *a;
 
-    must(c->ask != NULL);
-    if (c->ask->kind == SIM_REPORT) {
-        return; /* whether it was heard shows in the record */
+    if (c->ask == NULL || c->ask->kind == SIM_REPORT) {
+        return; /* whether it was heard, or what people asked for was done, shows in the records */
     }
     if (c->ask->kind == SIM_SHUTDOWN) {
         a = sim_msg_answer(c->ask, SIM_SHUTDOWN_DONE);
@@ -53,6 +52,26 @@ static void queue_reply(struct sim_ctl *c, const struct ctl_reply *reply)
         }
     }
     *array_push(&c->replies) = (struct sim_reply){.after_seq = reply->after_seq, .msg = a};
+}
+
+/* One question a partition. */
+static void ask_ends(struct sim *s, struct sim_ctl *c, const struct ctl_fx_item *it)
+{
+    for (size_t i = 0; i < it->ask.n; i++) {
+        struct sim_msg *m = sim_msg_new(SIM_ASK_ENDS, c->node, it->ask.id);
+        struct sim_ask *a = array_push(&c->asks);
+
+        *a = (struct sim_ask){.token = ++s->next_id,
+                .at = s->now,
+                .id = it->ask.id,
+                .epoch = it->ask.epoch,
+                .ref = it->ask.refs[i]};
+        m->token = a->token;
+        m->topic_id = a->ref.topic_id;
+        m->part = a->ref.partition;
+        m->ends.broker_epoch = a->epoch;
+        sim_send(s, m);
+    }
 }
 
 /* Answers whose records are committed. */
@@ -77,7 +96,7 @@ static void step(struct sim *s, struct sim_ctl *c, struct ctl_event *ev)
 {
     ev->now = s->now;
     ev->wall = s->now / 1000;
-    ev->request = c->ask != NULL ? 1 : 0;
+    ev->request = c->ask != NULL ? 1 : ev->request;
     ev->actor = ev->actor != NULL ? ev->actor : "";
     ev->reason = ev->reason != NULL ? ev->reason : "";
     ctl_step(c->core, ev, &c->fx);
@@ -87,7 +106,7 @@ static void step(struct sim *s, struct sim_ctl *c, struct ctl_event *ev)
         case CTL_FX_APPEND: queue_records(c, it); break;
         case CTL_FX_REPLY: queue_reply(c, &it->reply); break;
         case CTL_FX_ASK_SIZES: must_not_reach("the balance is not looked at");
-        case CTL_FX_ASK_ENDS: must_not_reach("the topic forbids unclean elections");
+        case CTL_FX_ASK_ENDS: ask_ends(s, c, it); break;
         }
     }
     if (mutant_active == MUTANT_NONE && !ctl_check(c->core)) {
@@ -110,6 +129,7 @@ static void forget_work(struct sim_ctl *c)
         sim_msg_free(r->msg);
     }
     array_clear(&c->replies);
+    array_clear(&c->asks);
     c->is_committing = false;
     buf_clear(&c->commit);
     c->is_active = false;
@@ -334,7 +354,7 @@ static void on_ready(struct sim *s, struct sim_ctl *c, const struct sim_msg *m)
     struct ctl_partition_ref failed[SIM_PARTS_MAX];
 
     for (uint8_t i = 0; i < m->ack.n_failed; i++) {
-        failed[i] = (struct ctl_partition_ref){s->topic_id, m->ack.failed[i]};
+        failed[i] = (struct ctl_partition_ref){m->topic_id, m->ack.failed[i]};
     }
     step(s, c,
             &(struct ctl_event){.kind = CTL_EV_BROKER_READY,
@@ -363,10 +383,62 @@ static void on_ack(struct sim *s, struct sim_ctl *c, const struct sim_msg *m)
         step(s, c,
                 &(struct ctl_event){.kind = CTL_EV_BROKER_DIRS_FAILED,
                         .broker = {.id = m->from, .epoch = c->seen[m->from].epoch}});
-    } else if (m->ack.epoch != BROKER_EPOCH_NONE && m->ack.epoch != l->ready_told) {
+    }
+    if (m->ack.epoch != BROKER_EPOCH_NONE && m->ack.epoch != l->ready_told) {
         l->ready_told = m->ack.epoch;
         on_ready(s, c, m);
     }
+}
+
+static void tell_end(struct sim *s, struct sim_ctl *c, size_t i, struct ctl_log_end end)
+{
+    struct sim_ask a = c->asks.items[i];
+
+    array_remove(&c->asks, i);
+    end.ref = a.ref;
+    step(s, c,
+            &(struct ctl_event){.kind = CTL_EV_LOG_ENDS,
+                    .ends = {.id = a.id, .epoch = a.epoch, .partitions = &end, .n = 1}});
+}
+
+static void on_ends(struct sim *s, struct sim_ctl *c, const struct sim_msg *m)
+{
+    for (size_t i = 0; i < c->asks.n; i++) {
+        if (c->asks.items[i].token == m->token) {
+            tell_end(s, c, i,
+                    (struct ctl_log_end){.error = m->error,
+                            .last_epoch = m->ends.last_epoch,
+                            .end = m->ends.end});
+            return;
+        }
+    }
+}
+
+/* Nobody answered. */
+static void give_up_asks(struct sim *s, struct sim_ctl *c)
+{
+    for (size_t i = 0; i < c->asks.n;) {
+        if (s->now - c->asks.items[i].at > WTIME_MS(1000)) {
+            tell_end(s, c, i, (struct ctl_log_end){.error = ERRCODE_REQUEST_TIMED_OUT});
+        } else {
+            i++;
+        }
+    }
+}
+
+void sim_ctl_suspect(struct sim *s, struct sim_ctl *c, int id)
+{
+    if (c->seen[id].epoch == BROKER_EPOCH_NONE) {
+        return;
+    }
+    sim_tell(s, name_of(c), "takes %s for dead", sim_node_name(id));
+    s->counts.suspicions++;
+    new_connection(s, c, id);
+    step(s, c,
+            &(struct ctl_event){.kind = CTL_EV_BROKER_REFUSED,
+                    /* or news of its predecessor that come late */
+                    .broker = {.id = id, .epoch = c->seen[id].epoch - sim_one_in(s, 4)}});
+    commit_more(s, c);
 }
 
 void sim_ctl_refused(struct sim *s, int node, uint64_t id)
@@ -391,7 +463,7 @@ static void on_propose(struct sim *s, struct sim_ctl *c, struct sim_msg *m)
     for (uint8_t i = 0; i < q->n; i++) {
         isr[i] = (struct ctl_isr_member){q->isr[i].id, q->isr[i].epoch};
     }
-    struct ctl_alter_partition alter = {.ref = {s->topic_id, m->part},
+    struct ctl_alter_partition alter = {.ref = {m->topic_id, m->part},
             .leader_epoch = q->leader_epoch,
             .partition_epoch = q->partition_epoch,
             .isr = isr,
@@ -409,7 +481,7 @@ static void on_propose(struct sim *s, struct sim_ctl *c, struct sim_msg *m)
 
 static void on_report(struct sim *s, struct sim_ctl *c, struct sim_msg *m)
 {
-    struct ctl_failed_replica failed = {.ref = {s->topic_id, m->part}, .reason = "it says so"};
+    struct ctl_failed_replica failed = {.ref = {m->topic_id, m->part}, .reason = "it says so"};
 
     c->ask = m;
     step(s, c,
@@ -471,6 +543,7 @@ void sim_ctl_deliver(struct sim *s, struct sim_msg *m)
     case SIM_PROPOSE: on_propose(s, c, m); break;
     case SIM_REPORT: on_report(s, c, m); break;
     case SIM_SHUTDOWN: on_shutdown(s, c, m); break;
+    case SIM_ENDS: on_ends(s, c, m); break;
     default: must_not_reach("a controller was sent what it does not know");
     }
     if (!c->is_active) {
@@ -479,47 +552,10 @@ void sim_ctl_deliver(struct sim *s, struct sim_msg *m)
     commit_more(s, c);
 }
 
-/* --- The topic ------------------------------------------------------------------------------------------------------- */
-
-static void make_topic(struct sim *s, struct sim_ctl *c)
+void sim_ctl_ask(struct sim *s, struct sim_ctl *c, struct ctl_event *ev)
 {
-    struct meta_config_pair configs[] = {
-            {"min.insync.replicas", s->min_isr == 1 ? "1" : "2"},
-            {"weir.unclean.election", "never"},
-            {"weir.ack.durability", s->is_fsync ? "fsync" : "replicated"},
-    };
-    struct ctl_event ev = {.kind = CTL_EV_CREATE_TOPIC,
-            .create = {.name = SIM_TOPIC,
-                    .n_partitions = s->n_parts,
-                    .replication_factor = 3,
-                    .configs = configs,
-                    .n_configs = COUNT_OF(configs)}};
-
-    if (image_topic_by_name(ctl_next_image(c->core), SIM_TOPIC) == NULL) {
-        step(s, c, &ev);
-    }
-}
-
-void sim_ctl_set_min_isr(struct sim *s, struct sim_ctl *c, int min_isr)
-{
-    struct meta_config_pair pair = {
-            "min.insync.replicas", min_isr == 1 ? "1" : (min_isr == 2 ? "2" : "3")};
-    struct ctl_event ev = {.kind = CTL_EV_SET_CONFIGS,
-            .set_configs = {
-                    .scope = CONFIG_TOPIC, .topic = SIM_TOPIC, .pairs = &pair, .n_pairs = 1}};
-
-    if (image_topic_by_name(ctl_next_image(c->core), SIM_TOPIC) != NULL) {
-        s->counts.min_isr_changes++;
-        sim_tell(s, name_of(c), "min.insync.replicas is to be %d", min_isr);
-        step(s, c, &ev);
-        commit_more(s, c);
-    }
-}
-
-void sim_ctl_elect(struct sim *s, struct sim_ctl *c)
-{
-    sim_tell(s, name_of(c), "the preferred replicas are to lead");
-    step(s, c, &(struct ctl_event){.kind = CTL_EV_ELECT});
+    ev->request = 1; /* somebody waits: what it is answered is made, too */
+    step(s, c, ev);
     commit_more(s, c);
 }
 
@@ -548,9 +584,10 @@ static void act(struct sim *s, struct sim_ctl *c)
     if (wtime_due(ctl_deadline(c->core), s->now)) {
         step(s, c, &(struct ctl_event){.kind = CTL_EV_TICK});
     }
+    give_up_asks(s, c);
     if (wtime_due(c->admin_at, s->now)) {
         c->admin_at = s->now + WTIME_MS(500);
-        make_topic(s, c);
+        sim_admin_tick(s, c);
     }
     commit_more(s, c);
 }
@@ -612,6 +649,7 @@ void sim_ctl_crash(struct sim *s, struct sim_ctl *c)
     forget_work(c);
     array_deinit(&c->records);
     array_deinit(&c->replies);
+    array_deinit(&c->asks);
     buf_deinit(&c->commit);
     c->core = ctl_free(c->core);
     ctl_fx_deinit(&c->fx);

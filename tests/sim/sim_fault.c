@@ -24,10 +24,17 @@ enum fault {
     KILL_ALL,
     DAMAGE, /* of one log; it is filled anew */
     ELECT,
+    SUSPECT, /* the controller takes somebody for dead who is not */
+    RETAIN,  /* a leader gives up the begin of its log */
+    MOVE,    /* of replicas */
+    SWAP,    /* of a leader and a follower */
+    REVERT,
+    DRAIN,
+    DELETE,
     N_FAULTS
 };
 
-_Static_assert(N_FAULTS <= 24, "as many weights");
+_Static_assert(N_FAULTS <= 32, "as many weights");
 
 static const unsigned usual[N_FAULTS] = {
         [KILL] = 8,
@@ -47,12 +54,35 @@ static const unsigned usual[N_FAULTS] = {
         [KILL_ALL] = 1,
         [DAMAGE] = 3,
         [ELECT] = 5,
+        [SUSPECT] = 4,
+        [RETAIN] = 5,
+        [MOVE] = 3,
+        [SWAP] = 4,
+        [REVERT] = 1,
+        [DRAIN] = 2,
+        [DELETE] = 1,
+};
+
+enum disturbance {
+    KILL_LEADER,
+    KILL_SAME, /* where it has begun */
+    KILL_FOLLOWER,
+    FREEZE_LEADER,
+    FREEZE_FOLLOWER,
+    GIVE_UP_BEGIN,
+    CUT_FOLLOWER,
+    SUSPECT_FOLLOWER,
+    CUT_AND_SUSPECT,
+    SWAP_LEADER,
+    N_DISTURBANCES
 };
 
 void sim_fault_init(struct sim *s)
 {
     static const unsigned often[] = {0, 1, 1, 2, 4};
     static const unsigned losses[] = {0, 0, 200, 50, 20};
+    static const enum sim_msg_kind slow_kinds[] = {
+            SIM_PROPOSE, SIM_PROPOSED, SIM_REPORT, SIM_FETCH, SIM_FETCHED};
 
     for (int i = 0; i < N_FAULTS; i++) {
         s->rates.weights[i] = usual[i] * often[sim_below(s, COUNT_OF(often))];
@@ -61,11 +91,23 @@ void sim_fault_init(struct sim *s)
     s->rates.loss = losses[sim_below(s, COUNT_OF(losses))];
     s->rates.dup = losses[sim_below(s, COUNT_OF(losses))];
     s->rates.slow = losses[sim_below(s, COUNT_OF(losses))];
-    s->rates.is_careful = !sim_one_in(s, 6);
+    s->rates.rot = losses[sim_below(s, COUNT_OF(losses))];
+    s->rates.is_careful = !sim_one_in(s, s->unclean == SIM_UNCLEAN_NEVER ? 6 : 2);
     s->rates.late_broker = sim_one_in(s, 2) ? (int)sim_below(s, (uint64_t)s->n_brokers) : -1;
     s->rates.slow_max = sim_one_in(s, 3) ? WTIME_S(4) : WTIME_MS(800);
     s->rates.work_max = sim_one_in(s, 3) ? WTIME_MS(600) : WTIME_MS(20);
     s->rates.pause_max = WTIME_MS(100 + (int64_t)sim_below(s, 2000));
+    s->rates.burst = losses[sim_below(s, 3)] > 0 ? 0 : 2 + (unsigned)sim_below(s, 6);
+    s->rates.aimed = 1 + (unsigned)sim_below(s, 6);
+    s->rates.provoke = sim_one_in(s, 3) ? 0 : 1 + (unsigned)sim_below(s, 5);
+    s->rates.favourite = (unsigned)sim_below(s, N_DISTURBANCES);
+    for (size_t i = 0; i < COUNT_OF(slow_kinds); i++) {
+        if (sim_one_in(s, 3)) {
+            s->rates.slow_kinds[slow_kinds[i]] = 2 + (unsigned)sim_below(s, 8);
+        }
+    }
+    s->rates.records_max = sim_one_in(s, 3) ? 1 : 3;
+    s->rates.produce_pause = sim_one_in(s, 3) ? WTIME_MS(500) : WTIME_MS(60);
 }
 
 /* --- How it ends by itself ------------------------------------------------------------------------------------------- */
@@ -142,6 +184,10 @@ bool sim_fault_may_lose(struct sim *s, const struct sim_broker *b)
     for (int k = 0; k < s->n_parts; k++) {
         const struct partition_state *p = &s->truth[k].record;
         int n_others = 0;
+
+        if (!s->truth[k].is_there) {
+            continue;
+        }
 
         for (uint8_t i = 0; i < p->isr.n; i++) {
             const struct sim_broker *o = &s->brokers[p->isr.at[i]];
@@ -229,9 +275,44 @@ static void freeze(struct sim *s, int node, wtime how_long)
     sim_tell(s, sim_node_name(node), "stands still for %lld ms", (long long)(how_long / 1000));
 }
 
+/* Somebody; mostly one who leads, in seeds that aim well. */
+static struct sim_broker *any_broker(struct sim *s)
+{
+    broker_id leader = s->truth[sim_below(s, (uint64_t)s->n_parts)].record.leader;
+
+    return leader != BROKER_NONE && sim_one_in(s, s->rates.aimed)
+                   ? &s->brokers[leader]
+                   : &s->brokers[sim_below(s, (uint64_t)s->n_brokers)];
+}
+
+static void retain(struct sim *s, struct sim_broker *b, uint64_t part)
+{
+    if (b->is_up) {
+        sim_broker_event_begin(b);
+        sim_log_retain(&b->parts[part]);
+        sim_broker_event_end(b);
+    }
+}
+
+/* What people ask the controller for. */
+static void ask(struct sim *s, struct sim_ctl *c, enum fault what, int broker)
+{
+    switch ((int)what) {
+    case MIN_ISR: sim_admin_set_min_isr(s, c); break;
+    case ELECT: sim_admin_elect(s, c); break;
+    case SUSPECT: sim_ctl_suspect(s, c, broker); break;
+    case MOVE: sim_admin_move(s, c); break;
+    case SWAP: sim_admin_swap(s, c, (int)sim_below(s, (uint64_t)s->n_parts)); break;
+    case REVERT: sim_admin_revert(s, c); break;
+    case DRAIN: sim_admin_drain(s, c, broker); break;
+    case DELETE: sim_admin_delete(s, c); break;
+    default: must_not_reach("nobody asks for that");
+    }
+}
+
 static void act(struct sim *s, enum fault what)
 {
-    struct sim_broker *b = &s->brokers[sim_below(s, (uint64_t)s->n_brokers)];
+    struct sim_broker *b = any_broker(s);
     uint64_t ctl = sim_below(s, (uint64_t)s->n_ctls);
     int from = any_node(s), to = (from + 1 + (int)sim_below(s, SIM_NODES - 1)) % SIM_NODES;
     wtime how_long = a_while(s);
@@ -260,25 +341,102 @@ static void act(struct sim *s, enum fault what)
     case BAD_DISK:
     case DIE_IN_OPERATION: disturb_disk(s, b, what); break;
     case STOP: stop(s, b); break;
-    case MIN_ISR:
-        if (sim_ctl_active(s) != NULL) {
-            sim_ctl_set_min_isr(s, sim_ctl_active(s), 1 + (int)sim_below(s, 3));
-        }
-        break;
     case KILL_ALL:
         for (int i = 0; i < s->n_brokers; i++) {
             crash(s, &s->brokers[i], false);
         }
         break;
     case DAMAGE: damage(s, b); break;
+    case RETAIN: retain(s, b, sim_below(s, (uint64_t)s->n_parts)); break;
+    case MIN_ISR:
     case ELECT:
+    case SUSPECT:
+    case MOVE:
+    case SWAP:
+    case REVERT:
+    case DRAIN:
+    case DELETE:
         if (sim_ctl_active(s) != NULL) {
-            sim_ctl_elect(s, sim_ctl_active(s));
+            ask(s, sim_ctl_active(s), what, b->id);
         }
         break;
     case N_FAULTS: break;
     }
     s->counts.faults++;
+}
+
+/* --- What is delicate ------------------------------------------------------------------------------------------------ */
+
+/* A replica; mostly one that is not in sync, when there is one. */
+static broker_id some_follower(struct sim *s, const struct partition_state *p)
+{
+    broker_id id = p->replicas.at[sim_below(s, p->replicas.n)];
+
+    for (uint8_t i = 0; i < p->replicas.n && sim_one_in(s, 2); i++) {
+        if (!broker_set_has(&p->isr, p->replicas.at[i])) {
+            return p->replicas.at[i];
+        }
+    }
+    return id;
+}
+
+static void suspect_later(struct sim *s, int node, uint64_t id)
+{
+    if (!s->is_healing && sim_ctl_active(s) != NULL) {
+        sim_ctl_suspect(s, sim_ctl_active(s), (int)id);
+    }
+}
+
+static void disturb(struct sim *s, int node, uint64_t arg)
+{
+    uint64_t part = arg % SIM_PARTS_MAX, same = arg / SIM_PARTS_MAX;
+    const struct partition_state *p = &s->truth[part].record;
+    struct sim_ctl *c = sim_ctl_active(s);
+    wtime how_long = a_while(s);
+
+    if (s->is_healing || p->leader == BROKER_NONE || !s->truth[part].is_there) {
+        return;
+    }
+    broker_id leader = p->leader, follower = some_follower(s, p);
+    unsigned what = sim_one_in(s, 2) ? s->rates.favourite : (unsigned)sim_below(s, N_DISTURBANCES);
+    switch ((enum disturbance)what) {
+    case KILL_LEADER: crash(s, &s->brokers[leader], false); break;
+    case KILL_SAME: crash(s, &s->brokers[same], false); break;
+    case KILL_FOLLOWER:
+        crash(s, &s->brokers[follower], sim_fault_may_lose(s, &s->brokers[follower]));
+        break;
+    case FREEZE_LEADER: freeze(s, leader, how_long); break;
+    case FREEZE_FOLLOWER: freeze(s, follower, how_long); break;
+    case GIVE_UP_BEGIN: retain(s, &s->brokers[leader], part); break;
+    case CUT_AND_SUSPECT:
+        sim_at(s, (wtime)sim_below(s, (uint64_t)WTIME_MS(700)), -1, 0, suspect_later,
+                (uint64_t)follower);
+        cut(s, leader, follower, how_long);
+        cut(s, follower, leader, how_long);
+        break;
+    case CUT_FOLLOWER:
+        cut(s, leader, follower, how_long);
+        cut(s, follower, leader, how_long);
+        break;
+    case SUSPECT_FOLLOWER: suspect_later(s, -1, (uint64_t)follower); break;
+    case SWAP_LEADER:
+        if (c != NULL) {
+            sim_admin_swap(s, c, (int)part);
+        }
+        break;
+    case N_DISTURBANCES: break;
+    }
+    s->counts.faults++;
+}
+
+void sim_fault_provoke(struct sim_part *p)
+{
+    struct sim *s = p->b->sim;
+
+    if (!s->is_healing && sim_one_in(s, s->rates.provoke)) {
+        sim_at(s, (wtime)sim_below(s, (uint64_t)WTIME_MS(sim_one_in(s, 2) ? 30 : 400)), -1, 0,
+                disturb, (uint64_t)(p->b->id * SIM_PARTS_MAX + p->idx));
+    }
 }
 
 void sim_fault_tick(struct sim *s, int node, uint64_t arg)
@@ -299,8 +457,10 @@ void sim_fault_tick(struct sim *s, int node, uint64_t arg)
     if (s->has_topic) {
         act(s, (enum fault)what);
     }
-    sim_at(s, WTIME_MS(50) + (wtime)sim_below(s, (uint64_t)s->rates.pause_max), -1, 0,
-            sim_fault_tick, arg);
+    wtime pause = sim_one_in(s, s->rates.burst)
+                          ? WTIME_MS(2 + (int64_t)sim_below(s, 60))
+                          : WTIME_MS(50) + (wtime)sim_below(s, (uint64_t)s->rates.pause_max);
+    sim_at(s, pause, -1, 0, sim_fault_tick, arg);
 }
 
 void sim_fault_heal(struct sim *s)

@@ -104,7 +104,7 @@ void sim_follow_serve(struct sim_part *p, struct sim_msg *m)
                     .flushed = m->fetch.flushed,
                     .is_look = m->fetch.is_look}};
 
-    if (!p->is_live || p->log == NULL) {
+    if (p->log == NULL) {
         sim_part_answer_error(p, m, ERRCODE_NOT_LEADER_OR_FOLLOWER);
         return;
     }
@@ -135,7 +135,7 @@ void sim_follow_read(struct sim_part *p, struct sim_msg *m)
                     .known_epoch = EPOCH_NONE,
                     .known_end = OFFSET_NONE}};
 
-    if (!p->is_live || p->log == NULL) {
+    if (p->log == NULL) {
         sim_part_answer_error(p, m, ERRCODE_NOT_LEADER_OR_FOLLOWER);
         return;
     }
@@ -144,8 +144,13 @@ void sim_follow_read(struct sim_part *p, struct sim_msg *m)
         sim_part_answer_error(p, m, own.error);
         return;
     }
+    if (m->fetch.offset < plog_start(p->log)) { /* the reader begins again there */
+        sim_part_answer_error(p, m, ERRCODE_OFFSET_OUT_OF_RANGE);
+        return;
+    }
     struct sim_msg *a = sim_msg_answer(m, SIM_READ_DONE);
     a->fetch = m->fetch;
+    a->fetch.leader_epoch = p->core.record.leader_epoch;
     if (m->fetch.offset < own.limit && !read_log(p, m->fetch.offset, own.limit, &a->data)) {
         a->error = ERRCODE_KAFKA_STORAGE_ERROR;
     }
@@ -165,12 +170,13 @@ void sim_follow_ask(struct sim_part *p)
     struct sim *s = p->b->sim;
     struct sim_msg *m;
 
-    if (!is_following(p) || s->now < p->fetch_after ||
+    if (!p->is_live || !is_following(p) || s->now < p->fetch_after ||
             (p->fetch_token != 0 && s->now - p->fetch_sent < WTIME_MS(600))) {
         return;
     }
     m = sim_msg_new(SIM_FETCH, p->b->id, p->core.record.leader);
     m->part = p->idx;
+    m->topic_id = p->topic_id;
     m->token = p->fetch_token = ++s->next_id;
     p->fetch_sent = s->now;
     m->fetch.broker_epoch = sim_broker_epoch(p->b);
@@ -188,19 +194,23 @@ static void copy(struct sim_part *p, struct sim_msg *m, size_t size)
     int r = 0;
 
     for (size_t at = 0; r == 0 && at < size; at += b.size) {
-        offset64 base;
-
         must(batch_parse(m->data.data + at, size - at, &b) == 0);
-        r = plog_append(p->log, m->data.data + at, &b, b.leader_epoch, &base);
+        offset64 base = b.base_offset;
+
+        if (base < plog_end(p->log)) { /* [LOG-77] */
+            r = plog_append_first(p->log, m->data.data + at, &b, b.leader_epoch);
+        } else {
+            r = plog_append(p->log, m->data.data + at, &b, b.leader_epoch, &base);
+        }
         if (r == 0) {
             if (base != b.base_offset) {
                 sim_violation(p->b->sim, "S9", "%s of b%d copies %lld to %lld", p->name, p->b->id,
                         (long long)b.base_offset, (long long)base);
             }
-            sim_part_note(p, &b, base);
+            sim_log_note(p, &b, base);
         }
     }
-    if (r < 0) {
+    if (r < 0 || r == PLOG_E_OUT_OF_RANGE) {
         sim_part_fail(p);
         return;
     }
@@ -213,8 +223,8 @@ static void copy(struct sim_part *p, struct sim_msg *m, size_t size)
 static void take(struct sim_part *p, struct sim_msg *m, struct replica_event *ev)
 {
     struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
-    struct batch_run run =
-            batch_run_of((struct bytes){m->data.data, m->data.size}, plog_end(p->log), false);
+    struct batch_run run = batch_run_of((struct bytes){m->data.data, m->data.size},
+            plog_end(p->log), plog_last_epoch(p->log) == EPOCH_NONE);
 
     ev->fetched.n_bytes = run.size;
     ev->fetched.first_base = run.first_base;

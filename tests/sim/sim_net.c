@@ -29,6 +29,7 @@ struct sim_msg *sim_msg_answer(const struct sim_msg *to, enum sim_msg_kind kind)
     m->to_life = to->from_life;
     m->token = to->token;
     m->part = to->part;
+    m->topic_id = to->topic_id;
     m->conn = to->conn;
     return m;
 }
@@ -42,9 +43,9 @@ static struct sim_msg *copy_of(const struct sim_msg *m)
     return c;
 }
 
-static wtime delay(struct sim *s)
+static wtime delay(struct sim *s, enum sim_msg_kind kind)
 {
-    if (!s->is_healing && sim_one_in(s, s->rates.slow)) {
+    if (!s->is_healing && (sim_one_in(s, s->rates.slow) || sim_one_in(s, s->rates.slow_kinds[kind]))) {
         return WTIME_MS(20) + (wtime)sim_below(s, (uint64_t)s->rates.slow_max);
     }
     return 200 + (wtime)sim_below(s, 4000);
@@ -66,7 +67,7 @@ static struct sim_link *link_of(struct sim *s, const struct sim_msg *m)
 static void send_on_connection(struct sim *s, struct sim_msg *m, bool is_lost)
 {
     struct sim_link *l = link_of(s, m);
-    wtime at = s->now + delay(s);
+    wtime at = s->now + delay(s, m->kind);
 
     if (m->kind == SIM_PUSH && m->to == s->rates.late_broker && !s->is_healing) {
         at += (wtime)sim_below(s, (uint64_t)WTIME_MS(1200));
@@ -85,6 +86,20 @@ static void send_on_connection(struct sim *s, struct sim_msg *m, bool is_lost)
     deliver_at(s, m, at);
 }
 
+/* A wrong byte in the first batch, on the leader's disk or on the way; where its checksum covers it. */
+static void spoil(struct sim *s, struct sim_msg *m)
+{
+    struct batch b;
+
+    if (m->kind != SIM_FETCHED || m->data.size == 0 || s->is_healing ||
+            !sim_one_in(s, s->rates.rot)) {
+        return;
+    }
+    must(batch_parse(m->data.data, m->data.size, &b) == 0);
+    m->data.data[21 + sim_below(s, b.size - 21)] ^= (uint8_t)(1 + sim_below(s, 255));
+    s->counts.rotten++;
+}
+
 void sim_send(struct sim *s, struct sim_msg *m)
 {
     bool is_lost = s->is_cut[m->from][m->to] || (!s->is_healing && sim_one_in(s, s->rates.loss));
@@ -99,8 +114,10 @@ void sim_send(struct sim *s, struct sim_msg *m)
         sim_msg_free(m);
         return;
     }
+    spoil(s, m);
     if (!s->is_healing && sim_one_in(s, s->rates.dup)) {
-        deliver_at(s, copy_of(m), s->now + delay(s));
+        wtime late = sim_one_in(s, 2) ? (wtime)sim_below(s, (uint64_t)s->rates.slow_max) : 0;
+        deliver_at(s, copy_of(m), s->now + delay(s, m->kind) + late);
     }
-    deliver_at(s, m, s->now + delay(s));
+    deliver_at(s, m, s->now + delay(s, m->kind));
 }

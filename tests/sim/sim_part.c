@@ -1,96 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/log/log_trash.h"
 #include "broker/shell/producer_state.h"
 #include "common/base/mem.h"
 #include "common/base/must.h"
 #include "tests/sim/sim.h"
 
-#include <errno.h>
-#include <stdio.h>
-
-/* A partition of a broker: the real core, the real log and the real state of producers, and what the shell does between them. */
-
-static const struct plog_config log_config = {
-        .segment_bytes = 4096, .index_interval_bytes = 512, .index_bytes = 4096, .segment_ms = 0};
+/* A partition of a broker: the real core and the real state of producers, and what the shell does between them. */
 
 static const char *who(const struct sim_part *p)
 {
     return sim_node_name(p->b->id);
 }
 
-/* --- What the log holds ---------------------------------------------------------------------------------------------- */
-
-static void note_recs(struct sim_part *p, offset64 base, offset64 last, epoch32 epoch, uint32_t crc)
-{
-    if ((offset64)p->recs.n != base) {
-        sim_violation(p->b->sim, "S9", "%s of %s: a batch stands at %lld, not at %zu", p->name,
-                who(p), (long long)base, p->recs.n);
-    }
-    for (offset64 at = base; at <= last; at++) {
-        *array_push(&p->recs) = (struct sim_rec){.epoch = epoch, .crc = crc};
-    }
-}
-
-static void on_head(void *ctx, const struct batch_head *h)
-{
-    note_recs(ctx, h->base, h->last, h->leader_epoch, h->crc);
-}
-
-void sim_part_reload(struct sim_part *p)
-{
-    array_clear(&p->recs);
-    p->verified = 0;
-    if (plog_replay(p->log, 0, on_head, p) != 0) {
-        must(log_dir_failed(p->b->dir)); /* nothing else makes a log unreadable here */
-    }
-}
-
-void sim_part_note(struct sim_part *p, const struct batch *b, offset64 base)
-{
-    struct producers_batch noted = producer_batch_of_request(b);
-
-    noted.base = base;
-    producers_note(&p->producers, &noted, 0);
-    note_recs(p, base, base + b->last_offset_delta, plog_last_epoch(p->log), b->crc);
-}
-
 /* --- Opening and closing --------------------------------------------------------------------------------------------- */
-
-/* `is_anew`: it was set aside on purpose, and the checkpoint that was read at the start still speaks of it. */
-static bool open_log(struct sim_part *p, bool is_anew)
-{
-    struct sim *s = p->b->sim;
-    struct plog_open_stats stats = {0};
-    struct producer_state_source source;
-    int r = plog_open(
-            p->b->dir, p->b->files, SIM_TOPIC, &s->topic_id, p->idx, &log_config, &p->log, &stats);
-
-    stats.lost = stats.lost && !is_anew;
-    if (r == 0 && !stats.lost) {
-        r = producer_state_restore(&p->producers, p->log, 0, 0, &source);
-    }
-    if (r != 0 || stats.lost) {
-        sim_tell(s, who(p), "%s does not open: %s", p->name, stats.lost ? "it is gone" : "damaged");
-        p->log = plog_close(p->log);
-        return false;
-    }
-    sim_part_reload(p);
-    return true;
-}
 
 void sim_part_open(struct sim_part *p)
 {
-    struct sim *s = p->b->sim;
-    bool has_log = false;
+    bool has_log = sim_log_open(p);
 
-    (void)snprintf(p->name, sizeof(p->name), "%s-%d", SIM_TOPIC, p->idx);
-    if (!s->has_topic || !broker_set_has(&s->truth[p->idx].record.replicas, p->b->id)) {
-        return;
-    }
-    p->has_saved = log_dir_checkpoint(p->b->dir, &s->topic_id, p->idx, &p->saved);
-    has_log = open_log(p, false);
     replica_init(&p->core, p->b->id, p->name, has_log ? plog_end(p->log) : 0,
-            has_log ? plog_recovery_point(p->log) : 0,
+            has_log ? plog_synced_end(p->log) : 0,
             has_log && p->has_saved ? p->saved.high_watermark : 0, &p->b->trace);
     p->noted_hw = p->core.high_watermark;
     p->is_live = true;
@@ -114,10 +42,11 @@ void sim_part_close(struct sim_part *p)
         replica_deinit(&p->core);
         p->is_live = false;
     }
+    memset(p->waiting, 0, sizeof(p->waiting));
+    p->is_flushing = p->is_working = false;
+    p->fetch_token = 0;
     replica_fx_deinit(&p->fx);
-    producers_deinit(&p->producers);
-    array_deinit(&p->recs);
-    p->log = plog_close(p->log);
+    sim_log_close(p);
 }
 
 void sim_part_fail(struct sim_part *p)
@@ -130,10 +59,18 @@ void sim_part_fail(struct sim_part *p)
     }
     p->is_working = false;
     sim_part_step(p, &ev, NULL);
-    p->log = plog_close(p->log);
-    producers_deinit(&p->producers);
-    array_clear(&p->recs);
-    p->verified = 0;
+    sim_log_close(p);
+}
+
+/* The partition goes away from this broker, and its log with it. */
+void sim_part_discard(struct sim_part *p)
+{
+    if (p->is_live) {
+        sim_part_step(p, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL);
+        sim_tell(p->b->sim, who(p), "%s leaves this broker", p->name);
+    }
+    sim_part_close(p);
+    sim_log_discard(p);
 }
 
 /* --- Parked requests ------------------------------------------------------------------------------------------------- */
@@ -161,6 +98,43 @@ static struct sim_msg *unpark(struct sim_part *p, uint64_t request)
     return NULL;
 }
 
+/* How far the log reaches, for who recovers a partition that nobody vouches for. */
+void sim_part_tell_end(struct sim_part *p, const struct sim_msg *m)
+{
+    struct sim_msg *a = sim_msg_answer(m, SIM_ENDS);
+    bool is_known = m->ends.broker_epoch == sim_broker_epoch(p->b) && p->log != NULL &&
+                    p->core.role != REPLICA_FAILED && !log_dir_failed(p->b->dir) && !p->is_working;
+
+    a->ends = m->ends;
+    a->error = is_known ? ERRCODE_NONE : ERRCODE_REPLICA_NOT_AVAILABLE;
+    if (is_known) {
+        a->ends.last_epoch = plog_last_epoch(p->log);
+        a->ends.end = plog_end(p->log);
+    }
+    answer(p, a);
+}
+
+void sim_part_refuse(struct sim_broker *b, const struct sim_msg *m)
+{
+    enum sim_msg_kind kind = m->kind == SIM_PRODUCE    ? SIM_PRODUCED
+                             : m->kind == SIM_FETCH    ? SIM_FETCHED
+                             : m->kind == SIM_ASK_ENDS ? SIM_ENDS
+                                                       : SIM_READ_DONE;
+    struct sim_msg *a = sim_msg_answer(m, kind);
+
+    if (m->kind == SIM_FETCH || m->kind == SIM_READ) {
+        a->fetch = m->fetch;
+        a->fetch.diverging_epoch = EPOCH_NONE;
+        a->fetch.leader_epoch = EPOCH_NONE;
+    } else if (m->kind == SIM_ASK_ENDS) {
+        a->ends = m->ends;
+    } else {
+        a->produce.leader_epoch = EPOCH_NONE;
+    }
+    a->error = ERRCODE_UNKNOWN_TOPIC_OR_PARTITION;
+    *array_push(&b->outbox) = a;
+}
+
 void sim_part_answer_error(struct sim_part *p, const struct sim_msg *m, int error)
 {
     enum sim_msg_kind kind = m->kind == SIM_PRODUCE ? SIM_PRODUCED
@@ -171,6 +145,7 @@ void sim_part_answer_error(struct sim_part *p, const struct sim_msg *m, int erro
     if (m->kind != SIM_PRODUCE) {
         a->fetch = m->fetch;
         a->fetch.diverging_epoch = EPOCH_NONE;
+        a->fetch.log_start = p->log != NULL ? plog_start(p->log) : 0;
     }
     if (m->kind == SIM_READ) {
         a->fetch.leader_epoch = p->core.record.leader_epoch; /* as whom it answers */
@@ -192,6 +167,7 @@ static void answer_produce(struct sim_part *p, const struct sim_msg *m, int erro
     }
     a->error = error;
     a->produce.base = base;
+    a->produce.leader_epoch = p->core.record.leader_epoch;
     answer(p, a);
 }
 
@@ -256,6 +232,7 @@ static void propose(struct sim_part *p, const struct replica_proposal *q)
         return; /* it times out */
     }
     struct sim_msg *m = sim_msg_new(SIM_PROPOSE, b->id, b->ctl_node);
+    m->topic_id = p->topic_id;
     m->token = w->token;
     m->part = p->idx;
     m->propose.broker_epoch = sim_broker_epoch(b);
@@ -270,41 +247,11 @@ static void report(struct sim_part *p, const char *why)
     sim_tell(b->sim, who(p), "%s gives itself up: %s", p->name, why);
     if (b->ctl_node >= 0) {
         struct sim_msg *m = sim_msg_new(SIM_REPORT, b->id, b->ctl_node);
+        m->topic_id = p->topic_id;
         m->part = p->idx;
         m->propose.broker_epoch = sim_broker_epoch(b);
         answer(p, m);
     }
-}
-
-static void finish_flush(struct sim *s, int node, uint64_t idx);
-static void finish_work(struct sim *s, int node, uint64_t idx);
-
-static void want_flush(struct sim_part *p)
-{
-    struct sim *s = p->b->sim;
-
-    if (!p->is_flushing) {
-        p->is_flushing = true;
-        sim_at(s, 500 + (wtime)sim_below(s, 10000), p->b->id, p->b->life, finish_flush,
-                (uint64_t)p->idx);
-    }
-}
-
-static void begin_work(struct sim_part *p, const struct replica_fx_item *it)
-{
-    struct sim *s = p->b->sim;
-
-    if (it->kind == REPLICA_FX_TRUNCATE && it->base < p->core.high_watermark &&
-            p->core.record.unclean_epoch == EPOCH_NONE) {
-        sim_violation(s, "S12", "%s of %s is to be cut to %lld below its high watermark %lld",
-                p->name, who(p), (long long)it->base, (long long)p->core.high_watermark);
-    }
-    must(!p->is_working);
-    p->is_working = true;
-    p->work = it->kind;
-    p->work_base = it->base;
-    sim_at(s, 500 + (wtime)sim_below(s, (uint64_t)s->rates.work_max), p->b->id, p->b->life,
-            finish_work, (uint64_t)p->idx);
 }
 
 static void became(struct sim_part *p, const struct replica_fx_item *it)
@@ -318,7 +265,7 @@ static void became(struct sim_part *p, const struct replica_fx_item *it)
             plog_begin_epoch(p->log, it->leader_epoch);
         }
         s->counts.elections++;
-        sim_check_leads(p);
+        sim_fault_provoke(p);
     }
 }
 
@@ -327,15 +274,18 @@ static void carry_out(struct sim_part *p, const struct replica_fx_item *it)
     switch (it->kind) {
     case REPLICA_FX_REPLY:
     case REPLICA_FX_WAKE: end_parked(p, it); break;
-    case REPLICA_FX_FLUSH: want_flush(p); break;
+    case REPLICA_FX_FLUSH: sim_log_want_flush(p); break;
     case REPLICA_FX_BECAME: became(p, it); break;
-    case REPLICA_FX_PROPOSE: propose(p, &it->proposal); break;
+    case REPLICA_FX_PROPOSE:
+        propose(p, &it->proposal);
+        sim_fault_provoke(p);
+        break;
     case REPLICA_FX_REPORT: report(p, it->detail); break;
     case REPLICA_FX_TRUNCATE:
-    case REPLICA_FX_RESTART: begin_work(p, it); break;
+    case REPLICA_FX_RESTART: sim_log_begin_work(p, it); break;
     case REPLICA_FX_FETCH_LATER: p->fetch_after = p->b->sim->now + WTIME_MS(100); break;
+    case REPLICA_FX_START: sim_log_set_start(p, it->base); break;
     case REPLICA_FX_SAVE_HW:  /* with the next checkpoint */
-    case REPLICA_FX_START:    /* nothing is ever removed from a begin here */
     case REPLICA_FX_PROGRESS: /* the next fetch tells it anyway */
     case REPLICA_FX_COPY:     /* sim_follow_take() looks for it */
     case REPLICA_FX_APPEND:
@@ -379,6 +329,11 @@ void sim_part_step(struct sim_part *p, struct replica_event *ev, struct replica_
     n = p->fx.n;
     items = n > 0 ? mem_dup(p->fx.items, n * sizeof(*items))
                   : NULL; /* what is done may step again */
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].kind == REPLICA_FX_BECAME && items[i].role == REPLICA_LEADER) {
+            sim_check_leads(p); /* before what it commits at once */
+        }
+    }
     sim_check_hw(p);
     for (size_t i = 0; i < n; i++) {
         if (ret_own != NULL && is_own(ev, &items[i])) {
@@ -388,108 +343,6 @@ void sim_part_step(struct sim_part *p, struct replica_event *ev, struct replica_
         }
     }
     (void)mem_free(items);
-}
-
-/* --- Work on the log ------------------------------------------------------------------------------------------------- */
-
-static void finish_flush(struct sim *s, int node, uint64_t idx)
-{
-    struct sim_broker *b = &s->brokers[node];
-    struct sim_part *p = &b->parts[idx];
-    struct plog_flush *f;
-
-    sim_broker_event_begin(b);
-    p->is_flushing = false;
-    f = p->log != NULL && !p->is_working ? plog_flush_begin(p->log) : NULL;
-    if (f != NULL) {
-        int r = plog_flush_run(f);
-
-        plog_flush_end(p->log, f);
-        if (r < 0) {
-            sim_part_fail(p);
-        } else {
-            struct replica_event ev = {
-                    .kind = REPLICA_EV_FLUSHED, .flushed = plog_recovery_point(p->log)};
-            sim_part_step(p, &ev, NULL);
-        }
-    }
-    sim_broker_event_end(b);
-}
-
-/* As in the shell: where, then the checkpoint, then the cut. 0 = done; PLOG_E_BUSY = to be asked again. */
-static int cut_log(struct sim_part *p)
-{
-    offset64 end;
-    int r = plog_truncate_begin(p->log, p->work_base, &end);
-
-    if (r == 0 && !sim_broker_save(p->b, NULL)) {
-        plog_truncate_cancel(p->log);
-        r = PLOG_E_BUSY;
-    }
-    if (r == 0) {
-        r = plog_truncate_run(p->log);
-    }
-    if (r == 0 && !producers_truncate(&p->producers, plog_end(p->log))) {
-        struct producer_state_source source;
-        r = producer_state_restore(&p->producers, p->log, 0, 0, &source);
-    }
-    if (r == 0) {
-        sim_part_reload(p);
-    }
-    return r;
-}
-
-static enum log_trash_verdict purge_all(void *ctx, const struct uuid *topic_id, int32_t partition)
-{
-    return LOG_TRASH_PURGE;
-}
-
-/* The log is set aside, no checkpoint speaks of it, and an empty one begins. */
-static int restart_log(struct sim_part *p)
-{
-    struct sim_broker *b = p->b;
-    struct log_trash_judge judge = {.judge = purge_all};
-    int r;
-
-    p->log = plog_close(p->log);
-    producers_deinit(&p->producers);
-    array_clear(&p->recs);
-    p->verified = 0;
-    r = log_trash_move_found(b->dir, p->name, &b->sim->topic_id, p->idx);
-    if (r == 0) {
-        r = log_trash_sync(b->dir);
-    }
-    if (r == 0) {
-        p->has_saved = false;
-        r = sim_broker_save(b, p) ? log_trash_sweep(b->dir, &judge) : -EIO;
-    }
-    b->sim->counts.restarts++;
-    return r == 0 && open_log(p, true) ? 0 : -EIO;
-}
-
-static void finish_work(struct sim *s, int node, uint64_t idx)
-{
-    struct sim_broker *b = &s->brokers[node];
-    struct sim_part *p = &b->parts[idx];
-    struct replica_event ev = {.kind = REPLICA_EV_CUT};
-
-    if (!p->is_working) {
-        return; /* it failed meanwhile */
-    }
-    sim_broker_event_begin(b);
-    bool is_restart = p->work == REPLICA_FX_RESTART;
-    int r = is_restart ? restart_log(p) : cut_log(p);
-
-    p->is_working = false;
-    s->counts.cuts++;
-    if (r != 0 && r != PLOG_E_BUSY && !(is_restart && !log_dir_failed(b->dir))) {
-        sim_part_fail(p);
-    } else {
-        ev.cut.error = r == 0 ? ERRCODE_NONE : ERRCODE_KAFKA_STORAGE_ERROR;
-        ev.cut.log_end = p->log != NULL ? plog_end(p->log) : 0;
-        sim_part_step(p, &ev, NULL);
-    }
-    sim_broker_event_end(b);
 }
 
 /* --- Events ---------------------------------------------------------------------------------------------------------- */
@@ -514,9 +367,6 @@ void sim_part_become(struct sim_part *p, const struct partition_state *record, b
                 .epoch = peer != NULL ? peer->epoch : BROKER_EPOCH_NONE,
                 .is_active = peer != NULL && image_broker_is_active(b->image, peer->id)};
     }
-    if (!p->is_live) {
-        sim_part_open(p);
-    }
     sim_part_step(p, &ev, NULL);
 }
 
@@ -534,7 +384,7 @@ static void append(struct sim_part *p, struct sim_msg *m, struct batch *b, epoch
         }
         return;
     }
-    sim_part_note(p, b, base);
+    sim_log_note(p, b, base);
     ev.appended.acks = -1;
     ev.appended.leader_epoch = epoch;
     ev.appended.base = base;
@@ -561,10 +411,6 @@ void sim_part_produce(struct sim_part *p, struct sim_msg *m)
             .produce = {.acks = -1, .has_lease = p->b->sim->now - p->b->ctl_heard < SIM_LEASE}};
     struct batch b;
 
-    if (!p->is_live) {
-        sim_part_answer_error(p, m, ERRCODE_NOT_LEADER_OR_FOLLOWER);
-        return;
-    }
     sim_part_step(p, &ev, &own);
     if (own.kind == REPLICA_FX_REPLY) {
         sim_part_answer_error(p, m, own.error);
@@ -625,6 +471,6 @@ void sim_part_tick(struct sim_part *p)
     }
     sim_follow_ask(p);
     if (sim_one_in(s, 30)) {
-        want_flush(p);
+        sim_log_want_flush(p);
     }
 }

@@ -225,10 +225,11 @@ static void init(struct sim *s, const struct sim_options *options)
     s->n_parts = 1 + (int)sim_below(s, SIM_PARTS_MAX);
     s->min_isr = sim_one_in(s, 6) ? 1 : 2;
     s->is_fsync = sim_one_in(s, 3);
+    s->segment_bytes = sim_one_in(s, 2) ? 4096 : 600;
+    sim_admin_init(s);
     sim_fault_init(s);
     for (int k = 0; k < SIM_PARTS_MAX; k++) {
-        s->truth[k].record = (struct partition_state){
-                .leader = BROKER_NONE, .leader_epoch = EPOCH_NONE, .partition_epoch = EPOCH_NONE};
+        sim_check_forget(&s->truth[k]);
     }
     for (int i = 0; i < SIM_BROKERS_MAX; i++) {
         s->zk.brokers[i].epoch = BROKER_EPOCH_NONE;
@@ -253,7 +254,6 @@ static void start_all(struct sim *s)
     }
     for (int i = 0; i < SIM_CLIENTS; i++) {
         s->clients[i].node = SIM_NODE_CLIENT + i;
-        s->clients[i].producer_id = 1000 + i;
         sim_client_start(s, &s->clients[i]);
     }
     sim_at(s, WTIME_MS(100), SIM_NODE_ZK, 0, sim_zk_tick, 0);
@@ -263,7 +263,8 @@ static void start_all(struct sim *s)
 static bool has_grown(const struct sim *s, const size_t *from)
 {
     for (int k = 0; k < s->n_parts; k++) {
-        if (s->truth[k].record.leader != BROKER_NONE && s->truth[k].committed.n <= from[k]) {
+        if (s->truth[k].is_there && s->truth[k].record.leader != BROKER_NONE &&
+                s->truth[k].committed.n <= from[k]) {
             return false;
         }
     }
@@ -294,6 +295,7 @@ void sim_run(struct sim *s, const struct sim_options *options)
     static const size_t from_none[SIM_PARTS_MAX];
     size_t from[SIM_PARTS_MAX];
 
+    sim_cover_begin();
     init(s, options);
     start_all(s);
     while (s->counts.events < s->options.n_steps) {
@@ -307,6 +309,7 @@ void sim_run(struct sim *s, const struct sim_options *options)
     run_until_well(s, from, "not every partition accepts what is sent with acks=all");
     sim_check_logs(s);
     sim_check_end(s);
+    sim_cover_end();
     sim_tell(s, "sim", "%llu events, %llu records committed, %llu batches acknowledged",
             (unsigned long long)s->counts.events, (unsigned long long)s->counts.commits,
             (unsigned long long)s->counts.acked);
@@ -334,9 +337,7 @@ void sim_deinit(struct sim *s)
     }
     array_deinit(&s->heap);
     for (int k = 0; k < SIM_PARTS_MAX; k++) {
-        array_deinit(&s->truth[k].committed);
-        array_deinit(&s->truth[k].committed_in);
-        array_deinit(&s->truth[k].leaders);
+        sim_check_forget(&s->truth[k]);
     }
     array_deinit(&s->acked);
     sim_zk_deinit(s);

@@ -6,16 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* weir_sim [--seed N] [--seeds COUNT] [--steps M] [--story] [--mutant NAME]: docs/dev/simulator.md. */
+/* weir_sim [--seed N] [--seeds COUNT] [--steps M] [--story] [--coverage] [--mutant NAME]: docs/dev/simulator.md. */
 
 static int usage(void)
 {
     (void)fprintf(stderr,
-            "usage: weir_sim [--seed N] [--seeds COUNT] [--steps M] [--story] [--mutant NAME]\n"
+            "usage: weir_sim [--seed N] [--seeds COUNT] [--steps M] [--story] [--coverage] [--mutant NAME]\n"
             "  --seed N      the first seed (1)\n"
             "  --seeds COUNT so many of them, one after the other (1)\n"
             "  --steps M     events until all faults end (20000)\n"
             "  --story       a line for each decision\n"
+            "  --coverage    ends with each numbered rule and the share of seeds that needed it\n"
             "  --mutant NAME with that rule replaced by a wrong one:\n");
     for (int i = 1; i < MUTANT_COUNT; i++) {
         (void)fprintf(
@@ -73,12 +74,34 @@ static void print_counts(const struct sim_counts *c, uint64_t n_seeds)
     COUNT(disk_failures);
     COUNT(damages);
     COUNT(min_isr_changes);
+    COUNT(unclean_elections);
+    COUNT(retained);
+    COUNT(removed);
+    COUNT(moves);
+    COUNT(moves_ended);
+    COUNT(growths);
+    COUNT(deletions);
+    COUNT(suspicions);
+    COUNT(swaps);
+    COUNT(rotten);
     COUNT(offline);
 #undef COUNT
 }
 
+static void print_coverage(uint64_t n_seeds)
+{
+    size_t n;
+    const struct sim_cover *rules = sim_cover(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        (void)printf("  %-7s %5.1f %%  %s\n", rules[i].name,
+                100.0 * rules[i].n_seeds / (double)n_seeds, rules[i].text);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    bool is_coverage = false;
     struct sim_options options = {.seed = 1};
     struct sim_counts sum = {0};
     struct sim *s = mem_new(struct sim);
@@ -89,6 +112,8 @@ int main(int argc, char **argv)
 
         if (strcmp(argv[i], "--story") == 0) {
             options.is_told = true;
+        } else if (strcmp(argv[i], "--coverage") == 0) {
+            is_coverage = true;
         } else if (strcmp(argv[i], "--seed") == 0 && *value != '\0') {
             options.seed = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--seeds") == 0 && *value != '\0') {
@@ -107,6 +132,9 @@ int main(int argc, char **argv)
         sim_deinit(s);
     }
     print_counts(&sum, n_seeds);
+    if (is_coverage) {
+        print_coverage(n_seeds);
+    }
     (void)mem_free(s);
     return 0;
 }
