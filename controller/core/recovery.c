@@ -23,7 +23,8 @@ static bool may_recover(const struct ctl *c, const struct image_topic *t)
     return value == NULL || strcmp(value, "balanced") == 0;
 }
 
-/* Nobody can lead it, and all who may have what is lost are here. */
+/* Nobody can lead it, and all who may have what is lost are here. One that has failed is asked, too: it may have begun anew
+ * since, without a leader that could let it into the ISR; else it answers that it has no log. */
 static bool is_lost(const struct ctl *c, const struct partition_state *p)
 {
     if (p->leader != BROKER_NONE || p->replicas.n == 1 || p->isr.n + p->elr.n > 0 ||
@@ -32,8 +33,7 @@ static bool is_lost(const struct ctl *c, const struct partition_state *p)
     }
     for (int i = 0; i < p->lk.n; i++) {
         const struct ctl_seen *s = ctl_find_seen(c, p->lk.at[i]);
-        if (!image_broker_is_active(c->next, p->lk.at[i]) || s == NULL || !s->is_ready ||
-                ctl_has_failed(c, p->lk.at[i], p)) {
+        if (!image_broker_is_active(c->next, p->lk.at[i]) || s == NULL || !s->is_ready) {
             return false;
         }
     }
@@ -191,6 +191,7 @@ static void recover(struct ctl *c, const struct ctl_recovery *r, const struct pa
     for (int i = 0; i < p->lk.n; i++) {
         told = ctl_format(c, "%s%s%d:%lld@%d", told, i > 0 ? "," : "", p->lk.at[i],
                 (long long)r->asked[i].end, r->asked[i].last_epoch);
+        ctl_forgive(c, p->lk.at[i], p); /* A later failure would have made another record. */
     }
     c->why = (struct meta_why){
             .cause = CAUSE_FURTHEST_LOG, .actor = "", .reason = "", .inputs = ""};

@@ -129,14 +129,23 @@ static void answer_of_a_former_incarnation_does_not_count(void)
     CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
 }
 
-static void failed_replica_is_waited_for(void)
+/* [CTL-52] It answers that it has no log, until it has begun anew; it need not say READY again for that. */
+static void failed_replica_is_asked_until_it_has_a_log(void)
 {
     LOST(w);
 
     world_ready_but(&w, 3, 203, "orders", 0);
-    CHECK_EQ(w.n_asks, 0);
-    world_ready(&w, 3, 203);
     CHECK_EQ(w.n_asks, 2);
+    world_tell(&w, 2, 1, 0);
+    world_tell_error(&w, 3, ERRCODE_KAFKA_STORAGE_ERROR);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, BROKER_NONE);
+    w.n_asks = 0;
+    w.now = ctl_deadline(w.ctl);
+    world_step(&w, (struct ctl_event){.kind = CTL_EV_TICK});
+    CHECK_EQ(w.n_asks, 2);
+    world_tell(&w, 2, 1, 0);
+    world_tell(&w, 3, 1, 1);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
 }
 
 static void who_may_be_elected_cleanly_makes_it_unnecessary(void)
@@ -184,7 +193,7 @@ static const struct check_case cases[] = {
         CASE(policy_never_leaves_it_to_an_operator),
         CASE(without_all_answers_nobody_is_chosen_and_they_are_asked_again),
         CASE(answer_of_a_former_incarnation_does_not_count),
-        CASE(failed_replica_is_waited_for),
+        CASE(failed_replica_is_asked_until_it_has_a_log),
         CASE(who_may_be_elected_cleanly_makes_it_unnecessary),
         CASE(new_controller_asks_when_its_brokers_are_ready),
 };
