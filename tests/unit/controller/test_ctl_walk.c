@@ -537,7 +537,7 @@ static void any_history_keeps_the_invariants(void) /* [REP-2], [REP-3], [REP-6] 
     static struct cluster c;
 
     prng_init(&c.r, check_seed());
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 300; i++) {
         walk(&c, 220, false);
     }
     CHECK(c.n_led > 1000);
