@@ -245,6 +245,11 @@ offset64 plog_end(const struct plog *l)
     return l->end;
 }
 
+offset64 plog_end_after_cut(const struct plog *l)
+{
+    return l->is_truncating ? l->truncate_to : l->end;
+}
+
 offset64 plog_recovery_point(const struct plog *l)
 {
     return l->recovery_point;

@@ -94,6 +94,7 @@ void plog_set_config(struct plog *l, const struct plog_config *config);
 
 offset64 plog_start(const struct plog *l);
 offset64 plog_end(const struct plog *l);            /* next offset to be given (LEO) */
+offset64 plog_end_after_cut(const struct plog *l);  /* the same, when a truncation under way is over */
 offset64 plog_recovery_point(const struct plog *l); /* everything below is synced */
 /* The same for who confirms it: an empty log without a segment lacks nothing on the disk, wherever it begins. */
 offset64 plog_synced_end(const struct plog *l);

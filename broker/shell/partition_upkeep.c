@@ -9,10 +9,15 @@
 
 static struct checkpoint_entry checkpoint_of(struct partition *p)
 {
+    /* [LOG-65] The high watermark of a log that is being cut is lowered in the core behind that; what is appended then, and
+     * not committed, must not lie below the one that a death finds here. */
+    offset64 end = plog_end_after_cut(p->log);
+    offset64 hw = p->core.high_watermark;
+
     return (struct checkpoint_entry){.topic_id = p->key.topic_id,
             .partition = p->key.number,
             .recovery_point = plog_recovery_point(p->log),
-            .high_watermark = p->core.high_watermark,
+            .high_watermark = hw < end ? hw : end,
             .log_start = plog_start(p->log),
             .no_producers = partition_producers_none_below(p)};
 }

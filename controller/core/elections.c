@@ -99,11 +99,9 @@ static int check_unclean(struct ctl *c,
         return refuse(e, ERRCODE_INELIGIBLE_REPLICA,
                 ctl_format(c, "broker %d has no replica of it", winner));
     }
-    struct broker_set active = ctl_active_replicas(c, p);
-
-    if (!broker_set_has(&active, winner)) {
+    if (!image_broker_is_active(c->next, winner)) {
         return refuse(e, ERRCODE_INELIGIBLE_REPLICA,
-                ctl_format(c, "broker %d does not serve, or has given up its replica", winner));
+                ctl_format(c, "broker %d does not serve; start it, or name another", winner));
     }
     return ERRCODE_NONE;
 }
@@ -130,6 +128,7 @@ static int decide_unclean(struct ctl *c,
     }
     if (!c->ev->elect.dry_run) {
         COVER(CTL, 50);
+        ctl_forgive(c, winner, p); /* It may have begun anew since; else it gives up again. */
         ctl_elect_unclean(c, p, winner, ctl_format(c, "named=%d", winner));
     }
     e->leader = winner;

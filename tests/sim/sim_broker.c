@@ -50,11 +50,14 @@ int64_t sim_broker_epoch(const struct sim_broker *b)
 static void note_saved(struct sim_part *p)
 {
     if (p->log != NULL) {
+        offset64 end = plog_end_after_cut(p->log);
+        offset64 hw = p->core.work == REPLICA_WORK_RESTART ? plog_start(p->log)
+                                                           : p->core.high_watermark;
+
         p->saved = (struct checkpoint_entry){.topic_id = p->topic_id,
                 .partition = p->idx,
                 .recovery_point = plog_recovery_point(p->log),
-                .high_watermark = p->core.work == REPLICA_WORK_RESTART ? plog_start(p->log)
-                                                                      : p->core.high_watermark,
+                .high_watermark = hw < end ? hw : end,
                 .log_start = plog_start(p->log)};
         p->has_saved = true;
     } /* else, of a failed one, it stays as it was */

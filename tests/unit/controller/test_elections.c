@@ -148,6 +148,22 @@ static void named_replica_leads_with_what_it_has_story(void) /* [CTL-50], [REP-9
     CHECK_EQ(world_partition(&w, "orders", 0)->isr.n, 2);
 }
 
+static void failed_replica_may_be_named(void) /* [CTL-50] */
+{
+    WORLD(w);
+
+    world_create(&w, "orders", 1, 3);
+    lose_all(&w);
+    world_failed(&w, 3, 203, "orders", 0);
+    elect_one(&w, "orders", 3, true);
+    CHECK_EQ(w.reply.elected[0].error, ERRCODE_NONE);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
+    world_failed(&w, 3, 203, "orders", 0); /* it has not begun anew */
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, BROKER_NONE);
+    elect_one(&w, "orders", 2, true);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 2);
+}
+
 static void winner_that_dies_before_its_log_is_open_may_come_back(void) /* [REP-9], [REP-4] */
 {
     WORLD(w);
@@ -294,6 +310,7 @@ static const struct check_case cases[] = {
         CASE(preferred_election_says_why_it_cannot_be),
         CASE(all_partitions_are_elected_when_none_is_named),
         CASE(named_replica_leads_with_what_it_has_story),
+        CASE(failed_replica_may_be_named),
         CASE(winner_that_dies_before_its_log_is_open_may_come_back),
         CASE(unclean_election_is_refused_where_it_is_not_needed_or_not_possible),
         CASE(leadership_goes_back_after_thirty_quiet_seconds),

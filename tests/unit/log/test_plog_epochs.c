@@ -384,7 +384,9 @@ static void a_truncation_is_synced_without_the_lock(void) /* [LOG-65] */
     struct plog_slice s = {.fd = -1};
     offset64 end = OFFSET_NONE;
 
+    CHECK_EQ(plog_end_after_cut(l), 60);
     CHECK_EQ(plog_truncate_begin(l, 30, &end), 0);
+    CHECK_EQ(plog_end_after_cut(l), 30);
     faults.sync_dir_error = faults.datasync_error = -EIO;
     CHECK_EQ(plog_truncate_step(l, &sync), 0); /* later segments */
     fault_reset();
