@@ -9,7 +9,7 @@
 
 static struct checkpoint_entry checkpoint_of(struct partition *p)
 {
-    /* [LOG-65] The high watermark of a log that is being cut is lowered in the core behind that; what is appended then, and
+    /* [REP-53] The high watermark of a log that is being cut is lowered in the core behind that; what is appended then, and
      * not committed, must not lie below the one that a death finds here. */
     offset64 end = plog_end_after_cut(p->log);
     offset64 hw = p->core.high_watermark;

@@ -293,6 +293,7 @@ struct sim_part {
     bool has_saved;
     ARRAY(struct sim_rec) recs; /* of the log, offset by offset; below `begin` they are none */
     offset64 begin;             /* where the log's first batch begins */
+    offset64 synced;            /* so much of it has been on the disk since it was cut last */
     offset64 verified;          /* so much of it is known to be what was committed */
     offset64 noted_hw;
     uint64_t fetch_token;

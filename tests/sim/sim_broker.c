@@ -50,7 +50,7 @@ int64_t sim_broker_epoch(const struct sim_broker *b)
 static void note_saved(struct sim_part *p)
 {
     if (p->log != NULL) {
-        offset64 end = plog_end_after_cut(p->log);
+        offset64 end = plog_end_after_cut(p->log); /* [REP-53] */
         offset64 hw = p->core.work == REPLICA_WORK_RESTART ? plog_start(p->log)
                                                            : p->core.high_watermark;
 

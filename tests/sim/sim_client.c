@@ -94,6 +94,10 @@ static void on_produced(struct sim *s, struct sim_client *c, const struct sim_ms
     }
     x->token = 0;
     x->next_at = s->now + WTIME_MS(20) + (wtime)sim_below(s, (uint64_t)s->rates.produce_pause);
+    if (m->error == ERRCODE_OUT_OF_ORDER_SEQUENCE_NUMBER && t->start > 0) {
+        begin_anew(s, x); /* [PID-11] Its batches are removed, and an old copy of one may have come late. */
+        return;
+    }
     /* A leader that was deposed and does not know may lack what its successor has acknowledged. */
     if (m->error == ERRCODE_OUT_OF_ORDER_SEQUENCE_NUMBER &&
             m->produce.leader_epoch == t->record.leader_epoch) {

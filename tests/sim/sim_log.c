@@ -60,6 +60,8 @@ void sim_log_reload(struct sim_part *p)
 {
     offset64 first = plog_first_offset(p->log);
 
+    p->synced = plog_synced_end(p->log);
+
     begin_recs(p, first >= 0 ? first : plog_start(p->log));
     if (plog_replay(p->log, 0, on_head, p) != 0) {
         must(log_dir_failed(p->b->dir)); /* nothing else makes a log unreadable here */
@@ -106,7 +108,7 @@ void sim_log_close(struct sim_part *p)
 {
     producers_deinit(&p->producers);
     array_deinit(&p->recs);
-    p->verified = p->begin = 0;
+    p->verified = p->begin = p->synced = 0;
     p->log = plog_close(p->log);
 }
 
@@ -151,6 +153,9 @@ static void finish_flush(struct sim *s, int node, uint64_t idx)
         int r = plog_flush_run(f);
 
         plog_flush_end(p->log, f);
+        if (plog_recovery_point(p->log) > p->synced) {
+            p->synced = plog_recovery_point(p->log);
+        }
         if (r < 0) {
             sim_part_fail(p);
         } else {
