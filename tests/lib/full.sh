@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What `tests/run --full` adds: ThreadSanitizer on units and cluster tests, clang's thread-safety analysis, libFuzzer.
+# What `tests/run --full` adds: ThreadSanitizer on units and cluster tests, clang's thread-safety analysis, libFuzzer, all mutants.
 # Leaves meson's logs in the results folder given.
 set -eu
 results=$1
@@ -27,4 +27,5 @@ if ninja -C build-clang --quiet; then
 else
     failed=1
 fi
+tests/sim/mutants >"$results/mutants.out" 2>&1 || failed=1
 exit $failed
