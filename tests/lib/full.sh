@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What `tests/run --full` adds: ThreadSanitizer on units and cluster tests, clang's thread-safety analysis, libFuzzer, all mutants.
-# Leaves meson's logs in the results folder given.
+# What `tests/run --full` adds: ThreadSanitizer on units and cluster tests, clang's thread-safety analysis, libFuzzer,
+# all mutants. Leaves meson's logs in the results folder given.
 set -eu
 results=$1
 root=$(cd "$(dirname "$0")/../.." && pwd)
