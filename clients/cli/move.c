@@ -355,6 +355,19 @@ static int balance_plan(struct cli *cli, int argc, char **argv)
     return pursue(cli, json_pack("{s:s}", "goal", "balance"), NULL);
 }
 
+/* With a limit for all moves; `throttle` NULL = the one there is. */
+static int pursue_throttled(
+        struct cli *cli, json_t *body, const char *throttle, const struct cli_wait *wait)
+{
+    int r = add_throttle(body, throttle);
+
+    if (r >= 0) {
+        json_decref(body);
+        return r;
+    }
+    return pursue(cli, body, wait);
+}
+
 static int balance_apply(struct cli *cli, int argc, char **argv)
 {
     struct cli_wait wait = {0};
@@ -362,17 +375,8 @@ static int balance_apply(struct cli *cli, int argc, char **argv)
     const struct cli_opt opts[] = {THROTTLE_OPT(&throttle), CLI_WAIT_OPTS(wait)};
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, NULL, 0, 0);
 
-    if (r >= 0) {
-        return r;
-    }
-    json_t *body = json_pack("{s:s}", "goal", "balance");
-
-    r = add_throttle(body, throttle);
-    if (r >= 0) {
-        json_decref(body);
-        return r;
-    }
-    return pursue(cli, body, &wait);
+    return r >= 0 ? r
+                  : pursue_throttled(cli, json_pack("{s:s}", "goal", "balance"), throttle, &wait);
 }
 
 /* --- broker decommission, topic replicate ---------------------------------------------------------------------------- */
@@ -380,8 +384,8 @@ static int balance_apply(struct cli *cli, int argc, char **argv)
 static int broker_decommission(struct cli *cli, int argc, char **argv)
 {
     struct cli_wait wait = {0};
-    const struct cli_opt opts[] = {CLI_WAIT_OPTS(wait)};
-    const char *text = NULL;
+    const char *text = NULL, *throttle = NULL;
+    const struct cli_opt opts[] = {THROTTLE_OPT(&throttle), CLI_WAIT_OPTS(wait)};
     int r = cli_parse(cli, opts, COUNT_OF(opts), argc, argv, &text, 1, 1);
 
     if (r >= 0) {
@@ -393,7 +397,8 @@ static int broker_decommission(struct cli *cli, int argc, char **argv)
         return cli_fail(EXIT_USAGE, "For example: weir broker decommission 4",
                 "a broker is named by its id, not `%s`", text);
     }
-    return pursue(cli, json_pack("{s:s, s:o}", "goal", "decommission", "brokers", ids), &wait);
+    return pursue_throttled(cli,
+            json_pack("{s:s, s:o}", "goal", "decommission", "brokers", ids), throttle, &wait);
 }
 
 static int topic_replicate(struct cli *cli, int argc, char **argv)
@@ -452,14 +457,14 @@ const struct cli_command cli_broker_decommission = {
         .noun = "broker",
         .verb = "decommission",
         .summary = "move all replicas of brokers to others, for good",
-        .usage = "N[,…]",
+        .usage = "N[,…] [--throttle SIZE]",
         .details = "They lead nothing that another can lead and get nothing new; what cannot move "
                    "yet is tried "
                    "again until it has. Then stop them and `weir broker forget N`. `weir broker "
                    "undrain N` "
                    "takes it back.",
         .examples = "  weir broker decommission 4 --dry-run\n"
-                    "  weir broker decommission 4\n",
+                    "  weir broker decommission 4 --throttle 20M\n",
         .run = broker_decommission,
 };
 

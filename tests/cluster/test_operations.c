@@ -150,7 +150,7 @@ static void decommission_survives_its_controller_and_the_broker_is_forgotten(voi
     (void)WEIR_OK("topic", "create", "loaded", "-p", "4", "-r", "3");
     judged_start(&j, "loaded", 2, 200);
     node_kill("broker-1"); /* Too few are up for what 4 holds with 2 and 3. */
-    WEIR(&r, "broker", "decommission", "4", "--no-wait", "-O", "json");
+    WEIR(&r, "broker", "decommission", "4", "--throttle", "100M", "--no-wait", "-O", "json");
     int64_t id = operation_of_answer();
     char *text = mem_format("%lld", (long long)id);
     int first = acting();
@@ -162,6 +162,8 @@ static void decommission_survives_its_controller_and_the_broker_is_forgotten(voi
     node_kill(first == 1 ? "controller-1" : "controller-2");
     node_start("broker-1");
     node_wait_ready("broker-1");
+    CHECK_STR(WEIR_OK("cluster", "config", "get", "weir.reassignment.bytes.per.second"),
+            "104857600\n");
     (void)WEIR_OK("ops", "watch", text);
     CHECK_EQ(broker_number(4, "replicas"), 0);
     node_stop("broker-4");
