@@ -307,6 +307,16 @@ int plog_epochs_recover_begin(struct plog *l, struct epoch_recovery *c, offset64
     return 0;
 }
 
+/* [LOG-62] What lay below `base` was removed; of what the recovery point does not cover there nobody knows whose it was. Then
+ * nothing is known of it: an end that is told too early would cut what others rightly have. */
+void plog_epochs_recover_from(struct plog *l, struct epoch_recovery *c, offset64 base)
+{
+    if (base > c->recovery_point) {
+        array_clear(&l->epochs.entries);
+        c->next = base;
+    }
+}
+
 void plog_epochs_recover_batch(
         struct plog *l, struct epoch_recovery *c, const struct batch_head *h)
 {

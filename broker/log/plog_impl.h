@@ -128,6 +128,7 @@ struct epoch_recovery {
     offset64 next; /* behind what recovery came by last */
 };
 
+void plog_epochs_recover_from(struct plog *l, struct epoch_recovery *c, offset64 base);
 MUST_CHECK int plog_epochs_recover_begin(
         struct plog *l, struct epoch_recovery *c, offset64 recovery_point);
 /* For each batch that recovery comes by, in any order below the recovery point, in the log's order above. */

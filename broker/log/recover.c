@@ -316,6 +316,9 @@ int plog_recover(
         n_removed = count_removed(l, checkpoint->log_start);
         size_t first = l->segments.n > 0 ? plog_segment_index(l, c.recovery_point) : 0;
         first = first < n_removed ? n_removed : first;
+        if (n_removed < l->segments.n) {
+            plog_epochs_recover_from(l, &c.epochs, l->segments.items[n_removed].base);
+        }
         r = recover_sealed(&c, n_removed, first);
         if (r == 0) {
             r = recover_scanned(&c, first);

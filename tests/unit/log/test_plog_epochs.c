@@ -155,6 +155,23 @@ static void a_leader_knows_its_epoch_before_it_appends(void) /* [LOG-60] [LOG-61
     finish(&f, l);
 }
 
+/* [LOG-62] Of removed batches that were never synced the file says what nobody can prove: a follower that has them was told
+ * that their epoch ended before them. */
+static void what_was_removed_unsynced_ends_where_the_log_begins(void)
+{
+    struct fixture f;
+    struct plog *l = three_epochs(&f);
+
+    plog_set_start(l, 50);
+    l = reopen(&f, l, false);
+    offset64 base = l->segments.items[0].base;
+    CHECK(base > 40 && base <= 50);
+    check_end(l, 2, 2, base);
+    check_end(l, 3, 3, base);
+    check_end(l, 7, 7, 60);
+    finish(&f, l);
+}
+
 static void a_start_makes_anew_what_is_absent_or_wrong(void) /* [LOG-62] */
 {
     static const char *const wrong[] = {NULL, "", "0\n3\n2 0\n3 20\n7 4", "0\n2\n2 0\n7 40\n",
@@ -410,6 +427,7 @@ static void a_truncation_is_synced_without_the_lock(void) /* [LOG-65] */
 static const struct check_case cases[] = {
         CASE(an_epoch_is_in_the_file_before_its_first_batch),
         CASE(a_leader_knows_its_epoch_before_it_appends),
+        CASE(what_was_removed_unsynced_ends_where_the_log_begins),
         CASE(a_start_makes_anew_what_is_absent_or_wrong),
         CASE(above_the_recovery_point_the_batches_alone_count),
         CASE(an_entry_is_looked_at_before_it_is_told),
