@@ -364,7 +364,8 @@ struct sim_acked {
 struct sim_truth {
     bool is_there;
     bool is_open;   /* an unclean election has chosen who says what is committed, and that one does not lead yet */
-    offset64 start; /* the greatest log start that a leader has set */
+    offset64 start; /* the greatest log start that a leader has set, of the present history; and of all there were */
+    offset64 start_ever;
     ARRAY(struct sim_rec) committed;
     ARRAY(epoch32) committed_in; /* leader epoch in which it was */
     ARRAY(broker_id) leaders;    /* by leader epoch; BROKER_NONE = nobody yet */

@@ -134,6 +134,9 @@ void sim_admin_elect_unclean(struct sim *s, struct sim_ctl *c)
                 .leader = p->replicas.at[sim_below(s, p->replicas.n)]};
 
         if (p->leader == BROKER_NONE && p->isr.n + p->elr.n == 0) {
+            if (s->is_healing && sim_one_in(s, 4)) { /* it may have begun anew: READY says so [CTL-47] */
+                sim_ctl_suspect(s, c, named.leader);
+            }
             sim_ctl_ask(s, c,
                     &(struct ctl_event){.kind = CTL_EV_ELECT,
                             .elect = {.partitions = &named, .n = 1, .is_unclean = true}});

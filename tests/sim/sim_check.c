@@ -138,6 +138,7 @@ void sim_check_start(struct sim_part *p, offset64 start)
 
     if (sim_check_is_present(p) && !is_given_up(p) && start > t->start) {
         t->start = start;
+        t->start_ever = start > t->start_ever ? start : t->start_ever;
     }
 }
 
@@ -159,7 +160,8 @@ static void cut_truth(struct sim_part *p, struct sim_truth *t)
     for (size_t i = 0; i < n && (offset64)i < p->begin; i++) {
         t->committed.items[i].epoch = EPOCH_NONE; /* its history is the winner's, too, which is removed */
     }
-    t->start = t->start < (offset64)n ? t->start : (offset64)n;
+    /* What any leader gave up of what the winner has, or had. */
+    t->start = t->start_ever < (offset64)p->recs.n ? t->start_ever : (offset64)p->recs.n;
     t->start = t->start > plog_start(p->log) ? t->start : plog_start(p->log);
     for (size_t i = 0; i < s->acked.n;) {
         if (s->acked.items[i].part == p->idx && s->acked.items[i].base >= (offset64)n) {
