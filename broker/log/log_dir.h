@@ -155,6 +155,14 @@ static inline bool checkpoint_names_records(const struct checkpoint_entry *e)
     return e->recovery_point > 0 || e->high_watermark > e->log_start;
 }
 
+/* [REP-54] What a start may take for committed: of what was not synced some may be lost, and others stand there by now. */
+static inline offset64 checkpoint_committed(const struct checkpoint_entry *e)
+{
+    offset64 sure = e->recovery_point > e->log_start ? e->recovery_point : e->log_start;
+
+    return e->high_watermark < sure ? e->high_watermark : sure;
+}
+
 /* Replaces recovery.ckpt, hw.ckpt and producers.ckpt with these entries, in any order: a partition
  * that is not among them has no checkpoint any more. Failures as for the catalog. Thread: pool (one caller at a
  * time). */

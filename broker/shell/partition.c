@@ -382,7 +382,7 @@ void partition_install_log(struct partition *p, struct plog *log)
     (void)log_dir_checkpoint(p->dir, &p->key.topic_id, p->key.number, &ckpt); /* else zeros */
     replica_deinit(&p->core);
     replica_init(&p->core, p->env->self, p->name, plog_end(p->log), plog_synced_end(p->log),
-            ckpt.high_watermark, p->env->trace);
+            checkpoint_committed(&ckpt), p->env->trace);
 }
 
 int64_t partition_open(struct partition *p)

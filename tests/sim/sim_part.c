@@ -19,7 +19,7 @@ void sim_part_open(struct sim_part *p)
 
     replica_init(&p->core, p->b->id, p->name, has_log ? plog_end(p->log) : 0,
             has_log ? plog_synced_end(p->log) : 0,
-            has_log && p->has_saved ? p->saved.high_watermark : 0, &p->b->trace);
+            has_log && p->has_saved ? checkpoint_committed(&p->saved) : 0, &p->b->trace);
     p->noted_hw = p->core.high_watermark;
     p->is_live = true;
     if (!has_log) {

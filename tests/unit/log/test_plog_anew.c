@@ -240,10 +240,23 @@ static void first_batch_that_does_not_fit_leaves_the_log_as_it_was(void) /* [LOG
     buf_deinit(&bytes);
 }
 
+/* [REP-54] */
+static void start_believes_a_high_watermark_as_far_as_was_synced(void)
+{
+    struct checkpoint_entry e = {.recovery_point = 20, .high_watermark = 30, .log_start = 5};
+
+    CHECK_EQ(checkpoint_committed(&e), 20);
+    e.high_watermark = 12;
+    CHECK_EQ(checkpoint_committed(&e), 12);
+    e = (struct checkpoint_entry){.high_watermark = 40, .log_start = 40}; /* an empty log */
+    CHECK_EQ(checkpoint_committed(&e), 40);
+}
+
 static const struct check_case cases[] = {
         CASE(any_death_leaves_the_old_log_or_an_empty_one),
         CASE(what_was_put_aside_stays_and_is_not_restored),
         CASE(first_batch_that_does_not_fit_leaves_the_log_as_it_was),
+        CASE(start_believes_a_high_watermark_as_far_as_was_synced),
 };
 
 CHECK_MAIN("plog_anew", cases)
