@@ -224,7 +224,8 @@ static void take(struct ctl *c, const struct ctl_log_end *told)
         return;
     }
     if (!is_current(c, r, p)) {
-        forget(c, r); /* Whatever changed it looks again where that is due. */
+        forget(c, r); /* The record, or who was asked, is another by now: what is lost still is asked for again. */
+        c->ask_at = wtime_min(c->ask_at, c->ev->now);
         return;
     }
     for (int i = 0; i < p->lk.n; i++) {

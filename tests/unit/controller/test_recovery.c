@@ -29,14 +29,19 @@ static void lose_all(struct world *w)
     (void)world_story(w);
 }
 
-static void set_policy(struct world *w, const char *value)
+static void set(struct world *w, const char *key, const char *value)
 {
-    const struct meta_config_pair pair = {"weir.unclean.election", value};
+    const struct meta_config_pair pair = {key, value};
     struct ctl_event ev = {.kind = CTL_EV_SET_CONFIGS};
 
     ev.set_configs = (struct ctl_set_configs){
             .scope = CONFIG_TOPIC, .topic = "orders", .pairs = &pair, .n_pairs = 1};
     world_step(w, ev);
+}
+
+static void set_policy(struct world *w, const char *value)
+{
+    set(w, "weir.unclean.election", value);
 }
 
 static void furthest_log_leads_when_all_are_back_story(void)
@@ -148,6 +153,26 @@ static void failed_replica_is_asked_until_it_has_a_log(void)
     CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
 }
 
+/* [CTL-52] A setting makes another record while the answers are on their way. */
+static void record_that_changed_meanwhile_is_asked_for_again(void)
+{
+    LOST(w);
+
+    world_ready(&w, 3, 203);
+    CHECK_EQ(w.n_asks, 2);
+    set(&w, "min.insync.replicas", "1");
+    world_tell(&w, 2, 1, 0);
+    world_tell(&w, 3, 1, 1);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, BROKER_NONE);
+    w.n_asks = 0;
+    w.now = ctl_deadline(w.ctl);
+    world_step(&w, (struct ctl_event){.kind = CTL_EV_TICK});
+    CHECK_EQ(w.n_asks, 2);
+    world_tell(&w, 2, 1, 0);
+    world_tell(&w, 3, 1, 1);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
+}
+
 static void who_may_be_elected_cleanly_makes_it_unnecessary(void)
 {
     __attribute__((cleanup(world_deinit))) struct world w;
@@ -194,6 +219,7 @@ static const struct check_case cases[] = {
         CASE(without_all_answers_nobody_is_chosen_and_they_are_asked_again),
         CASE(answer_of_a_former_incarnation_does_not_count),
         CASE(failed_replica_is_asked_until_it_has_a_log),
+        CASE(record_that_changed_meanwhile_is_asked_for_again),
         CASE(who_may_be_elected_cleanly_makes_it_unnecessary),
         CASE(new_controller_asks_when_its_brokers_are_ready),
 };
