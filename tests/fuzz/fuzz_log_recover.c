@@ -7,6 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,18 +42,16 @@ static void drop_line(void *ctx, const char *text)
 {
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
 static void leave(void)
 {
-    static const char *const names[] = {"orders-0/partition.metadata", "orders-0", ".lock",
-            "meta.properties", "recovery.ckpt", "hw.ckpt", ""};
-
     world.dir = log_dir_close(world.dir);
     world.files = file_cache_free(world.files);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char *path = mem_format("%s/%s", world.path, names[i]);
-        (void)remove(path);
-        mem_free(path);
-    }
+    (void)nftw(world.path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void write_file(const char *name, const void *bytes, size_t size)
