@@ -115,7 +115,8 @@ void sim_send(struct sim *s, struct sim_msg *m)
         return;
     }
     spoil(s, m);
-    if (!s->is_healing && sim_one_in(s, s->rates.dup)) {
+    /* [REP-41] A broker's connection to the controller doubles nothing. */
+    if (m->kind != SIM_PROPOSE && !s->is_healing && sim_one_in(s, s->rates.dup)) {
         wtime late = sim_one_in(s, 2) ? (wtime)sim_below(s, (uint64_t)s->rates.slow_max) : 0;
         deliver_at(s, copy_of(m), s->now + delay(s, m->kind) + late);
     }
