@@ -68,6 +68,11 @@ bool broker_set_equal(const struct broker_set *a, const struct broker_set *b)
     return a->n == b->n && is_subset(a, b) && is_subset(b, a);
 }
 
+bool broker_set_equal_ordered(const struct broker_set *a, const struct broker_set *b)
+{
+    return a->n == b->n && memcmp(a->at, b->at, a->n * sizeof(a->at[0])) == 0;
+}
+
 /* A set that a peer or a file made: within its bounds, real ids, each once. */
 static bool is_well_formed(const struct broker_set *s)
 {

@@ -17,6 +17,8 @@ bool broker_set_has(const struct broker_set *s, broker_id id);
 bool broker_set_add(struct broker_set *s, broker_id id);
 void broker_set_remove(struct broker_set *s, broker_id id);
 bool broker_set_equal(const struct broker_set *a, const struct broker_set *b); /* as sets */
+/* In the same order, too: the first replica is the preferred leader. */
+bool broker_set_equal_ordered(const struct broker_set *a, const struct broker_set *b);
 
 /* Which partition. No padding, so that it can be hashed as memory. */
 struct partition_key {

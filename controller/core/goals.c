@@ -67,17 +67,12 @@ static void gather(struct goal *g, bool is_internal, const struct broker_set *le
 
 /* --- What becomes of it ----------------------------------------------------------------------- */
 
-static bool is_same(const struct broker_set *a, const struct broker_set *b)
-{
-    return a->n == b->n && memcmp(a->at, b->at, a->n * sizeof(a->at[0])) == 0;
-}
-
 static void begin(struct goal *g, size_t i)
 {
     const struct partition_state *p = g->now[i];
     const struct broker_set target = partition_target(p);
 
-    if (!is_same(&target, &g->plan[i].replicas)) {
+    if (!broker_set_equal_ordered(&target, &g->plan[i].replicas)) {
         const struct image_topic *t = image_topic_by_id(g->c->next, &p->topic_id);
         g->results[g->n_results++] =
                 ctl_reassign_one(g->c, t->name, p, &g->plan[i].replicas);
@@ -344,7 +339,7 @@ static void note_move(struct goal *g, const struct busy *b, size_t i, struct ctl
     const struct broker_set target = partition_target(p);
     int64_t size = ctl_size_of(g->c, p);
 
-    if (is_same(&target, &g->plan[i].replicas)) {
+    if (broker_set_equal_ordered(&target, &g->plan[i].replicas)) {
         return;
     }
     ret->n_moves++;

@@ -20,16 +20,6 @@ static const char *set_text(struct ctl *c, const struct broker_set *s)
     return ctl_strdup(c, s->n > 0 ? ctl_set_text(s, text, sizeof(text)) : "");
 }
 
-static bool is_same_order(const struct broker_set *a, const struct broker_set *b)
-{
-    for (int i = 0; i < a->n && i < b->n; i++) {
-        if (a->at[i] != b->at[i]) {
-            return false;
-        }
-    }
-    return a->n == b->n;
-}
-
 bool ctl_is_dry_run(const struct ctl *c)
 {
     return (c->ev->kind == CTL_EV_REASSIGN && c->ev->reassign.dry_run) ||
@@ -99,7 +89,7 @@ static int check_target(struct ctl *c,
     if (wrong != NULL) {
         return refuse(r, ERRCODE_INVALID_REPLICA_ASSIGNMENT, wrong);
     }
-    r->is_unchanged = is_same_order(&now, target);
+    r->is_unchanged = broker_set_equal_ordered(&now, target);
     if (partition_is_moving(p) && !r->is_unchanged) { /* [CTL-59] */
         COVER(CTL, 59);
         return refuse(r, ERRCODE_REASSIGNMENT_IN_PROGRESS,

@@ -77,17 +77,12 @@ static struct moving *add(struct move_sizes *m, const struct partition_state *p)
     return x;
 }
 
-static bool is_same(const struct broker_set *a, const struct broker_set *b)
-{
-    return a->n == b->n && memcmp(a->at, b->at, a->n * sizeof(a->at[0])) == 0;
-}
-
 static void see(struct move_sizes *m, const struct partition_state *p)
 {
     struct moving *x = find(m, &p->topic_id, p->partition);
 
     x = x != NULL ? x : add(m, p);
-    if (x->leader != p->leader || !is_same(&x->adding, &p->adding)) {
+    if (x->leader != p->leader || !broker_set_equal_ordered(&x->adding, &p->adding)) {
         x->leader = p->leader;
         x->adding = p->adding;
         x->leader_bytes = x->done = x->rate = UNTOLD;

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/seen.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -17,22 +18,9 @@ enum {
 
 static struct run_result r;
 
-static json_t *call(const char *method, const char *path, const char *body)
-{
-    struct buf answer = {0};
-    int status = http_request(controller_port(1), method, path, body, false, &answer);
-
-    CHECK_EQ(status / 100, 2);
-    json_t *o = json_loads(buf_str(&answer), 0, NULL);
-
-    CHECK(o != NULL);
-    buf_deinit(&answer);
-    return o;
-}
-
 static bool why_says(const char *text)
 {
-    json_t *o = call("GET", "/v1/balance", NULL);
+    json_t *o = seen_call("GET", "/v1/balance", NULL);
     bool says = strstr(json_string_value(json_object_get(o, "why")), text) != NULL;
 
     json_decref(o);
@@ -41,7 +29,7 @@ static bool why_says(const char *text)
 
 static bool is_balanced(void)
 {
-    json_t *o = call("GET", "/v1/balance", NULL);
+    json_t *o = seen_call("GET", "/v1/balance", NULL);
     bool is = json_is_true(json_object_get(o, "is_balanced"));
 
     json_decref(o);
@@ -67,7 +55,7 @@ static void fill(const char *topic, size_t bytes)
 /* How far brokers are apart in one of the members that the balance tells of each. */
 static void check_spread(const char *member, int64_t most)
 {
-    json_t *o = call("GET", "/v1/balance", NULL), *b;
+    json_t *o = seen_call("GET", "/v1/balance", NULL), *b;
     int64_t low = INT64_MAX, high = 0;
     size_t i;
 
@@ -97,9 +85,9 @@ static void cluster_that_grows_becomes_even(void)
 {
     cluster_up((const char *const[]){"--zookeepers", "1", "--controllers", "1", "--brokers", "4",
             "--set", "weir.auto.balance.quiet.ms=500", NULL});
-    json_decref(call("POST", "/v1/topics",
+    json_decref(seen_call("POST", "/v1/topics",
             "{\"name\": \"large\", \"assignments\": [[1, 2], [2, 3], [3, 1], [1, 3]]}"));
-    json_decref(call("POST", "/v1/topics",
+    json_decref(seen_call("POST", "/v1/topics",
             "{\"name\": \"small\", \"assignments\": [[1, 2], [2, 3], [3, 1], [2, 1], [3, 2], [1, 2], [2, 3], "
             "[3, 1]]}"));
     fill("large", 8 * MIB);

@@ -7,6 +7,7 @@
 #include "common/base/wtime.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/seen.h"
 #include "tests/lib/judged.h"
 
 #include <inttypes.h>
@@ -45,19 +46,6 @@ static void begin(void)
 
 /* --- What there is ---------------------------------------------------------------------------- */
 
-static json_t *call(const char *method, const char *path, const char *body)
-{
-    struct buf answer = {0};
-    int status = http_request(controller_port(1), method, path, body, false, &answer);
-
-    CHECK_EQ(status / 100, 2);
-    json_t *o = json_loads(buf_str(&answer), 0, NULL);
-
-    CHECK(o != NULL);
-    buf_deinit(&answer);
-    return o;
-}
-
 /* So many partitions, each with its only replica on broker 1, and a MiB of records in each. */
 static void make(const char *topic)
 {
@@ -70,7 +58,7 @@ static void make(const char *topic)
         buf_append_format(&body, "%s[1]", i > 0 ? ", " : "");
     }
     buf_append_str(&body, "]}");
-    json_decref(call("POST", "/v1/topics", buf_str(&body)));
+    json_decref(seen_call("POST", "/v1/topics", buf_str(&body)));
     buf_deinit(&body);
     prng_init(&p, 7);
     while (lines.size < DATA) {
@@ -96,13 +84,13 @@ static void move_all(const char *topic, const char *replicas, const char *limit)
                 i > 0 ? ", " : "", topic, i, replicas);
     }
     buf_append_str(&body, "]}");
-    json_decref(call("POST", "/v1/reassignments", buf_str(&body)));
+    json_decref(seen_call("POST", "/v1/reassignments", buf_str(&body)));
     buf_deinit(&body);
 }
 
 static size_t n_moving(void)
 {
-    json_t *o = call("GET", "/v1/reassignments", NULL);
+    json_t *o = seen_call("GET", "/v1/reassignments", NULL);
     size_t n = json_array_size(json_object_get(o, "items"));
 
     json_decref(o);
@@ -132,7 +120,7 @@ static int64_t received(int broker)
 /* Of all that moves: what is there, and what there will be; -1 = not known. */
 static void progress(int64_t *ret_done, int64_t *ret_total)
 {
-    json_t *o = call("GET", "/v1/reassignments", NULL), *p;
+    json_t *o = seen_call("GET", "/v1/reassignments", NULL), *p;
     size_t i;
 
     *ret_done = *ret_total = 0;

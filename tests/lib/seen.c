@@ -47,6 +47,19 @@ json_t *seen_get(const char *path)
     return o;
 }
 
+json_t *seen_call(const char *method, const char *path, const char *body)
+{
+    struct buf answer = {0};
+    int status = http_request(controller_port(1), method, path, body, false, &answer);
+
+    CHECK_EQ(status / 100, 2);
+    json_t *o = json_loads(buf_str(&answer), 0, NULL);
+
+    CHECK(o != NULL);
+    buf_deinit(&answer);
+    return o;
+}
+
 static int64_t number(const json_t *o, const char *key)
 {
     return json_integer_value(json_object_get(o, key));

@@ -14,6 +14,8 @@ struct json_t;
 void seen_from(const char *first, const char *second);
 /* The answer to a GET, NULL = none. json_decref. */
 struct json_t *seen_get(const char *path);
+/* Controller 1's answer, which has to be a success with JSON; `body` NULL = none. json_decref. */
+struct json_t *seen_call(const char *method, const char *path, const char *body);
 /* Whether each partition has a leader and that many members in its ISR. */
 bool seen_all_have(const char *topic, size_t n_isr);
 /* Whether no partition of the topic has a leader. */

@@ -134,6 +134,19 @@ static void answer_of_a_former_incarnation_does_not_count(void)
     CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
 }
 
+/* When it is time to, both are asked again; their answers elect 3. */
+static void ask_again(struct world *w)
+{
+    CHECK_EQ(world_partition(w, "orders", 0)->leader, BROKER_NONE);
+    w->n_asks = 0;
+    w->now = ctl_deadline(w->ctl);
+    world_step(w, (struct ctl_event){.kind = CTL_EV_TICK});
+    CHECK_EQ(w->n_asks, 2);
+    world_tell(w, 2, 1, 0);
+    world_tell(w, 3, 1, 1);
+    CHECK_EQ(world_partition(w, "orders", 0)->leader, 3);
+}
+
 /* [CTL-52] It answers that it has no log, until it has begun anew; it need not say READY again for that. */
 static void failed_replica_is_asked_until_it_has_a_log(void)
 {
@@ -143,14 +156,7 @@ static void failed_replica_is_asked_until_it_has_a_log(void)
     CHECK_EQ(w.n_asks, 2);
     world_tell(&w, 2, 1, 0);
     world_tell_error(&w, 3, ERRCODE_KAFKA_STORAGE_ERROR);
-    CHECK_EQ(world_partition(&w, "orders", 0)->leader, BROKER_NONE);
-    w.n_asks = 0;
-    w.now = ctl_deadline(w.ctl);
-    world_step(&w, (struct ctl_event){.kind = CTL_EV_TICK});
-    CHECK_EQ(w.n_asks, 2);
-    world_tell(&w, 2, 1, 0);
-    world_tell(&w, 3, 1, 1);
-    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
+    ask_again(&w);
 }
 
 /* [CTL-52] A setting makes another record while the answers are on their way. */
@@ -163,14 +169,7 @@ static void record_that_changed_meanwhile_is_asked_for_again(void)
     set(&w, "min.insync.replicas", "1");
     world_tell(&w, 2, 1, 0);
     world_tell(&w, 3, 1, 1);
-    CHECK_EQ(world_partition(&w, "orders", 0)->leader, BROKER_NONE);
-    w.n_asks = 0;
-    w.now = ctl_deadline(w.ctl);
-    world_step(&w, (struct ctl_event){.kind = CTL_EV_TICK});
-    CHECK_EQ(w.n_asks, 2);
-    world_tell(&w, 2, 1, 0);
-    world_tell(&w, 3, 1, 1);
-    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
+    ask_again(&w);
 }
 
 static void who_may_be_elected_cleanly_makes_it_unnecessary(void)
