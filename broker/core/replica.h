@@ -156,6 +156,7 @@ struct replica_event {
                     known_end; /* and where it ends; EPOCH_NONE and OFFSET_NONE = nothing is known */
             offset64 log_start; /* of the log here */
             offset64 flushed;   /* replica: what it has on its disk; OFFSET_NONE = not told */
+            uint64_t session;   /* replica: of the connection that it came on; a later one has a greater number */
             bool is_look;       /* replica: this request was counted before, and only looks again */
         } fetch;
 
@@ -277,6 +278,7 @@ struct replica_peer {
     broker_id id;
     int64_t epoch;
     bool is_active;
+    uint64_t session; /* [REP-60] the greatest that it fetched in */
     offset64
             end; /* it has everything below, confirmed in this leader epoch by this incarnation; OFFSET_NONE */
     offset64 flushed;   /* of that, on its disk; OFFSET_NONE = not told */

@@ -69,6 +69,7 @@ bool replica_peers_see(struct replica *r, const struct replica_peer_view *views,
         if (p->epoch != views[i].epoch && !MUTANT_IS(ANY_INCARNATION)) {
             forget_ack(
                     p, r->now); /* [REP-31] What another incarnation confirmed is worth nothing. */
+            p->session = 0;
         }
         is_changed = is_changed || p->epoch != views[i].epoch || p->is_active != views[i].is_active;
         p->epoch = views[i].epoch;

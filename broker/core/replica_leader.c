@@ -319,6 +319,13 @@ static void on_replica_fetch(
         replica_fx_reply(fx, &ev->ask, ERRCODE_STALE_BROKER_EPOCH, "");
         return;
     }
+    if (ev->fetch.session < p->session) {
+        COVER(REP, 60);
+        replica_fx_reply(fx, &ev->ask, ERRCODE_INVALID_FETCH_SESSION_EPOCH,
+                "the replica fetches on another connection by now");
+        return;
+    }
+    p->session = ev->fetch.session;
     if (MUTANT_IS(ACK_BEFORE_DIVERGENCE) && ev->fetch.offset <= r->log_end) {
         replica_peer_fetched(r, p, ev->fetch.offset, ev->fetch.flushed);
         replica_advance(r, fx);

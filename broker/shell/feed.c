@@ -27,6 +27,7 @@ struct feed {
     struct fetch_feed session;
     bool is_waiting; /* a request is unanswered */
     struct frame_header header;
+    uint64_t session_id;
     uint32_t max_bytes;
     struct timer timer;
     size_t n_held;
@@ -118,6 +119,7 @@ static struct fetch_source source_of(struct feed *f, struct gathered *g)
             .request = f->request,
             .replica = f->conn->replica,
             .broker_epoch = f->conn->replica_epoch,
+            .session = f->session_id,
             .max_bytes = f->max_bytes,
             .n = g->n,
             .asked = g->asked,
@@ -426,6 +428,7 @@ static void begin(struct client_conn *conn, struct rpc_request *r, const struct 
                 "another request of this session was expected; begin a new one with epoch 1");
         return;
     }
+    f->session_id = m->session_id;
     take(f, m, is_first);
     struct replica_session pulse = {.loop = conn->dl->index,
             .request = f->request,

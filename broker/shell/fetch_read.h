@@ -32,6 +32,7 @@ struct fetch_source {
     uint64_t request; /* whom partitions wake */
     broker_id replica;
     int64_t broker_epoch;
+    uint64_t session; /* of a replica */
     uint32_t max_bytes;
     size_t n; /* partitions; of each: */
     const struct msg_fetch_partition *asked;

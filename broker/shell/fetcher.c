@@ -62,6 +62,7 @@ struct fetcher {
     struct msg_hello_request hello; /* as it was said */
     char client_id[32];
     int64_t our_epoch;
+    uint64_t session_id; /* [REP-60] of `conn` */
     struct timer timer; /* DOWN: connect again; UP: somebody's pause is over */
     int64_t pause_ms;
     bool is_told; /* that it is down was logged */
@@ -74,6 +75,7 @@ struct fetchers {
     uint32_t n_fetchers;
     struct fetcher_list *by_loop; /* data.n lists, each its loop's */
     atomic_int_least64_t our_epoch;
+    atomic_uint_least64_t last_session;
     struct uuid cluster_id; /* under epoch's publication: set before it */
 };
 
@@ -176,6 +178,7 @@ static void send_request(struct fetcher *f, const struct fetch_pull_request *q)
             .replica = f->set->b->id,
             .broker_epoch = f->our_epoch,
             .session_epoch = q->epoch,
+            .session_id = f->session_id,
             .partitions = mem_new_n(struct msg_fetch_partition, q->n_named + 1),
             .forgotten = mem_new_n(struct msg_partition_ref, q->n_forgotten + 1),
             .n_forgotten = q->n_forgotten};
@@ -258,6 +261,7 @@ static void on_up(struct fetcher *f)
 {
     log_info("fetcher", "connected", KV_I64("leader", f->leader), KV_I64("fetcher", f->index));
     f->state = FETCHER_UP;
+    f->session_id = atomic_fetch_add(&f->set->last_session, 1) + 1;
     f->is_told = false;
     f->pause_ms = 0;
     send_requests(f);

@@ -221,6 +221,7 @@ struct partition_fetch_ask {
     epoch32 last_epoch; /* of the last record that the asker has, EPOCH_NONE = not given */
     offset64 offset;
     offset64 flushed; /* of the replica; OFFSET_NONE = not told */
+    uint64_t session; /* of the replica */
     bool is_look;     /* a replica's position was counted before */
     size_t max_bytes;
     bool first_whole; /* a first batch above max_bytes is given whole */

@@ -84,6 +84,7 @@ static void fetch_locked(
                     .known_epoch = EPOCH_NONE,
                     .known_end = OFFSET_NONE,
                     .flushed = ask->flushed,
+                    .session = ask->session,
                     .is_look = ask->is_look}};
 
     if (p->log != NULL) {

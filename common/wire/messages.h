@@ -193,6 +193,7 @@ struct msg_fetch_request {
     broker_id replica;
     int64_t broker_epoch;
     uint32_t session_epoch;
+    uint64_t session_id;
     struct msg_fetch_partition *partitions;
     size_t n_partitions;
     struct msg_partition_ref *forgotten;

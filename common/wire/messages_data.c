@@ -325,6 +325,7 @@ void wire_encode_fetch_request(const struct msg_fetch_request *m, struct buf *ou
         to->flushed_offset = p->flushed;
     }
     pb.session_epoch = m->session_epoch;
+    pb.session_id = m->session_id;
     pb.forgotten = enc_list(&e, &weir__v1__fetch_forgotten__descriptor, m->n_forgotten);
     pb.n_forgotten = m->n_forgotten;
     for (size_t i = 0; i < m->n_forgotten; i++) {
@@ -358,6 +359,7 @@ static void from_fetch_request(
         };
     }
     m->session_epoch = pb->session_epoch;
+    m->session_id = pb->session_id;
     m->forgotten = dec_list(d, pb->n_forgotten, sizeof(*m->forgotten));
     m->n_forgotten = pb->n_forgotten;
     for (size_t i = 0; m->forgotten != NULL && i < pb->n_forgotten; i++) {

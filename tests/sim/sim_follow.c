@@ -102,6 +102,7 @@ void sim_follow_serve(struct sim_part *p, struct sim_msg *m)
                     .known_epoch = EPOCH_NONE,
                     .known_end = OFFSET_NONE,
                     .flushed = m->fetch.flushed,
+                    .session = m->token,
                     .is_look = m->fetch.is_look}};
 
     if (p->log == NULL) {

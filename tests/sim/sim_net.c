@@ -115,8 +115,10 @@ void sim_send(struct sim *s, struct sim_msg *m)
         return;
     }
     spoil(s, m);
-    /* [REP-41] A broker's connection to the controller doubles nothing. */
-    if (m->kind != SIM_PROPOSE && !s->is_healing && sim_one_in(s, s->rates.dup)) {
+    /* What a broker sends, to the controller ([REP-41]) or to a leader, is sent once on a connection. It may come late, when there
+     * is a later connection already ([REP-60]). */
+    bool is_once = m->kind == SIM_PROPOSE || m->kind == SIM_FETCH;
+    if (!is_once && !s->is_healing && sim_one_in(s, s->rates.dup)) {
         wtime late = sim_one_in(s, 2) ? (wtime)sim_below(s, (uint64_t)s->rates.slow_max) : 0;
         deliver_at(s, copy_of(m), s->now + delay(s, m->kind) + late);
     }

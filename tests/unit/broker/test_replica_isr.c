@@ -330,6 +330,35 @@ static void who_confirmed_the_new_start_is_not_sent_away(void)
     fixture_free(w.f);
 }
 
+/* [REP-60] It was out of range, began anew, and fetches on another connection; then what it had sent before comes. */
+static void a_fetch_of_an_earlier_connection_is_refused(void)
+{
+    struct world w;
+
+    lead(&w, 10, 0, 0x6);
+    struct replica_event ev = fetch_of(&w, 3, 10);
+    ev.fetch.last_epoch = EPOCH_NONE;
+    ev.fetch.session = 1;
+    struct replica_event late = ev;
+    step(w.f, &ev);
+    CHECK_EQ(w.f->fx.items[0].error, ERRCODE_OFFSET_OUT_OF_RANGE);
+    ev.fetch.offset = 0;
+    ev.fetch.session = 2;
+    step(w.f, &ev);
+    CHECK_EQ(w.f->fx.items[0].kind, REPLICA_FX_READ);
+    late.fetch.log_start = 10;
+    step(w.f, &late);
+    CHECK_EQ(w.f->fx.items[0].error, ERRCODE_INVALID_FETCH_SESSION_EPOCH);
+    CHECK_EQ(w.f->r.peers[2].end, 0);
+    w.peers[2].epoch++; /* another process counts from 1 again */
+    push(&w);
+    ev.fetch.broker_epoch++;
+    ev.fetch.session = 1;
+    step(w.f, &ev);
+    CHECK_EQ(w.f->fx.items[0].kind, REPLICA_FX_READ);
+    fixture_free(w.f);
+}
+
 static void a_second_look_confirms_nothing(void)
 {
     struct world w;
@@ -798,6 +827,7 @@ static const struct check_case cases[] = {
         CASE(a_diverging_replica_confirms_nothing),
         CASE(an_empty_log_confirms_only_the_start),
         CASE(a_log_that_ends_where_this_one_begins_is_believed_of_members),
+        CASE(a_fetch_of_an_earlier_connection_is_refused),
         CASE(who_confirmed_the_new_start_is_not_sent_away),
         CASE(a_replica_below_the_start_or_beyond_the_end_is_out_of_range),
         CASE(a_second_look_confirms_nothing),

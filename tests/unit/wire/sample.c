@@ -324,6 +324,7 @@ static void make_fetch_request(struct msg_fetch_request *m)
             .replica = sample_i32(4),
             .broker_epoch = sample_i64(5),
             .session_epoch = sample_u32(7),
+            .session_id = sample_u64(9),
             .partitions = p,
             .n_partitions = 2,
             .forgotten = &forgotten,
