@@ -157,8 +157,13 @@ static void cut_truth(struct sim_part *p, struct sim_truth *t)
         t->committed.n--;
         t->committed_in.n--;
     }
-    for (size_t i = 0; i < n && (offset64)i < p->begin; i++) {
-        t->committed.items[i].epoch = EPOCH_NONE; /* its history is the winner's, too, which is removed */
+    for (size_t i = 0; i < n; i++) {
+        /* Below its begin its history is the winner's, too, which is removed; above it shows what an earlier winner had removed. */
+        if ((offset64)i < p->begin) {
+            t->committed.items[i].epoch = EPOCH_NONE;
+        } else {
+            t->committed.items[i] = p->recs.items[i];
+        }
     }
     /* What any leader gave up of what the winner has, or had. */
     t->start = t->start_ever < (offset64)p->recs.n ? t->start_ever : (offset64)p->recs.n;
@@ -176,12 +181,18 @@ static void cut_truth(struct sim_part *p, struct sim_truth *t)
         x->verified = x->verified > x->begin ? x->verified : x->begin;
     }
     sim_client_reset(s, p->idx, (offset64)n);
-    /* It may have been away since before an earlier such election, and what that one gave up is there again. */
-    for (; (offset64)n < p->core.high_watermark; n++) {
-        *array_push(&t->committed) = p->recs.items[n];
+    t->is_open = false;
+}
+
+/* [REP-9] After an unclean election a leader may know more as committed than its predecessors counted: its high watermark is of
+ * a time before, and what an election had given up is there again. It is read, so it must stay; that all who are in sync have
+ * it, is what S6 looks at. */
+static void count_inherited(struct sim_part *p, struct sim_truth *t)
+{
+    while (t->record.unclean_epoch != EPOCH_NONE && (offset64)t->committed.n < p->noted_hw) {
+        *array_push(&t->committed) = p->recs.items[t->committed.n];
         *array_push(&t->committed_in) = p->core.record.leader_epoch;
     }
-    t->is_open = false;
 }
 
 /* S7: a leader that begins has everything that was committed in earlier epochs. */
@@ -201,6 +212,7 @@ void sim_check_leads(struct sim_part *p)
         sim_violation(p->b->sim, "S7", "%s: %s leads in epoch %d without the committed record %lld",
                 p->name, name_of(p), p->core.record.leader_epoch, (long long)p->verified);
     }
+    count_inherited(p, t);
 }
 
 /* S6: who is in ISR or ELR, and is still the process that was registered, has everything that is committed. A failed one serves
