@@ -147,6 +147,7 @@ void replica_on_produce(struct replica *r, const struct replica_event *ev, struc
         return;
     }
     if (ev->produce.acks != -1 && !may_vouch_alone(r, ev)) {
+        COVER(REP, 29);
         replica_fx_reply(fx, &ev->ask, ERRCODE_NOT_LEADER_OR_FOLLOWER,
                 "neither the controllers nor another replica were heard for weir.lease.ms: "
                 "somebody else "

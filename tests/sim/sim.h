@@ -145,11 +145,13 @@ struct sim_msg {
             epoch32 leader_epoch, last_epoch;
             offset64 offset, flushed;
             bool is_look;
+            bool is_latest; /* a reader: where does it end? */
             offset64 hw, log_start, diverging_end; /* of the answer */
             epoch32 diverging_epoch;
         } fetch;
 
         struct {
+            int32_t acks;
             offset64 base;
             epoch32 leader_epoch; /* of who answers */
         } produce;
@@ -429,6 +431,8 @@ struct sim {
     struct sim_rates rates;
     bool is_healing;
     int n_brokers, n_ctls, min_isr;
+    bool has_singles; /* partitions may have one replica only */
+    bool is_careless; /* the second client waits for one replica, or none */
     int n_parts; /* that there may be; how many there are is what is committed */
     int n_wanted;
     enum sim_unclean unclean;

@@ -30,7 +30,7 @@ static void make_topic(struct sim *s, struct sim_ctl *c)
     struct ctl_event ev = {.kind = CTL_EV_CREATE_TOPIC,
             .create = {.name = SIM_TOPIC,
                     .n_partitions = s->n_wanted,
-                    .replication_factor = 3,
+                    .replication_factor = s->has_singles ? 1 + (int)sim_below(s, 3) : 3,
                     .configs = configs,
                     .n_configs = COUNT_OF(configs)}};
 
@@ -150,7 +150,7 @@ void sim_admin_elect_unclean(struct sim *s, struct sim_ctl *c)
 static struct broker_set some_brokers(struct sim *s)
 {
     struct broker_set set = {0};
-    int n = 2 + (int)sim_below(s, 2);
+    int n = s->has_singles ? 1 + (int)sim_below(s, 3) : 2 + (int)sim_below(s, 2);
 
     while (set.n < n) {
         (void)broker_set_add(&set, (broker_id)sim_below(s, (uint64_t)s->n_brokers));
@@ -180,7 +180,7 @@ void sim_admin_move(struct sim *s, struct sim_ctl *c)
     case 2:
         ev.reassign.goal = CTL_GOAL_FACTOR;
         ev.reassign.topic = SIM_TOPIC;
-        ev.reassign.replication_factor = 2 + (int32_t)sim_below(s, 2);
+        ev.reassign.replication_factor = s->has_singles ? 1 + (int32_t)sim_below(s, 3) : 2 + (int32_t)sim_below(s, 2);
         break;
     default: ev.reassign.goal = CTL_GOAL_NAMED; break;
     }

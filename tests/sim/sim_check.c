@@ -215,6 +215,12 @@ void sim_check_leads(struct sim_part *p)
     count_inherited(p, t);
 }
 
+/* [REP-5] It may have lost records, stays in the ISR, and will be elected uncleanly. */
+static bool is_lossy_single(const struct partition_state *p)
+{
+    return p->replicas.n == 1 && p->recovering;
+}
+
 /* S6: who is in ISR or ELR, and is still the process that was registered, has everything that is committed. A failed one serves
  * nobody, and says so before it can be elected. */
 static void check_member(struct sim *s, struct sim_part *p)
@@ -222,7 +228,7 @@ static void check_member(struct sim *s, struct sim_part *p)
     const struct sim_truth *t = &s->truth[p->idx];
     const struct image_broker *b = image_broker(s->image, p->b->id);
 
-    if (t->is_open) {
+    if (t->is_open || is_lossy_single(&t->record)) {
         return;
     }
     if (!broker_set_has(&t->record.isr, p->b->id) && !broker_set_has(&t->record.elr, p->b->id)) {
@@ -296,7 +302,8 @@ static void check_joining(
     for (uint8_t i = 0; i < next->isr.n; i++) {
         broker_id id = next->isr.at[i];
 
-        if (!broker_set_has(&was->isr, id) && !image_broker_is_active(s->image, id)) {
+        if (!broker_set_has(&was->isr, id) && !image_broker_is_active(s->image, id) &&
+                next->replicas.n > 1) { /* the only one is in sync by name only [REP-5] */
             sim_violation(s, "S5", "%s-%d: broker %d joins the ISR, and is not active", SIM_TOPIC,
                     next->partition, id);
         }
@@ -371,7 +378,7 @@ static void check_unfenced(struct sim *s, broker_id id)
         const struct partition_state *p = &s->truth[i].record;
 
         if (b->purge_pending ||
-                (b->crash_kind == CRASH_HOST && s->is_unadmitted[id] &&
+                (b->crash_kind == CRASH_HOST && s->is_unadmitted[id] && !is_lossy_single(p) &&
                         (broker_set_has(&p->isr, id) || broker_set_has(&p->elr, id)))) {
             sim_violation(s, "S15",
                     "broker %d lost its host and is unfenced within ISR or ELR of %s-%d", id,
@@ -501,6 +508,9 @@ static bool is_lost(struct sim *s, int k)
     const struct broker_set *asked = s->unclean == SIM_UNCLEAN_BALANCED ? &p->lk : &p->replicas;
     int n_failed = 0;
 
+    if (p->replicas.n == 1 && p->leader == BROKER_NONE) {
+        return s->brokers[p->replicas.at[0]].parts[k].core.role == REPLICA_FAILED;
+    }
     if (p->leader != BROKER_NONE || p->isr.n > 0 || p->elr.n > 0) {
         return false;
     }

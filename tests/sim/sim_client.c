@@ -6,7 +6,8 @@
 #include <stdio.h>
 
 /* Clients: each sends numbered batches to every partition, one at a time, the same again until it is acknowledged (acks=all,
- * idempotent), and reads every partition from its begin. */
+ * idempotent), and reads every partition from its begin. A careless one sends without numbers, waits for one replica or for
+ * nobody, and sends nothing twice. */
 
 static struct sim_client *client_of(struct sim *s, int node)
 {
@@ -22,11 +23,20 @@ static int whom_to_ask(struct sim *s, int part)
                                                       : (int)sim_below(s, (uint64_t)s->n_brokers);
 }
 
+static bool is_careless(struct sim *s, const struct sim_client *c)
+{
+    return s->is_careless && c->node != SIM_NODE_CLIENT;
+}
+
 static void build(struct sim *s, struct sim_client *c, struct sim_client_part *x)
 {
     struct batch_builder bb = {0};
     struct batch_build_options options = {
             .producer_id = x->producer_id, .base_sequence = x->sequence};
+    if (is_careless(s, c)) {
+        options = (struct batch_build_options){
+                .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
+    }
     char text[64];
     struct batch b;
     int n = 1 + (int)sim_below(s, (uint64_t)s->rates.records_max);
@@ -57,6 +67,7 @@ static void send_batch(struct sim *s, struct sim_client *c, int part)
     m->part = part;
     m->topic_id = s->topic_id;
     m->token = x->token = ++s->next_id;
+    m->produce.acks = is_careless(s, c) ? (int32_t)(s->next_id % 2) : -1;
     x->sent = s->now;
     buf_append(&m->data, x->batch.data, x->batch.size);
     sim_send(s, m);
@@ -71,6 +82,7 @@ static void ask_for_more(struct sim *s, struct sim_client *c, int part)
     m->topic_id = s->topic_id;
     m->token = x->read_token = ++s->next_id;
     m->fetch.offset = x->read;
+    m->fetch.is_latest = s->next_id % 8 == 0;
     x->read_sent = s->now;
     sim_send(s, m);
 }
@@ -93,7 +105,13 @@ static void on_produced(struct sim *s, struct sim_client *c, const struct sim_ms
         return;
     }
     x->token = 0;
+    if (is_careless(s, c)) {
+        begin_anew(s, x);
+    }
     x->next_at = s->now + WTIME_MS(20) + (wtime)sim_below(s, (uint64_t)s->rates.produce_pause);
+    if (is_careless(s, c)) {
+        return; /* nothing is promised beyond one leader's log */
+    }
     if (m->error == ERRCODE_OUT_OF_ORDER_SEQUENCE_NUMBER && t->start > 0) {
         begin_anew(s, x); /* [PID-11] Its batches are removed, and an old copy of one may have come late. */
         return;
@@ -147,6 +165,14 @@ static void on_read(struct sim *s, struct sim_client *c, const struct sim_msg *m
         sim_violation(s, "C2", "client %d finds %s-%d shorter than what it has read", c->node,
                 SIM_TOPIC, m->part);
     }
+    if (m->fetch.is_latest) { /* KIP-207 */
+        if (m->error == ERRCODE_NONE && m->fetch.hw < x->read &&
+                m->fetch.leader_epoch == t->record.leader_epoch) {
+            sim_violation(s, "C2", "client %d is told that %s-%d ends at %lld, and has read more",
+                    c->node, SIM_TOPIC, m->part, (long long)m->fetch.hw);
+        }
+        return;
+    }
     for (size_t at = 0; m->error == ERRCODE_NONE && at < m->data.size; at += b.size) {
         if (batch_parse(m->data.data + at, m->data.size - at, &b) != 0 || !batch_crc_is_right(&b)) {
             sim_violation(s, "C13", "client %d is given what is no batch", c->node);
@@ -188,6 +214,9 @@ static void tick(struct sim *s, int node, uint64_t arg)
 
         if (!s->truth[i].is_there) {
             continue;
+        }
+        if (x->is_busy && is_careless(s, c) && s->now - x->sent > WTIME_MS(1500)) {
+            begin_anew(s, x);
         }
         if (!x->is_busy && wtime_due(x->next_at, s->now)) {
             build(s, c, x);

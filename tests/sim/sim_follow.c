@@ -124,6 +124,25 @@ void sim_follow_serve(struct sim_part *p, struct sim_msg *m)
     }
 }
 
+/* Where does it end? */
+static void tell_latest(struct sim_part *p, struct sim_msg *m)
+{
+    struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
+    struct replica_event ev = {.kind = REPLICA_EV_LIST,
+            .list = {.leader_epoch = EPOCH_NONE, .latest = true}};
+
+    sim_part_step(p, &ev, &own);
+    if (own.kind == REPLICA_FX_REPLY) {
+        sim_part_answer_error(p, m, own.error);
+        return;
+    }
+    struct sim_msg *a = sim_msg_answer(m, SIM_READ_DONE);
+    a->fetch = m->fetch;
+    a->fetch.leader_epoch = own.leader_epoch;
+    a->fetch.hw = own.limit;
+    answer(p, a);
+}
+
 /* A reader's. */
 void sim_follow_read(struct sim_part *p, struct sim_msg *m)
 {
@@ -138,6 +157,10 @@ void sim_follow_read(struct sim_part *p, struct sim_msg *m)
 
     if (p->log == NULL) {
         sim_part_answer_error(p, m, ERRCODE_NOT_LEADER_OR_FOLLOWER);
+        return;
+    }
+    if (m->fetch.is_latest) {
+        tell_latest(p, m);
         return;
     }
     sim_part_step(p, &ev, &own);

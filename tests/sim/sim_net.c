@@ -116,8 +116,9 @@ void sim_send(struct sim *s, struct sim_msg *m)
     }
     spoil(s, m);
     /* What a broker sends, to the controller ([REP-41]) or to a leader, is sent once on a connection. It may come late, when there
-     * is a later connection already ([REP-60]). */
-    bool is_once = m->kind == SIM_PROPOSE || m->kind == SIM_FETCH;
+     * is a later connection already ([REP-60]). A client repeats only what has a number. */
+    bool is_once = m->kind == SIM_PROPOSE || m->kind == SIM_FETCH ||
+                   (m->kind == SIM_PRODUCE && m->produce.acks != -1);
     if (!is_once && !s->is_healing && sim_one_in(s, s->rates.dup)) {
         wtime late = sim_one_in(s, 2) ? (wtime)sim_below(s, (uint64_t)s->rates.slow_max) : 0;
         deliver_at(s, copy_of(m), s->now + delay(s, m->kind) + late);

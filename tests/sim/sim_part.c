@@ -385,7 +385,7 @@ static void append(struct sim_part *p, struct sim_msg *m, struct batch *b, epoch
         return;
     }
     sim_log_note(p, b, base);
-    ev.appended.acks = -1;
+    ev.appended.acks = m->produce.acks;
     ev.appended.leader_epoch = epoch;
     ev.appended.base = base;
     ev.appended.log_end = plog_end(p->log);
@@ -408,7 +408,7 @@ void sim_part_produce(struct sim_part *p, struct sim_msg *m)
     struct replica_fx_item own = {.kind = REPLICA_FX_BECAME};
     struct replica_event ev = {.kind = REPLICA_EV_PRODUCE,
             .ask = {.request = ++p->b->sim->next_id},
-            .produce = {.acks = -1, .has_lease = p->b->sim->now - p->b->ctl_heard < SIM_LEASE}};
+            .produce = {.acks = m->produce.acks, .has_lease = p->b->sim->now - p->b->ctl_heard < SIM_LEASE}};
     struct batch b;
 
     sim_part_step(p, &ev, &own);

@@ -225,6 +225,8 @@ static void init(struct sim *s, const struct sim_options *options)
     s->n_parts = 1 + (int)sim_below(s, SIM_PARTS_MAX);
     s->min_isr = sim_one_in(s, 6) ? 1 : 2;
     s->is_fsync = sim_one_in(s, 3);
+    s->has_singles = options->seed % 8 == 5;
+    s->is_careless = options->seed % 2 == 0;
     s->segment_bytes = sim_one_in(s, 2) ? 4096 : 600;
     sim_admin_init(s);
     sim_fault_init(s);
