@@ -158,7 +158,7 @@ static void cut_truth(struct sim_part *p, struct sim_truth *t)
         t->committed_in.n--;
     }
     for (size_t i = 0; i < n; i++) {
-        /* Below its begin its history is the winner's, too, which is removed; above it shows what an earlier winner had removed. */
+        /* Below its begin its history is the winner's, too, which is removed; above, what an earlier winner had removed. */
         if ((offset64)i < p->begin) {
             t->committed.items[i].epoch = EPOCH_NONE;
         } else {

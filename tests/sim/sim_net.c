@@ -115,8 +115,8 @@ void sim_send(struct sim *s, struct sim_msg *m)
         return;
     }
     spoil(s, m);
-    /* What a broker sends, to the controller ([REP-41]) or to a leader, is sent once on a connection. It may come late, when there
-     * is a later connection already ([REP-60]). A client repeats only what has a number. */
+    /* What a broker sends, to the controller ([REP-41]) or to a leader, is sent once on a connection. It may come late, when
+     * there is a later connection already ([REP-60]). A client repeats only what has a number. */
     bool is_once = m->kind == SIM_PROPOSE || m->kind == SIM_FETCH ||
                    (m->kind == SIM_PRODUCE && m->produce.acks != -1);
     if (!is_once && !s->is_healing && sim_one_in(s, s->rates.dup)) {
