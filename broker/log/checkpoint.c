@@ -171,24 +171,40 @@ int log_dir_write_checkpoints(struct log_dir *d, const struct checkpoint_entry *
     return r < 0 ? err_forward(r) : 0;
 }
 
+/* Of the last run. */
+static const struct checkpoint_entry *find(
+        const struct log_dir *d, const struct uuid *topic_id, int32_t partition)
+{
+    const struct checkpoint_entry key = {.topic_id = *topic_id, .partition = partition};
+
+    return d->n_checkpoints == 0 ? NULL
+                                 : bsearch(&key, d->checkpoints, d->n_checkpoints, sizeof(key),
+                                           log_dir_compare_entries);
+}
+
 bool log_dir_checkpoint(const struct log_dir *d,
         const struct uuid *topic_id,
         int32_t partition,
         struct checkpoint_entry *ret)
 {
-    struct checkpoint_entry key = {.topic_id = *topic_id, .partition = partition};
-
     if (log_trash_checkpoint(d, topic_id, partition, ret)) {
         return true;
     }
-    if (d->n_checkpoints == 0) {
-        return false;
-    }
-    const struct checkpoint_entry *found =
-            bsearch(&key, d->checkpoints, d->n_checkpoints, sizeof(key), log_dir_compare_entries);
-    if (found == NULL) {
+    const struct checkpoint_entry *found = find(d, topic_id, partition);
+
+    if (found == NULL ||
+            (d->is_forgotten != NULL && atomic_load(&d->is_forgotten[found - d->checkpoints]))) {
         return false;
     }
     *ret = *found;
     return true;
+}
+
+void checkpoints_forget(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
+{
+    const struct checkpoint_entry *found = find(d, topic_id, partition);
+
+    if (found != NULL) {
+        atomic_store(&d->is_forgotten[found - d->checkpoints], true);
+    }
 }

@@ -207,6 +207,7 @@ static int open_locked(struct log_dir *d, struct refusal *f)
         r = checkpoints_read(d);
     }
     if (r == 0) {
+        d->is_forgotten = mem_new_n(atomic_bool, d->n_checkpoints + 1);
         r = log_trash_read(d);
     }
     return r;
@@ -262,6 +263,7 @@ struct log_dir *log_dir_close(struct log_dir *d)
     log_trash_close(d);
     mem_free(d->catalog);
     mem_free(d->checkpoints);
+    mem_free(d->is_forgotten);
     (void)pthread_mutex_destroy(&d->marker_lock);
     (void)pthread_mutex_destroy(&d->failure_lock);
     (void)pthread_mutex_destroy(&d->reserve_lock);

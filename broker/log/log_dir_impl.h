@@ -49,6 +49,7 @@ struct log_dir {
     size_t n_catalog;
     struct checkpoint_entry *checkpoints; /* sorted */
     size_t n_checkpoints;
+    atomic_bool *is_forgotten; /* by checkpoint: its log was removed in this run */
     ARRAY(struct found_log) logs;
     struct log_trash *trash; /* has a lock of its own, as has */
     struct log_trash_asides *asides;
@@ -73,6 +74,9 @@ bool log_trash_checkpoint(const struct log_dir *d,
         const struct uuid *topic_id,
         int32_t partition,
         struct checkpoint_entry *ret);
+
+/* [TRS-9] Of a log that was removed on purpose nothing is known from now on. */
+void checkpoints_forget(struct log_dir *d, const struct uuid *topic_id, int32_t partition);
 
 /* Catalog and checkpoints as they are at open. */
 MUST_CHECK int catalog_read(struct log_dir *d);

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/log/log_trash_impl.h"
 
-#include "broker/log/kv_file.h"
 #include "broker/log/partition_identity.h"
 #include "common/base/map.h"
-#include "common/obs/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define UNNAMED_NOTE "unnamed.since"
-#define UNNAMED_KEPT ((wall_ms)24 * 60 * 60 * 1000) /* [TRS-11] */
 
 /* Bytes of the key; no padding, so that it can be hashed as memory. */
 struct trash_key {
@@ -28,6 +22,8 @@ struct trash_entry {
     uint32_t n_leaving;         /* logs of it on their way out of a folder */
     bool is_busy;               /* somebody works on its folder */
     bool has_checkpoint;
+    /* It is to be removed: checkpoint files are written without it, and the present one is. */
+    bool is_forgotten, is_removable;
     struct checkpoint_entry checkpoint;
     int64_t bytes; /* -1 = not measured */
 };
@@ -175,6 +171,7 @@ void log_trash_note(struct log_dir *d, const struct checkpoint_entry *checkpoint
     struct trash_entry *e = find_or_add(t, &checkpoint->topic_id, checkpoint->partition);
 
     e->has_checkpoint = true;
+    e->is_forgotten = e->is_removable = false;
     e->checkpoint = *checkpoint;
     unlock(t);
 }
@@ -197,6 +194,7 @@ static int move(struct log_dir *d, const char *from, const struct uuid *topic_id
         struct log_trash *t = lock(d);
         struct trash_entry *e = find_or_add(t, topic_id, partition);
         e->state = LOG_TRASH_KEPT;
+        e->is_forgotten = e->is_removable = false;
         e->bytes = -1;
         unlock(t);
     }
@@ -232,8 +230,11 @@ int log_trash_move_found(
     return r < 0 ? err_forward(r) : 0;
 }
 
-void log_trash_left(
-        struct log_dir *d, const struct uuid *topic_id, int32_t partition, const char *folder)
+void log_trash_left(struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        const char *folder,
+        bool has_failed)
 {
     struct log_trash *t = lock(d);
     struct trash_source *source = find_source(t, folder);
@@ -243,10 +244,17 @@ void log_trash_left(
     if (--source->n == 0) {
         drop_source(t, source);
     }
-    if (--e->n_leaving == 0 && e->state == LOG_TRASH_NONE && !e->is_busy) {
-        drop(t, e); /* Nothing was there. */
+    bool is_last = --e->n_leaving == 0 && !e->is_busy;
+    bool is_nothing =
+            is_last && !has_failed && (e->state == LOG_TRASH_NONE || e->state == LOG_TRASH_BACK);
+
+    if (is_nothing || (is_last && e->state == LOG_TRASH_NONE)) {
+        drop(t, e);
     }
     unlock(t);
+    if (is_nothing) { /* [TRS-9] What is gone is not missed when the partition comes back. */
+        checkpoints_forget(d, topic_id, partition);
+    }
 }
 
 /* Once for all moves so far: with thousands of logs a sync for each is what takes the time. */
@@ -297,21 +305,6 @@ bool log_trash_is_leaving(const struct log_dir *d, const char *folder)
     return found;
 }
 
-void log_trash_remember(struct log_dir *d, const struct checkpoint_entry *entries, size_t n)
-{
-    struct checkpoint_entry *copy = mem_new_n(struct checkpoint_entry, n + 1);
-    struct log_trash *t;
-
-    if (n > 0) {
-        memcpy(copy, entries, n * sizeof(*entries));
-    }
-    t = lock(d);
-    mem_free(t->written);
-    t->written = copy;
-    t->n_written = n;
-    unlock(t);
-}
-
 /* [TRS-9] What is known of a log that has only begun to leave. */
 static bool find_written(
         const struct log_trash *t, const struct trash_entry *e, struct checkpoint_entry *ret)
@@ -329,6 +322,28 @@ static bool find_written(
     return found != NULL;
 }
 
+bool log_trash_remember(struct log_dir *d, const struct checkpoint_entry *entries, size_t n)
+{
+    struct checkpoint_entry *copy = mem_new_n(struct checkpoint_entry, n + 1);
+    struct checkpoint_entry ignored;
+    bool is_any_removable = false;
+    struct log_trash *t;
+
+    if (n > 0) {
+        memcpy(copy, entries, n * sizeof(*entries));
+    }
+    t = lock(d);
+    mem_free(t->written);
+    t->written = copy;
+    t->n_written = n;
+    for (struct trash_entry *e = t->entries; e != NULL; e = e->hh.next) {
+        e->is_removable = e->is_forgotten && !find_written(t, e, &ignored);
+        is_any_removable = is_any_removable || e->is_removable;
+    }
+    unlock(t);
+    return is_any_removable;
+}
+
 struct checkpoint_entry *log_trash_checkpoints(const struct log_dir *d, size_t *ret_n)
 {
     struct log_trash *t = lock(d);
@@ -336,6 +351,9 @@ struct checkpoint_entry *log_trash_checkpoints(const struct log_dir *d, size_t *
     size_t n = 0;
 
     for (const struct trash_entry *e = t->entries; e != NULL; e = e->hh.next) {
+        if (e->is_forgotten) {
+            continue;
+        }
         if (e->has_checkpoint && e->state != LOG_TRASH_BACK) {
             all[n++] = e->checkpoint;
         } else if (e->n_leaving > 0 && !e->has_checkpoint) {
@@ -358,7 +376,7 @@ bool log_trash_checkpoint(const struct log_dir *d,
     }
     struct log_trash *t = lock(d);
     const struct trash_entry *e = find(t, topic_id, partition);
-    bool has = e != NULL && e->has_checkpoint;
+    bool has = e != NULL && e->has_checkpoint && !e->is_forgotten;
 
     if (has) {
         *ret = e->checkpoint;
@@ -368,8 +386,7 @@ bool log_trash_checkpoint(const struct log_dir *d,
 }
 
 /* --- Claims: one at a time works on a folder -------------------------------------------------- */
-/* 0 and busy, or why not. */
-static int claim(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
+int log_trash_claim(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
 {
     struct log_trash *t = lock(d);
     struct trash_entry *e = find(t, topic_id, partition);
@@ -385,8 +402,7 @@ static int claim(struct log_dir *d, const struct uuid *topic_id, int32_t partiti
     return r;
 }
 
-/* NONE: it is gone. */
-static void unclaim(struct log_dir *d,
+void log_trash_unclaim(struct log_dir *d,
         const struct uuid *topic_id,
         int32_t partition,
         enum log_trash_state state)
@@ -397,6 +413,10 @@ static void unclaim(struct log_dir *d,
     must(e != NULL && e->is_busy);
     e->is_busy = false;
     e->state = state;
+    if (state == LOG_TRASH_BACK || state == LOG_TRASH_NONE) {
+        e->has_checkpoint = e->has_checkpoint && state == LOG_TRASH_BACK;
+        e->is_forgotten = e->is_removable = false;
+    }
     e->bytes = state == LOG_TRASH_EMPTIED ? 0 : e->bytes;
     if (state == LOG_TRASH_NONE && e->n_leaving == 0) {
         drop(t, e);
@@ -412,7 +432,7 @@ static int bring_back(struct log_dir *d,
         const char *topic,
         const struct partition_identity *p)
 {
-    char *note = mem_format("%s/%s", from, UNNAMED_NOTE);
+    char *note = mem_format("%s/%s", from, LOG_TRASH_UNNAMED_NOTE);
     int r = partition_identity_write(d->io, from, topic, p);
 
     if (r >= 0) {
@@ -427,7 +447,7 @@ int log_trash_restore(
         struct log_dir *d, const struct uuid *topic_id, int32_t partition, const char *topic)
 {
     const struct partition_identity p = {.topic_id = *topic_id, .partition = partition};
-    int r = claim(d, topic_id, partition);
+    int r = log_trash_claim(d, topic_id, partition);
 
     if (r != 0) {
         return r;
@@ -438,7 +458,7 @@ int log_trash_restore(
     r = log_dir_failed(d) ? err_origin(-EIO) : bring_back(d, from, to, topic, &p);
     mem_free(to);
     mem_free(from);
-    unclaim(d, topic_id, partition, r == 0 ? LOG_TRASH_BACK : LOG_TRASH_KEPT);
+    log_trash_unclaim(d, topic_id, partition, r == 0 ? LOG_TRASH_BACK : LOG_TRASH_KEPT);
     if (r == -ENOTEMPTY || r == -EEXIST) {
         return LOG_TRASH_E_TAKEN;
     }
@@ -453,7 +473,7 @@ int log_trash_restore(
  * a name that promises a whole one. */
 int log_trash_empty(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
 {
-    int r = claim(d, topic_id, partition);
+    int r = log_trash_claim(d, topic_id, partition);
 
     if (r != 0) {
         return 0;
@@ -469,89 +489,44 @@ int log_trash_empty(struct log_dir *d, const struct uuid *topic_id, int32_t part
     }
     mem_free(to);
     mem_free(from);
-    unclaim(d, topic_id, partition, state);
+    log_trash_unclaim(d, topic_id, partition, state);
     return r < 0 ? err_forward(r) : 0;
 }
 
-/* [TRS-11] Since when nothing names it stands in the folder itself, because restarts must not begin the day anew. A note
- * that cannot be read or written is none: it is kept. */
-static bool is_unnamed_for_long(struct log_dir *d, const char *path, wall_ms now)
+bool log_trash_forget(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
 {
-    char *note = mem_format("%s/%s", path, UNNAMED_NOTE);
-    struct kv_file f = {0};
-    int64_t since = 0;
-    bool is_long = false;
+    struct log_trash *t = lock(d);
+    struct trash_entry *e = find(t, topic_id, partition);
+    bool is_removable = e == NULL || e->is_removable;
 
-    if (kv_file_read(d->io, note, &f) == 0) {
-        is_long = kv_file_get_i64(&f, "since", &since) && since <= now - UNNAMED_KEPT;
-        kv_file_deinit(&f);
-    } else {
-        char *lines = mem_format("since=%" PRId64 "\n", now);
-        int r = kv_file_write(
-                d->io, note, lines); /* where it fails the day begins with a later sweep */
-        mem_free(lines);
-        log_info("log_trash", "folder_unnamed", KV_STR("folder", path), KV_I64("noted", r == 0),
-                KV_STR("then", "no topic of its id is known, or it has no replica here; it is kept "
-                               "for 24 h"));
+    if (e != NULL) {
+        e->is_forgotten = true;
     }
-    mem_free(note);
-    return is_long;
+    unlock(t);
+    checkpoints_forget(d, topic_id, partition);
+    return is_removable;
 }
 
-static int sweep_folder(
-        struct log_dir *d, const struct log_trash_folder *f, const struct log_trash_judge *judge)
+void log_trash_recall(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
 {
-    enum log_trash_verdict verdict = judge->judge(judge->ctx, &f->topic_id, f->partition);
-    char *trash = log_dir_file(d, ".trash");
-    char *path = mem_format("%s/%s", trash, f->name);
-    bool is_main = f->kind == LOG_TRASH_FOLDER_KEPT;
-    int r = is_main ? claim(d, &f->topic_id, f->partition) : 0;
-    bool is_claimed = is_main && r == 0;
+    struct log_trash *t = lock(d);
+    struct trash_entry *e = find(t, topic_id, partition);
 
-    mem_free(trash);
-    if (r > 0) { /* It is being restored, or has just come. */
-        mem_free(path);
-        return 0;
+    if (e != NULL) {
+        e->is_forgotten = e->is_removable = false;
     }
-    bool is_due = verdict == LOG_TRASH_PURGE || f->kind == LOG_TRASH_FOLDER_DROPPED ||
-                  (verdict == LOG_TRASH_UNNAMED && is_unnamed_for_long(d, path, judge->now));
-    if (is_due) {
-        r = log_trash_folder_remove(d, path);
-        log_trash_asides_changed(d);
-    } else if (f->kind == LOG_TRASH_FOLDER_EMPTIED && verdict == LOG_TRASH_KEEP) {
-        r = log_trash_folder_empty(d, path); /* a death came before the end of it */
-    }
-    if (is_claimed) {
-        unclaim(d, &f->topic_id, f->partition, is_due && r >= 0 ? LOG_TRASH_NONE : LOG_TRASH_KEPT);
-    } else if (is_due && r >= 0 && f->kind == LOG_TRASH_FOLDER_EMPTIED) {
-        struct log_trash *t = lock(d);
-        struct trash_entry *e = find(t, &f->topic_id, f->partition);
-        if (e != NULL && e->state == LOG_TRASH_EMPTIED && e->n_leaving == 0) {
-            drop(t, e);
-        }
-        unlock(t);
-    }
-    if (r < 0) {
-        log_warn("log_trash", "folder_kept", KV_STR("folder", path), KV_ERR(r));
-    }
-    mem_free(path);
-    return r < 0 ? err_forward(r) : 0;
+    unlock(t);
 }
 
-int log_trash_sweep(struct log_dir *d, const struct log_trash_judge *judge)
+void log_trash_emptied_gone(struct log_dir *d, const struct uuid *topic_id, int32_t partition)
 {
-    struct log_trash_folders list = {0};
-    int r = log_trash_sync(d); /* Of what is removed not even its old name may come back. */
+    struct log_trash *t = lock(d);
+    struct trash_entry *e = find(t, topic_id, partition);
 
-    r = r >= 0 ? log_trash_folders_list(d, &list) : r;
-    int first_error = r;
-
-    for (size_t i = 0; i < list.folders.n; i++) {
-        r = sweep_folder(d, &list.folders.items[i], judge);
-        first_error = first_error < 0 ? first_error : r;
+    if (e != NULL && e->state == LOG_TRASH_EMPTIED && e->n_leaving == 0) {
+        drop(t, e);
     }
-    log_trash_folders_deinit(&list);
-    return first_error < 0 ? err_forward(first_error) : 0;
+    unlock(t);
 }
 
 /* --- Listing ---------------------------------------------------------------------------------- */

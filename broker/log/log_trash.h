@@ -58,9 +58,13 @@ struct log_trash_aside {
 struct log_trash_aside *log_trash_asides(struct log_dir *d, size_t *ret_n);
 /* Removes it, unless another one has its name by now. Thread: pool. */
 MUST_CHECK int log_trash_remove_aside(struct log_dir *d, const struct log_trash_aside *aside);
-/* It has left, or there was nothing: ends what log_trash_begin() began, with the same folder. */
-void log_trash_left(
-        struct log_dir *d, const struct uuid *topic_id, int32_t partition, const char *folder);
+/* It has left, or there was nothing: ends what log_trash_begin() began, with the same folder. Of a
+ * log that was not there no checkpoint is known any more, unless `has_failed`: it was not moved. */
+void log_trash_left(struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        const char *folder,
+        bool has_failed);
 /* Thread: pool. */
 MUST_CHECK int log_trash_sync(struct log_dir *d);
 
@@ -68,8 +72,10 @@ enum log_trash_state log_trash_look(
         const struct log_dir *d, const struct uuid *topic_id, int32_t partition);
 /* Whether a log is on its way out of that folder; NULL = of any. */
 bool log_trash_is_leaving(const struct log_dir *d, const char *folder);
-/* What the checkpoint file says now, sorted: of a log that is leaving, and of which nobody said more yet, it stands. */
-void log_trash_remember(struct log_dir *d, const struct checkpoint_entry *entries, size_t n);
+/* What the checkpoint file says now, sorted: of a log that is leaving, and of which nobody said
+ * more yet, it stands. True: logs that a sweep had to leave, because the file before had them, may
+ * go now: to be swept again. */
+bool log_trash_remember(struct log_dir *d, const struct checkpoint_entry *entries, size_t n);
 /* Checkpoints of all that is in the trash, for the next checkpoint file; mem_free. */
 struct checkpoint_entry *log_trash_checkpoints(const struct log_dir *d, size_t *ret_n);
 
@@ -78,6 +84,7 @@ enum {
     LOG_TRASH_E_BUSY = 2,    /* it is leaving or being removed: ask again */
     LOG_TRASH_E_EMPTIED = 3, /* its records were given up for space */
     LOG_TRASH_E_TAKEN = 4,   /* another folder has the name */
+    LOG_TRASH_E_NAMED = 5,   /* the checkpoint file has to be written first */
 };
 
 /* Brings the log back as <topic>-<partition>, durably; a death on the way leaves it in the trash or restored. > 0: see
@@ -97,8 +104,9 @@ struct log_trash_judge {
     wall_ms now;
 };
 
-/* Removes what is to be removed; long. Where log_dir_is_scarce(), to be called again. Thread: pool (one caller at a
- * time). */
+/* Removes what is to be removed; long. > 0: NAMED, some of it only after log_trash_remember() has
+ * been told of a checkpoint file without it ([TRS-9]). Where log_dir_is_scarce(), to be called
+ * again. Thread: pool (one caller at a time). */
 MUST_CHECK int log_trash_sweep(struct log_dir *d, const struct log_trash_judge *judge);
 /* Removes the records of one log; its name stays. 0 also when there are none. Thread: pool. */
 MUST_CHECK int log_trash_empty(struct log_dir *d, const struct uuid *topic_id, int32_t partition);

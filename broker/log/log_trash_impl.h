@@ -29,6 +29,24 @@ struct log_trash_folders {
     ARRAY(struct log_trash_folder) folders;
 };
 
+#define LOG_TRASH_UNNAMED_NOTE "unnamed.since"
+
+/* --- log_trash.c --- */
+
+/* One at a time works on a folder. 0 and claimed, or why not. */
+MUST_CHECK int log_trash_claim(struct log_dir *d, const struct uuid *topic_id, int32_t partition);
+/* `state`: what it is from now on; NONE: it is gone. */
+void log_trash_unclaim(struct log_dir *d,
+        const struct uuid *topic_id,
+        int32_t partition,
+        enum log_trash_state state);
+/* [TRS-9] It is to be removed. True: the checkpoint file is without it, so it may go now. Until it
+ * has gone it may be brought back, and then its checkpoint is known again. */
+MUST_CHECK bool log_trash_forget(struct log_dir *d, const struct uuid *topic_id, int32_t partition);
+/* It stays after all. */
+void log_trash_recall(struct log_dir *d, const struct uuid *topic_id, int32_t partition);
+void log_trash_emptied_gone(struct log_dir *d, const struct uuid *topic_id, int32_t partition);
+
 /* --- log_trash_aside.c --- */
 
 void log_trash_asides_init(struct log_dir *d);

@@ -84,6 +84,9 @@ static void do_purge(void *ctx)
 
         if (r < 0) {
             keeper_chore_failed(k, KEEPER_PURGE, "purge_failed", dir, r);
+        } else if (r > 0) { /* [TRS-9] That asks for the purge again. */
+            atomic_store(&k->b->env.is_checkpoint_stale, true);
+            keeper_ask(k, KEEPER_CHECKPOINT);
         }
     }
 }

@@ -75,7 +75,9 @@ static void checkpoint_dir(struct keeper *k, size_t d, struct partition **all, s
             keeper_chore_failed(k, KEEPER_CHECKPOINT, "checkpoint_failed", dir, r);
             atomic_store(&k->b->env.is_checkpoint_stale, true);
         } else {
-            log_trash_remember(dir, entries, n_entries);
+            if (log_trash_remember(dir, entries, n_entries)) {
+                keeper_ask(k, KEEPER_PURGE);
+            }
             tell_saved(k, dir, entries, n_entries, all, n);
         }
     }

@@ -37,7 +37,7 @@ void partition_leave(struct partition *p, struct plog *removed)
                 KV_STR("dir", log_dir_path(p->dir)), KV_ERR(r),
                 KV_STR("reason", log_dir_failure(p->dir)));
     }
-    log_trash_left(p->dir, &p->key.topic_id, p->key.number, p->name);
+    log_trash_left(p->dir, &p->key.topic_id, p->key.number, p->name, r < 0);
     atomic_store(&p->env->is_checkpoint_stale, true);
     p->env->left(p->env->ctx);
 }

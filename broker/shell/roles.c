@@ -47,13 +47,16 @@ static void order(struct round *r, struct partition *p, const struct partition_o
     partition_order(p, o, &r->tasks[data_loops_for(&r->b->data, &p->key)]);
 }
 
-/* Its log goes to the trash. */
-static void discard(struct round *r, struct partition *p)
+/* Its log goes to the trash; `is_moved`: not for long. */
+static void discard(struct round *r, struct partition *p, bool is_moved)
 {
     struct partition *taken = partitions_take(&r->b->partitions, &p->key.topic_id, p->key.number);
 
     must(taken == p);
     log_trash_begin(p->dir, &p->key.topic_id, p->key.number, p->name); /* before anybody can end it */
+    if (is_moved) {
+        trash_keeper_moved_away(r->b->trash, &p->key);
+    }
     order(r, p, &(struct partition_order){.kind = PARTITION_DELETE});
     keeper_trash(r->b->keeper, p); /* takes the reference */
     r->is_catalog_old = true;
@@ -66,8 +69,7 @@ static void leave(struct round *r, const struct partition_state *state)
 
     if (p != NULL) {
         log_info("roles", "replica_moved_away", KV_STR("partition", p->name));
-        trash_keeper_moved_away(r->b->trash, &p->key);
-        discard(r, p);
+        discard(r, p, true);
         partition_unref(p);
     }
 }
@@ -80,7 +82,7 @@ static void free_former_name(
 
     if (p != NULL && strcmp(p->topic, topic->name) != 0) {
         log_info("roles", "log_renamed", KV_STR("partition", p->name), KV_STR("to", topic->name));
-        discard(r, p);
+        discard(r, p, false);
     }
     partition_unref(p);
 }
@@ -154,7 +156,7 @@ void roles_remove_topic(struct broker *b, const struct image_topic *topic)
         struct partition *p = partitions_get(&b->partitions, &topic->id, i);
 
         if (p != NULL) {
-            discard(&r, p);
+            discard(&r, p, false);
         }
         partition_unref(p);
     }
@@ -187,7 +189,7 @@ static void discard_deleted(struct round *r)
             if (is_deleted || image_topic_by_name(image, all[i]->topic) != NULL) {
                 log_info("roles", is_deleted ? "deleted_meanwhile" : "log_moved_aside",
                         KV_STR("partition", all[i]->name));
-                discard(r, all[i]);
+                discard(r, all[i], false);
             }
         }
         partition_unref(all[i]);
@@ -257,7 +259,7 @@ void roles_all(struct broker *b)
         if (s == NULL) {
             order(&r, all[i], &(struct partition_order){.kind = PARTITION_STOP});
         } else if (!broker_set_has(&s->replicas, b->id)) {
-            discard(&r, all[i]); /* [TRS-14] Into the trash, for a day: nobody says when it left. */
+            discard(&r, all[i], false); /* [TRS-14] For a day: nobody says when it left. */
         }
         partition_unref(all[i]);
     }

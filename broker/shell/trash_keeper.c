@@ -117,12 +117,36 @@ static enum log_trash_verdict judge_replica(
     if (p == NULL && t->is_known && !t->is_moving) {
         verdict = i < t->moved.n ? LOG_TRASH_PURGE : LOG_TRASH_UNNAMED;
     }
-    if (i < t->moved.n && (p != NULL || verdict == LOG_TRASH_PURGE)) {
-        array_remove(&t->moved, i);
-    }
     (void)pthread_mutex_unlock(&t->lock);
     partition_unref(p);
     return verdict;
+}
+
+static bool is_in_trash(const struct trash_keeper *t, const struct partition_key *key)
+{
+    bool is_there = false;
+
+    for (size_t d = 0; d < t->b->dirs.n; d++) {
+        enum log_trash_state state =
+                log_trash_look(t->b->dirs.items[d], &key->topic_id, key->number);
+
+        is_there = is_there || (state != LOG_TRASH_NONE && state != LOG_TRASH_BACK);
+    }
+    return is_there;
+}
+
+/* Those that are gone, or back. */
+static void forget_moved(struct trash_keeper *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < t->moved.n;) {
+        if (is_in_trash(t, &t->moved.items[i])) {
+            i++;
+        } else {
+            array_remove(&t->moved, i);
+        }
+    }
+    (void)pthread_mutex_unlock(&t->lock);
 }
 
 /* [TRS-10] Only what the image says is gone is removed; of what it does not know, the log directory keeps it for a day. */
@@ -276,12 +300,11 @@ int trash_keeper_sweep(struct trash_keeper *t, struct log_dir *dir)
         return log_trash_sync(dir);
     }
     atomic_store(&t->last_sweep, clock_now());
-    int r = log_trash_sweep(dir, &judgement);
+    int swept = log_trash_sweep(dir, &judgement);
+    int r = swept < 0 ? swept : relieve(t, dir);
 
-    if (r >= 0) {
-        r = relieve(t, dir);
-    }
-    return r < 0 ? err_forward(r) : 0;
+    forget_moved(t);
+    return r < 0 ? err_forward(r) : swept;
 }
 
 bool trash_keeper_is_due(struct trash_keeper *t)
@@ -354,6 +377,13 @@ void trash_keeper_open(struct trash_keeper *t, struct partition *p)
 {
     struct opening_job *j = mem_new(struct opening_job);
 
+    (void)pthread_mutex_lock(&t->lock);
+    size_t moved = moved_index(t, &p->key);
+
+    if (moved < t->moved.n) {
+        array_remove(&t->moved, moved);
+    }
+    (void)pthread_mutex_unlock(&t->lock);
     j->job.run = run_opening;
     j->t = t;
     j->p = partition_ref(p);

@@ -4,7 +4,9 @@
 #include "common/base/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/judged.h"
 
+#include <dirent.h>
 #include <jansson.h>
 #include <string.h>
 #include <unistd.h>
@@ -124,6 +126,123 @@ static void move_to_a_dead_broker_waits_and_is_taken_back(void)
     CHECK(run_says(&r, "broker 9 is not known"));
 }
 
+/* --- Away and back ---------------------------------------------------------------------------- */
+
+static void kill_and_start(const char *node)
+{
+    node_kill(node);
+    node_start(node);
+    node_wait_ready(node);
+}
+
+static bool trash_is_empty(const char *node)
+{
+    char *path = node_path(node, "data/.trash");
+    DIR *dir = opendir(path);
+    int n = 0;
+
+    for (struct dirent *e = dir != NULL ? readdir(dir) : NULL; e != NULL; e = readdir(dir)) {
+        n += e->d_name[0] != '.';
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    mem_free(path);
+    return n == 0;
+}
+
+static bool all_in_sync(void)
+{
+    WEIR(&r, "partition", "list", "-t", "forth", "--urp", "-O", "json");
+    return r.code == 0 && strcmp(buf_str(&r.out), "[]\n") == 0;
+}
+
+static bool is_deciding(void)
+{
+    struct buf body = {0};
+    int status =
+            http_request(controller_port(1), "POST", "/v1/brokers/999:drain", "", false, &body);
+
+    buf_deinit(&body);
+    return status == 404;
+}
+
+/* "forth" goes from broker 3 to broker 4. */
+static void send_away(void)
+{
+    (void)WEIR_OK("partition", "move", "forth/0", "1,2,4");
+    (void)WEIR_OK("partition", "move", "forth/1", "2,1,4");
+    produce("forth", "away\n");
+}
+
+static void call_back(void)
+{
+    (void)WEIR_OK("partition", "move", "forth/0", "1,2,3", "--no-wait");
+    (void)WEIR_OK("partition", "move", "forth/1", "2,1,3", "--no-wait");
+    produce("forth", "back\n");
+}
+
+static void check_that_nothing_was_lost(void)
+{
+    CHECK_WITHIN(20000, is_quiet());
+    CHECK_WITHIN(20000, all_in_sync());
+    CHECK(replicas_are("forth", "1,2,3"));
+    CHECK(!node_log_has("broker-3", "level=error"));
+    CHECK(!node_log_has("broker-3", "log_lost"));
+    CHECK(!node_log_has("broker-3", "log_put_aside"));
+}
+
+/* [TRS-9], [TRS-14]: the checkpoint of broker 3 has the partition from its start on. */
+static void replica_comes_back_to_the_process_that_knew_it(void)
+{
+    begin();
+    (void)WEIR_OK("topic", "create", "forth", "-p", "2", "-r", "3");
+    (void)WEIR_OK("partition", "move", "forth/0", "1,2,3");
+    (void)WEIR_OK("partition", "move", "forth/1", "2,1,3");
+    for (int i = 0; i < 8; i++) {
+        produce("forth", "one\ntwo\nthree\n");
+    }
+    CHECK_WITHIN(20000, is_quiet() && all_in_sync());
+    node_stop("broker-3");
+    node_start("broker-3");
+    node_wait_ready("broker-3");
+    CHECK_WITHIN(20000, all_in_sync());
+    for (int round = 0; round < 2; round++) {
+        send_away();
+        CHECK_WITHIN(10000, trash_is_empty("broker-3") && !has_log("broker-3", "forth-0"));
+        call_back();
+        check_that_nothing_was_lost();
+    }
+}
+
+/* [TRS-9] Wherever it dies. */
+static void replica_comes_back_after_its_broker_was_killed(void)
+{
+    /* Its log is gone. */
+    send_away();
+    CHECK_WITHIN(10000, trash_is_empty("broker-3") && !has_log("broker-3", "forth-0"));
+    kill_and_start("broker-3");
+    call_back();
+    check_that_nothing_was_lost();
+    kill_and_start("broker-3");
+    check_that_nothing_was_lost();
+    /* Called back while it is dead, its log gone or on its way. */
+    for (int round = 0; round < 2; round++) {
+        send_away();
+        if (round == 0) {
+            CHECK_WITHIN(10000, trash_is_empty("broker-3") && !has_log("broker-3", "forth-0"));
+        }
+        node_kill("broker-3");
+        call_back();
+        node_start("broker-3");
+        node_wait_ready("broker-3");
+        check_that_nothing_was_lost();
+    }
+    judged_logs_are_the_same(4, 1);
+    CHECK_WITHIN(30000, is_deciding()); /* and not only telling what it has read */
+    check_that_nothing_was_lost();
+}
+
 /* So many replicas on the broker. */
 static int64_t n_replicas(int64_t broker)
 {
@@ -176,6 +295,8 @@ static const struct check_case cases[] = {
         CASE(only_replica_moves_with_its_records_and_back),
         CASE(moved_partition_serves_all_the_time),
         CASE(move_to_a_dead_broker_waits_and_is_taken_back),
+        CASE(replica_comes_back_to_the_process_that_knew_it),
+        CASE(replica_comes_back_after_its_broker_was_killed),
         CASE(brokers_are_emptied_and_balanced_and_topics_replicated),
 };
 

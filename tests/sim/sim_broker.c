@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/log/log_trash.h"
 #include "common/base/mem.h"
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* A broker: its folder on a disk that forgets, its ephemeral node, the image that controllers push, and from that the roles of
  * its partitions. What it sends leaves at the end of an event, and only if the disk has not killed the process meanwhile. */
@@ -65,7 +67,7 @@ static void note_saved(struct sim_part *p)
 
 bool sim_broker_save(struct sim_broker *b)
 {
-    struct checkpoint_entry entries[SIM_PARTS_MAX];
+    struct checkpoint_entry entries[SIM_PARTS_MAX] = {0};
     size_t n = 0;
 
     for (int i = 0; i < b->sim->n_parts; i++) {
@@ -78,7 +80,14 @@ bool sim_broker_save(struct sim_broker *b)
             entries[n++] = p->saved;
         }
     }
-    return log_dir_write_checkpoints(b->dir, entries, n) == 0;
+    if (log_dir_write_checkpoints(b->dir, entries, n) != 0) {
+        return false;
+    }
+    if (n > 1) {
+        qsort(entries, n, sizeof(*entries), log_dir_compare_entries);
+    }
+    (void)log_trash_remember(b->dir, entries, n); /* who sweeps does so again by itself */
+    return true;
 }
 
 /* The partition's folder, or else what the topic is now. */

@@ -126,15 +126,15 @@ void sim_log_discard(struct sim_part *p)
     p->has_saved = false;
     log_trash_begin(d, &p->topic_id, p->idx, p->name);
     int r = log_trash_move_found(d, p->name, &p->topic_id, p->idx);
-    log_trash_left(d, &p->topic_id, p->idx, p->name);
+    log_trash_left(d, &p->topic_id, p->idx, p->name, r < 0);
     if (r == 0) {
         r = log_trash_sync(d);
     }
     if (r == 0) {
         r = log_trash_sweep(d, &judge);
     }
-    if (r == 0) {
-        (void)sim_broker_save(p->b); /* later, or latched */
+    if (r >= 0 && sim_broker_save(p->b) && r > 0) { /* [TRS-9] */
+        (void)!log_trash_sweep(d, &judge); /* later, or latched */
     }
 }
 

@@ -17,11 +17,39 @@ static enum log_trash_verdict say(void *ctx, const struct uuid *topic_id, int32_
     return *(const enum log_trash_verdict *)ctx;
 }
 
-static void sweep(struct log_dir *d, enum log_trash_verdict verdict, wall_ms now)
+static int sweep_once(struct log_dir *d, enum log_trash_verdict verdict, wall_ms now)
 {
     const struct log_trash_judge judge = {.judge = say, .ctx = &verdict, .now = now};
 
-    CHECK_EQ(log_trash_sweep(d, &judge), 0);
+    return log_trash_sweep(d, &judge);
+}
+
+/* The keeper's checkpoint of a directory that holds nothing but trash. */
+static int checkpoint_of(struct log_dir *d, bool *ret_is_removable)
+{
+    size_t n = 0;
+    struct checkpoint_entry *all = log_trash_checkpoints(d, &n);
+    int r = log_dir_write_checkpoints(d, all, n);
+
+    if (r == 0) {
+        *ret_is_removable = log_trash_remember(d, all, n);
+    }
+    mem_free(all);
+    return r;
+}
+
+/* With the checkpoint that it needs in between. */
+static void sweep(struct log_dir *d, enum log_trash_verdict verdict, wall_ms now)
+{
+    int r = sweep_once(d, verdict, now);
+    bool is_removable = false;
+
+    if (r == LOG_TRASH_E_NAMED) {
+        CHECK_EQ(checkpoint_of(d, &is_removable), 0);
+        CHECK(is_removable);
+        r = sweep_once(d, verdict, now);
+    }
+    CHECK_EQ(r, 0);
 }
 
 static bool exists(struct fixture *f, const char *name)
@@ -82,19 +110,17 @@ static void trash_log(struct fixture *f, int n)
     CHECK_EQ(log_trash_restore(f->dir, &f->topic_id, 0, "orders"), LOG_TRASH_E_BUSY);
     log_trash_note(f->dir, &e);
     CHECK_EQ(plog_delete(l), 0);
-    log_trash_left(f->dir, &f->topic_id, 0, "orders-0");
+    log_trash_left(f->dir, &f->topic_id, 0, "orders-0", false);
     CHECK_EQ(log_trash_look(f->dir, &f->topic_id, 0), LOG_TRASH_KEPT);
     CHECK(!log_trash_is_leaving(f->dir, NULL));
 }
 
-/* The keeper's checkpoint of a directory that holds nothing but trash. */
 static void checkpoint(struct fixture *f)
 {
-    size_t n = 0;
-    struct checkpoint_entry *all = log_trash_checkpoints(f->dir, &n);
+    bool is_removable = false;
 
-    CHECK_EQ(log_dir_write_checkpoints(f->dir, all, n), 0);
-    mem_free(all);
+    CHECK_EQ(checkpoint_of(f->dir, &is_removable), 0);
+    CHECK(!is_removable);
 }
 
 /* [TRS-8] [TRS-9] Also over a restart, its records need no scan, and what was deleted in front stays so. */
@@ -175,6 +201,80 @@ static void purged_log_is_gone_with_its_checkpoint(void) /* [TRS-10] */
     mem_free(log_trash_checkpoints(f.dir, &n));
     CHECK_EQ(n, 0);
     fixture_close(&f);
+}
+
+static bool is_known(struct log_dir *d, const struct uuid *topic_id)
+{
+    struct checkpoint_entry e;
+
+    return log_dir_checkpoint(d, topic_id, 0, &e);
+}
+
+/* [TRS-9] The checkpoint goes first, in memory and on the disk; then the log. */
+static void checkpoint_goes_before_its_log(void)
+{
+    struct fixture f;
+    bool is_removable = false;
+
+    fixture_open(&f);
+    trash_log(&f, 10);
+    checkpoint(&f);
+    fixture_restart(&f, true); /* it is known from the file now */
+    CHECK(is_known(f.dir, &f.topic_id));
+    CHECK_EQ(sweep_once(f.dir, LOG_TRASH_PURGE, DAY), LOG_TRASH_E_NAMED);
+    CHECK(!is_known(f.dir, &f.topic_id));
+    CHECK(in_trash(&f, ""));
+    CHECK_EQ(sweep_once(f.dir, LOG_TRASH_PURGE, DAY), LOG_TRASH_E_NAMED); /* no file was written */
+    CHECK_EQ(checkpoint_of(f.dir, &is_removable), 0);
+    CHECK(is_removable && in_trash(&f, ""));
+    CHECK_EQ(sweep_once(f.dir, LOG_TRASH_PURGE, DAY), 0);
+    CHECK(!in_trash(&f, "") && !in_trash(&f, ".dropped"));
+    for (int round = 0; round < 2; round++) { /* its partition returns: nothing is missed */
+        struct plog_open_stats stats;
+        struct plog *l = fixture_plog(&f, "orders", &stats);
+        CHECK(!stats.existed && !stats.lost);
+        CHECK_EQ(plog_end(l), 0);
+        (void)plog_close(l);
+        fixture_restart(&f, true);
+    }
+    fixture_close(&f);
+}
+
+static void what_comes_back_before_it_is_removed_has_its_checkpoint(void) /* [TRS-9] */
+{
+    struct checkpoint_entry e;
+    struct fixture f;
+
+    fixture_open(&f);
+    trash_log(&f, 10);
+    CHECK_EQ(sweep_once(f.dir, LOG_TRASH_PURGE, DAY), LOG_TRASH_E_NAMED);
+    sweep(f.dir, LOG_TRASH_KEEP, DAY); /* somebody wants it after all */
+    CHECK(is_known(f.dir, &f.topic_id));
+    CHECK_EQ(sweep_once(f.dir, LOG_TRASH_PURGE, DAY), LOG_TRASH_E_NAMED);
+    CHECK_EQ(log_trash_restore(f.dir, &f.topic_id, 0, "orders"), 0);
+    CHECK(log_dir_checkpoint(f.dir, &f.topic_id, 0, &e));
+    CHECK_EQ(e.high_watermark, 10);
+    CHECK_EQ(e.log_start, 1);
+    fixture_close(&f);
+}
+
+/* [TRS-9] A log that came back and began anew has no folder when it leaves again. */
+static void what_leaves_without_a_folder_is_not_missed(void)
+{
+    for (int has_failed = 0; has_failed < 2; has_failed++) {
+        struct fixture f;
+
+        fixture_open(&f);
+        trash_log(&f, 10);
+        CHECK_EQ(log_trash_restore(f.dir, &f.topic_id, 0, "orders"), 0);
+        CHECK_EQ(log_trash_put_aside(f.dir, "orders-0", &f.topic_id, 0, false, DAY), 0);
+        CHECK(is_known(f.dir, &f.topic_id));
+        log_trash_begin(f.dir, &f.topic_id, 0, "orders-0");
+        CHECK_EQ(log_trash_move_found(f.dir, "orders-0", &f.topic_id, 0), 0);
+        log_trash_left(f.dir, &f.topic_id, 0, "orders-0", has_failed == 1);
+        CHECK_EQ(is_known(f.dir, &f.topic_id), has_failed == 1);
+        fixture_close(&f);
+    }
 }
 
 static void what_nobody_names_is_kept_for_a_day(void) /* [TRS-11] */
@@ -344,7 +444,7 @@ static void walk(struct disk_world *w, bool is_emptied)
     log_trash_begin(w->dir, &topic, 0, "orders-0");
     log_trash_note(w->dir, &e);
     r = log_trash_move(w->dir, "orders-0", &topic, 0);
-    log_trash_left(w->dir, &topic, 0, "orders-0");
+    log_trash_left(w->dir, &topic, 0, "orders-0", r < 0);
     if (r == 0) {
         r = log_trash_sync(w->dir);
     }
@@ -418,6 +518,73 @@ static void death_at_any_step_leaves_the_log_whole_in_one_place(void) /* [TRS-8]
     }
 }
 
+/* A log in the trash is removed, as the keeper does; stops where the disk dies. */
+static void purge_until_death(struct disk_world *w)
+{
+    bool is_removable = false;
+    int r = log_trash_move(w->dir, "orders-0", &topic, 0);
+
+    for (int round = 0; round < 2 && r >= 0; round++) {
+        r = sweep_once(w->dir, LOG_TRASH_PURGE, DAY);
+        if (r == LOG_TRASH_E_NAMED) {
+            r = checkpoint_of(w->dir, &is_removable);
+        }
+    }
+    CHECK(r == 0 || mem_disk_is_dead(w->disk));
+}
+
+/* Whole somewhere, or not there and not missed. */
+static void check_whole_or_not_missed(struct disk_world *w)
+{
+    size_t n = 0;
+    const struct found_log *found = log_dir_logs(w->dir, &n);
+    bool is_kept = log_trash_look(w->dir, &topic, 0) == LOG_TRASH_KEPT;
+    struct plog_open_stats stats = {0};
+    struct plog *l = NULL;
+
+    CHECK(n <= 1 && !(n == 1 && is_kept));
+    if (n == 1) {
+        CHECK_STR(found[0].name, "orders-0");
+    } else if (is_kept) {
+        CHECK_EQ(log_trash_restore(w->dir, &topic, 0, "orders"), 0);
+    }
+    CHECK_EQ(plog_open(w->dir, w->files, "orders", &topic, 0,
+                     &(struct plog_config){.segment_bytes = 4096, .index_interval_bytes = 256}, &l,
+                     &stats),
+            0);
+    CHECK(!stats.lost);
+    CHECK_EQ(plog_start(l), 0);
+    CHECK_EQ(plog_end(l), n == 1 || is_kept ? RECORDS : 0);
+    (void)plog_close(l);
+}
+
+static void death_at_any_step_of_a_purge_leaves_nothing_that_is_missed(void) /* [TRS-9] */
+{
+    for (int is_power = 0; is_power < 2; is_power++) {
+        bool was_dead = true;
+        for (uint64_t step = 1; was_dead; step++) {
+            struct disk_world w;
+            begin_world(&w, check_seed() + step);
+            close_world(&w);
+            open_world(&w); /* the checkpoint is known from the file */
+            CHECK(step < STEPS_MAX);
+            mem_disk_die_at(w.disk, step);
+            purge_until_death(&w);
+            was_dead = mem_disk_is_dead(w.disk);
+            close_world(&w);
+            if (is_power == 1) {
+                mem_disk_cut_power(w.disk);
+            } else {
+                mem_disk_end_process(w.disk);
+            }
+            open_world(&w);
+            check_whole_or_not_missed(&w);
+            close_world(&w);
+            w.disk = mem_disk_free(w.disk);
+        }
+    }
+}
+
 static const struct check_case cases[] = {
         CASE(log_comes_back_under_its_new_name),
         CASE(name_that_is_taken_stays_with_its_owner),
@@ -426,6 +593,10 @@ static const struct check_case cases[] = {
         CASE(emptied_log_keeps_its_name_until_it_is_purged),
         CASE(younger_log_of_one_partition_is_the_one_that_comes_back),
         CASE(logs_put_aside_are_given_up_by_their_age),
+        CASE(checkpoint_goes_before_its_log),
+        CASE(what_comes_back_before_it_is_removed_has_its_checkpoint),
+        CASE(what_leaves_without_a_folder_is_not_missed),
         CASE(death_at_any_step_leaves_the_log_whole_in_one_place),
+        CASE(death_at_any_step_of_a_purge_leaves_nothing_that_is_missed),
 };
 CHECK_MAIN("log_trash", cases)
