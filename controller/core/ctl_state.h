@@ -68,7 +68,7 @@ struct ctl {
     wtime empty_at;              /* then */
     size_t n_leaving;            /* brokers that are decommissioned */
     ARRAY(struct ctl_recovery) recoveries; /* sorted */
-    wtime ask_at;                /* when to ask again; WTIME_NEVER = nobody failed to answer */
+    wtime ask_at;                /* when to look for lost partitions again; WTIME_NEVER = none is */
     ARRAY(struct ctl_seen) seen; /* sorted by id */
     ARRAY(struct ctl_size) sizes; /* sorted; as brokers last said */
     struct {
@@ -188,6 +188,8 @@ void ctl_plan_rebalance(struct ctl *c);
 /* [CTL-52] Asks about every partition that can be recovered now. */
 void ctl_look_for_lost(struct ctl *c);
 /* The same, when somebody failed to answer. */
+/* A record that says so was written, or came back: the next tick looks for it. */
+void ctl_note_lost(struct ctl *c, const struct partition_state *p);
 void ctl_ask_again(struct ctl *c);
 void ctl_on_log_ends(struct ctl *c);
 

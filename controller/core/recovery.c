@@ -139,6 +139,13 @@ void ctl_look_for_lost(struct ctl *c)
     }
 }
 
+void ctl_note_lost(struct ctl *c, const struct partition_state *p)
+{
+    if (c->is_listed && p->leader == BROKER_NONE && p->isr.n + p->elr.n == 0 && p->lk.n > 0) {
+        c->ask_at = wtime_min(c->ask_at, c->ev->now);
+    }
+}
+
 void ctl_ask_again(struct ctl *c)
 {
     if (wtime_due(c->ask_at, c->ev->now)) {

@@ -199,6 +199,7 @@ void ctl_append_partition(struct ctl *c,
     trace_change(c, p, next);
     r.partition = *next;
     ctl_append(c, &r);
+    ctl_note_lost(c, next);
 }
 
 void ctl_settle_one(

@@ -245,6 +245,7 @@ static void append_restore(struct ctl *c, const struct image_topic *t, const cha
     must(t != NULL);
     for (int32_t p = 0; p < t->n_partitions; p++) {
         lead_again(c, &t->partitions[p]);
+        ctl_note_lost(c, &t->partitions[p]);
     }
     if (c->is_listed && t->n_partitions < t->n_declared) {
         ctl_finish_topics(c);

@@ -172,6 +172,36 @@ static void record_that_changed_meanwhile_is_asked_for_again(void)
     ask_again(&w);
 }
 
+/* [CTL-52] Everybody is ready already when the last one in sync gives its replica up. */
+static void failure_of_the_last_in_sync_is_noticed(void)
+{
+    LOST(w);
+
+    world_ready(&w, 3, 203);
+    world_tell(&w, 2, 1, 0);
+    world_tell(&w, 3, 1, 1);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
+    world_failed(&w, 3, 203, "orders", 0);
+    w.n_asks = 0;
+    w.now = ctl_deadline(w.ctl);
+    world_step(&w, (struct ctl_event){.kind = CTL_EV_TICK});
+    CHECK_EQ(w.n_asks, 1); /* only it was in sync since it was elected */
+    world_tell(&w, 3, 1, 1);
+    CHECK_EQ(world_partition(&w, "orders", 0)->leader, 3);
+}
+
+/* [CTL-52] Nobody was in sync when it was deleted. */
+static void restored_topic_that_nobody_leads_is_noticed(void)
+{
+    LOST(w);
+
+    world_delete(&w, "orders");
+    world_ready(&w, 3, 203);
+    CHECK_EQ(w.n_asks, 0);
+    world_restore(&w, "orders");
+    ask_again(&w);
+}
+
 static void who_may_be_elected_cleanly_makes_it_unnecessary(void)
 {
     __attribute__((cleanup(world_deinit))) struct world w;
@@ -219,6 +249,8 @@ static const struct check_case cases[] = {
         CASE(answer_of_a_former_incarnation_does_not_count),
         CASE(failed_replica_is_asked_until_it_has_a_log),
         CASE(record_that_changed_meanwhile_is_asked_for_again),
+        CASE(failure_of_the_last_in_sync_is_noticed),
+        CASE(restored_topic_that_nobody_leads_is_noticed),
         CASE(who_may_be_elected_cleanly_makes_it_unnecessary),
         CASE(new_controller_asks_when_its_brokers_are_ready),
 };
