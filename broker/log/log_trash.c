@@ -344,25 +344,33 @@ bool log_trash_remember(struct log_dir *d, const struct checkpoint_entry *entrie
     return is_any_removable;
 }
 
-struct checkpoint_entry *log_trash_checkpoints(const struct log_dir *d, size_t *ret_n)
+struct checkpoint_entry *log_trash_add_checkpoints(
+        const struct log_dir *d, struct checkpoint_entry *entries, size_t *n)
 {
     struct log_trash *t = lock(d);
-    struct checkpoint_entry *all = mem_new_n(struct checkpoint_entry, HASH_COUNT(t->entries) + 1);
-    size_t n = 0;
+    size_t n_all = *n, kept = 0;
 
+    entries = mem_resize(entries, n_all + HASH_COUNT(t->entries) + 1, sizeof(*entries));
     for (const struct trash_entry *e = t->entries; e != NULL; e = e->hh.next) {
         if (e->is_forgotten) {
             continue;
         }
         if (e->has_checkpoint && e->state != LOG_TRASH_BACK) {
-            all[n++] = e->checkpoint;
+            entries[n_all++] = e->checkpoint;
         } else if (e->n_leaving > 0 && !e->has_checkpoint) {
-            n += find_written(t, e, &all[n]) ? 1 : 0;
+            n_all += find_written(t, e, &entries[n_all]) ? 1 : 0;
         }
     }
     unlock(t);
-    *ret_n = n;
-    return all;
+    qsort(entries, n_all, sizeof(*entries), log_dir_compare_entries);
+    /* [TRS-9] A log that is about to come back is known in both places, as the same. */
+    for (size_t i = 0; i < n_all; i++) {
+        if (kept == 0 || log_dir_compare_entries(&entries[kept - 1], &entries[i]) != 0) {
+            entries[kept++] = entries[i];
+        }
+    }
+    *n = kept;
+    return entries;
 }
 
 /* [TRS-9] Of a log that came back in this run; the files of the last run know less of it. */

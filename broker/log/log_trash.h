@@ -76,8 +76,10 @@ bool log_trash_is_leaving(const struct log_dir *d, const char *folder);
  * more yet, it stands. True: logs that a sweep had to leave, because the file before had them, may
  * go now: to be swept again. */
 bool log_trash_remember(struct log_dir *d, const struct checkpoint_entry *entries, size_t n);
-/* Checkpoints of all that is in the trash, for the next checkpoint file; mem_free. */
-struct checkpoint_entry *log_trash_checkpoints(const struct log_dir *d, size_t *ret_n);
+/* Adds what is in the trash to the entries of the next checkpoint file; takes them (or NULL), and gives all, sorted, each once;
+ * mem_free. */
+struct checkpoint_entry *log_trash_add_checkpoints(
+        const struct log_dir *d, struct checkpoint_entry *entries, size_t *n);
 
 enum {
     LOG_TRASH_E_ABSENT = 1,  /* nothing of it is here */

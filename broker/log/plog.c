@@ -470,10 +470,18 @@ int plog_delete(struct plog *l)
     char *folder = mem_strdup(l->folder);
     struct uuid topic_id = l->topic_id;
     int32_t partition = l->partition;
+    int r = 0;
+
+    /* [TRS-9] Where it ends is known by a checkpoint, and that stays only with a folder. */
+    if (l->stage != PLOG_READY && plog_start(l) > 0) {
+        r = make_folder(l);
+    }
     bool is_there = l->stage != PLOG_ABSENT;
 
     (void)plog_close(l);
-    int r = is_there ? log_trash_move(dir, folder, &topic_id, partition) : 0;
+    if (r >= 0 && is_there) {
+        r = log_trash_move(dir, folder, &topic_id, partition);
+    }
     mem_free(folder);
     return r < 0 ? err_forward(r) : 0;
 }

@@ -68,7 +68,7 @@ static void checkpoint_dir(struct keeper *k, size_t d, struct partition **all, s
         }
     }
     atomic_store(&k->dirs[d].log_bytes, (uint64_t)total);
-    entries = trash_keeper_add_checkpoints(dir, entries, &n_entries); /* sorted */
+    entries = log_trash_add_checkpoints(dir, entries, &n_entries); /* sorted */
     if (!log_dir_failed(dir)) {
         r = log_dir_write_checkpoints(dir, entries, n_entries);
         if (r < 0) {

@@ -331,27 +331,6 @@ bool trash_keeper_is_due(struct trash_keeper *t)
     return is_due;
 }
 
-/* --- Checkpoints ------------------------------------------------------------------------------ */
-/* [TRS-9] A log that is about to come back is known in both places, as the same. */
-struct checkpoint_entry *trash_keeper_add_checkpoints(
-        const struct log_dir *dir, struct checkpoint_entry *entries, size_t *n)
-{
-    size_t n_trash = 0, kept = 0;
-    struct checkpoint_entry *trash = log_trash_checkpoints(dir, &n_trash);
-
-    entries = mem_resize(entries, *n + n_trash + 1, sizeof(*entries));
-    memcpy(entries + *n, trash, n_trash * sizeof(*trash));
-    (void)mem_free(trash);
-    qsort(entries, *n + n_trash, sizeof(*entries), log_dir_compare_entries);
-    for (size_t i = 0; i < *n + n_trash; i++) {
-        if (kept == 0 || log_dir_compare_entries(&entries[kept - 1], &entries[i]) != 0) {
-            entries[kept++] = entries[i];
-        }
-    }
-    *n = kept;
-    return entries;
-}
-
 /* --- Logs that come back ---------------------------------------------------------------------- */
 struct opening_job {
     struct io_job job;

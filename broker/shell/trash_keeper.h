@@ -41,8 +41,5 @@ void trash_keeper_retry(struct trash_keeper *t);
 /* Removes what is to be removed; and below the low-space mark the oldest deleted topics, one after the other, until
  * there is room. > 0: NAMED, as log_trash_sweep(). Thread: pool (one caller at a time). */
 MUST_CHECK int trash_keeper_sweep(struct trash_keeper *t, struct log_dir *dir);
-/* Adds what is in the trash to the entries of a checkpoint; takes them, and gives all, sorted, each once. Thread: pool. */
-struct checkpoint_entry *trash_keeper_add_checkpoints(
-        const struct log_dir *dir, struct checkpoint_entry *entries, size_t *n);
 /* Whether a sweep is worth its while: the last one is long ago, or the disk is low and has trash. Thread: pool. */
 bool trash_keeper_is_due(struct trash_keeper *t);

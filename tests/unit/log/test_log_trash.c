@@ -28,7 +28,7 @@ static int sweep_once(struct log_dir *d, enum log_trash_verdict verdict, wall_ms
 static int checkpoint_of(struct log_dir *d, bool *ret_is_removable)
 {
     size_t n = 0;
-    struct checkpoint_entry *all = log_trash_checkpoints(d, &n);
+    struct checkpoint_entry *all = log_trash_add_checkpoints(d, NULL, &n);
     int r = log_dir_write_checkpoints(d, all, n);
 
     if (r == 0) {
@@ -160,6 +160,41 @@ static void log_comes_back_under_its_new_name(void)
     }
 }
 
+/* [TRS-9] Only a checkpoint says where it ends: it began anew there, and nothing has come yet. */
+static void log_without_a_folder_comes_back_where_it_ends(void)
+{
+    for (int with_restart = 0; with_restart < 2; with_restart++) {
+        struct fixture f;
+        struct plog_open_stats stats;
+
+        fixture_open(&f);
+        const struct checkpoint_entry e = {
+                .topic_id = f.topic_id, .high_watermark = 40, .log_start = 40};
+        CHECK_EQ(log_dir_write_checkpoints(f.dir, &e, 1), 0);
+        fixture_restart(&f, true);
+        struct plog *l = fixture_plog(&f, "orders", &stats);
+        CHECK(!stats.existed && !stats.lost);
+        CHECK_EQ(plog_end(l), 40);
+        log_trash_begin(f.dir, &f.topic_id, 0, "orders-0");
+        log_trash_note(f.dir, &e);
+        CHECK_EQ(plog_delete(l), 0);
+        log_trash_left(f.dir, &f.topic_id, 0, "orders-0", false);
+        CHECK(in_trash(&f, ""));
+        if (with_restart == 1) {
+            checkpoint(&f);
+            fixture_restart(&f, true);
+        }
+        CHECK_EQ(log_trash_restore(f.dir, &f.topic_id, 0, "orders"), 0);
+        l = fixture_plog(&f, "orders", &stats);
+        CHECK(stats.existed && !stats.lost);
+        CHECK_EQ(plog_end(l), 40);
+        CHECK_EQ(fixture_append(l, 1, 100, 1000), 0);
+        CHECK_EQ(plog_end(l), 41);
+        (void)plog_close(l);
+        fixture_close(&f);
+    }
+}
+
 static void name_that_is_taken_stays_with_its_owner(void) /* [TRS-8] */
 {
     struct fixture f;
@@ -198,7 +233,7 @@ static void purged_log_is_gone_with_its_checkpoint(void) /* [TRS-10] */
     CHECK(!in_trash(&f, ""));
     CHECK_EQ(log_trash_look(f.dir, &f.topic_id, 0), LOG_TRASH_NONE);
     CHECK_EQ(n_listed(f.dir, &bytes), 0);
-    mem_free(log_trash_checkpoints(f.dir, &n));
+    mem_free(log_trash_add_checkpoints(f.dir, NULL, &n));
     CHECK_EQ(n, 0);
     fixture_close(&f);
 }
@@ -587,6 +622,7 @@ static void death_at_any_step_of_a_purge_leaves_nothing_that_is_missed(void) /* 
 
 static const struct check_case cases[] = {
         CASE(log_comes_back_under_its_new_name),
+        CASE(log_without_a_folder_comes_back_where_it_ends),
         CASE(name_that_is_taken_stays_with_its_owner),
         CASE(purged_log_is_gone_with_its_checkpoint),
         CASE(what_nobody_names_is_kept_for_a_day),
