@@ -330,6 +330,7 @@ struct sim_broker {
     int ctl_node;       /* who has it; -1 = nobody */
     uint64_t conn;
     wtime ctl_heard, ack_sent, shutdown_sent;
+    bool is_waiting; /* for a log that comes back from the trash */
     bool is_in_event;
     ARRAY(struct sim_msg *) outbox; /* leaves when the event is over and the process still lives */
     struct sim_part parts[SIM_PARTS_MAX];
@@ -356,7 +357,6 @@ struct sim_client {
 };
 
 struct sim_acked {
-    int part;
     offset64 base;
     uint32_t crc;
 };
@@ -371,7 +371,15 @@ struct sim_truth {
     ARRAY(struct sim_rec) committed;
     ARRAY(epoch32) committed_in; /* leader epoch in which it was */
     ARRAY(broker_id) leaders;    /* by leader epoch; BROKER_NONE = nobody yet */
+    ARRAY(struct sim_acked) acked;
     struct partition_state record;
+};
+
+/* The topic that was deleted last, as long as it can come back. */
+struct sim_trash {
+    bool is_there;
+    struct uuid topic_id;
+    struct sim_truth truth[SIM_PARTS_MAX];
 };
 
 struct sim_rates {
@@ -396,7 +404,7 @@ struct sim_counts {
     uint64_t events, messages, commits, elections, elr_elections, crashes, host_crashes, expiries,
             cuts, copies, joins, leaves, restarts, ctl_terms, acked, read, faults, cut_links,
             min_isr_changes, disk_failures, damages, shutdowns, freezes, offline, torn, retained,
-            removed, unclean_elections, moves, moves_ended, growths, deletions, swaps, rotten,
+            removed, unclean_elections, moves, moves_ended, growths, deletions, restores, comebacks, swaps, rotten,
             suspicions;
 };
 
@@ -448,10 +456,10 @@ struct sim {
     bool has_topic;
     struct uuid topic_id;
     struct sim_truth truth[SIM_PARTS_MAX];
+    struct sim_trash trash;
     struct sim_broker brokers[SIM_BROKERS_MAX];
     struct sim_ctl ctls[SIM_CTLS_MAX];
     struct sim_client clients[SIM_CLIENTS];
-    ARRAY(struct sim_acked) acked;
 };
 
 /* --- sim_run.c --- */
@@ -530,7 +538,8 @@ void sim_part_answer_error(struct sim_part *p, const struct sim_msg *m, int erro
 /* --- sim_log.c --- */
 bool sim_log_open(struct sim_part *p); /* false: it is damaged or gone */
 void sim_log_close(struct sim_part *p);
-void sim_log_discard(struct sim_part *p);
+void sim_log_discard(struct sim_part *p, struct plog *log); /* takes it; NULL: it is not open */
+bool sim_log_restore(struct sim_part *p); /* out of the trash, if it is there; false: not now */
 void sim_log_reload(struct sim_part *p); /* `recs` from the log */
 void sim_log_note(struct sim_part *p, const struct batch *b, offset64 base);
 void sim_log_want_flush(struct sim_part *p);
@@ -580,6 +589,7 @@ void sim_check_event(struct sim *s);
 void sim_check_logs(struct sim *s);
 void sim_check_record(struct sim *s, const struct meta_record *r); /* was committed, and applied */
 void sim_check_forget(struct sim_truth *t);
+void sim_check_forget_trash(struct sim *s);
 void sim_check_start(struct sim_part *p, offset64 start); /* a leader gives up what lies below */
 void sim_check_leads(struct sim_part *p);
 bool sim_check_is_present(const struct sim_part *p); /* it is of the topic that there is */

@@ -37,6 +37,23 @@ static void make_topic(struct sim *s, struct sim_ctl *c)
     sim_ctl_ask(s, c, &ev);
 }
 
+/* [TRS-2] The topic that was deleted last; of those before it nothing is remembered here. */
+static bool restore_topic(struct sim *s, struct sim_ctl *c)
+{
+    const struct image *next = ctl_next_image(c->core);
+    size_t n = image_n_trash(next);
+
+    if (s->has_topic || !s->trash.is_there || n == 0 || !sim_one_in(s, 2) ||
+            !uuid_equal(&image_trash_at(next, n - 1)->id, &s->trash.topic_id)) {
+        return false;
+    }
+    sim_tell(s, sim_node_name(c->node), "the topic is to come back");
+    sim_ctl_ask(s, c,
+            &(struct ctl_event){.kind = CTL_EV_RESTORE_TOPIC,
+                    .restore_topic = {.id = s->trash.topic_id, .name = ""}});
+    return true;
+}
+
 /* Nobody vouches for a partition: somebody says who is to lead. */
 static void recover(struct sim *s, struct sim_ctl *c)
 {
@@ -76,7 +93,9 @@ void sim_admin_tick(struct sim *s, struct sim_ctl *c)
     want_all(s, c);
     t = topic_of(c);
     if (t == NULL) {
-        make_topic(s, c);
+        if (!restore_topic(s, c)) {
+            make_topic(s, c);
+        }
         return;
     }
     recover(s, c);

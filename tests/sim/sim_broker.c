@@ -4,7 +4,6 @@
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* A broker: its folder on a disk that forgets, its ephemeral node, the image that controllers push, and from that the roles of
  * its partitions. What it sends leaves at the end of an event, and only if the disk has not killed the process meanwhile. */
@@ -67,7 +66,7 @@ static void note_saved(struct sim_part *p)
 
 bool sim_broker_save(struct sim_broker *b)
 {
-    struct checkpoint_entry entries[SIM_PARTS_MAX] = {0};
+    struct checkpoint_entry *entries = mem_new_n(struct checkpoint_entry, SIM_PARTS_MAX);
     size_t n = 0;
 
     for (int i = 0; i < b->sim->n_parts; i++) {
@@ -80,14 +79,13 @@ bool sim_broker_save(struct sim_broker *b)
             entries[n++] = p->saved;
         }
     }
-    if (log_dir_write_checkpoints(b->dir, entries, n) != 0) {
-        return false;
+    entries = log_trash_add_checkpoints(b->dir, entries, &n);
+    int r = log_dir_write_checkpoints(b->dir, entries, n);
+    if (r == 0) {
+        (void)log_trash_remember(b->dir, entries, n); /* who sweeps does so again by itself */
     }
-    if (n > 1) {
-        qsort(entries, n, sizeof(*entries), log_dir_compare_entries);
-    }
-    (void)log_trash_remember(b->dir, entries, n); /* who sweeps does so again by itself */
-    return true;
+    (void)mem_free(entries);
+    return r == 0;
 }
 
 /* The partition's folder, or else what the topic is now. */
@@ -142,8 +140,15 @@ static void tell_part(struct sim_broker *b, const struct image_topic *t, int i, 
     }
     if (!p->is_live) {
         p->topic_id = t->id;
+        if (!sim_log_restore(p)) { /* no room, or the disk failed: it has no role yet */
+            b->is_waiting = true;
+            return;
+        }
         p->has_saved = log_dir_checkpoint(b->dir, &p->topic_id, i, &p->saved);
         sim_part_open(p);
+    }
+    if (p->core.role == REPLICA_LEADER && log_dir_failed(b->dir)) {
+        sim_part_fail(p); /* the one before has met the failure */
     }
     sim_part_become(p, &t->partitions[i], may_lead);
 }
@@ -157,6 +162,7 @@ void sim_broker_tell_parts(struct sim_broker *b)
     if (me == NULL) {
         return; /* [TRS-13] history of before this process */
     }
+    b->is_waiting = false;
     for (int i = 0; i < b->sim->n_parts; i++) {
         tell_part(b, t, i, me->state != BROKER_FENCED);
     }
@@ -406,6 +412,9 @@ static void tick(struct sim *s, int node, uint64_t arg)
     ask_to_stop(s, b);
     if (s->now - b->ack_sent > WTIME_MS(200)) {
         send_ack(s, b);
+    }
+    if (b->is_waiting) {
+        sim_broker_tell_parts(b);
     }
     for (int i = 0; i < s->n_parts; i++) {
         sim_part_tick(&b->parts[i]);

@@ -22,11 +22,22 @@ bool sim_check_is_present(const struct sim_part *p)
     return p->is_live && s->truth[p->idx].is_there && uuid_equal(&p->topic_id, &s->topic_id);
 }
 
-/* Leads in an epoch from before the last unclean election: what it commits was given up, and nobody else keeps it. */
-static bool is_given_up(const struct sim_part *p)
+/* Of the topic that is there or of the one in the trash, of which a leader may not know yet that it is deleted; NULL: neither. */
+static struct sim_truth *truth_of(const struct sim_part *p)
 {
-    const struct sim_truth *t = &p->b->sim->truth[p->idx];
+    struct sim *s = p->b->sim;
 
+    if (sim_check_is_present(p)) {
+        return &s->truth[p->idx];
+    }
+    return p->is_live && s->trash.is_there && uuid_equal(&p->topic_id, &s->trash.topic_id)
+                   ? &s->trash.truth[p->idx]
+                   : NULL;
+}
+
+/* Leads in an epoch from before the last unclean election: what it commits was given up, and nobody else keeps it. */
+static bool is_given_up(const struct sim_part *p, const struct sim_truth *t)
+{
     return t->is_open || p->core.record.leader_epoch < t->record.unclean_epoch;
 }
 
@@ -38,10 +49,8 @@ static bool is_same(const struct sim_rec *held, const struct sim_rec *committed)
 }
 
 /* How much of the log is what was committed; from where it was known to be. */
-static void verify(struct sim_part *p)
+static void verify(struct sim_part *p, const struct sim_truth *t)
 {
-    const struct sim_truth *t = &p->b->sim->truth[p->idx];
-
     if (p->verified > (offset64)p->recs.n) {
         p->verified = (offset64)p->recs.n;
     }
@@ -83,7 +92,7 @@ static void check_confirmed(struct sim *s, const struct sim_part *leader)
         const struct sim_broker *b = &s->brokers[isr->at[i]];
         const struct sim_part *p = &b->parts[leader->idx];
 
-        if (b->is_up && is_counted(leader, b) &&
+        if (b->is_up && is_counted(leader, b) && uuid_equal(&p->topic_id, &leader->topic_id) &&
                 p->core.record.leader_epoch <= leader->core.record.leader_epoch && p->log != NULL &&
                 p->core.role != REPLICA_FAILED && !log_dir_failed(b->dir) &&
                 p->core.work == REPLICA_WORK_NONE && p->synced < leader->core.high_watermark &&
@@ -97,15 +106,15 @@ static void check_confirmed(struct sim *s, const struct sim_part *leader)
 /* S8, S10: what a leader's high watermark has passed is committed, and nothing else ever is at that offset. */
 void sim_check_hw(struct sim_part *p)
 {
-    struct sim_truth *t = &p->b->sim->truth[p->idx];
+    struct sim_truth *t = truth_of(p);
     struct sim *s = p->b->sim;
     offset64 hw = p->core.high_watermark;
 
-    if (hw <= p->noted_hw || !sim_check_is_present(p)) {
+    if (hw <= p->noted_hw || t == NULL) {
         p->noted_hw = hw;
         return;
     }
-    if (p->core.role == REPLICA_LEADER && !is_given_up(p)) {
+    if (p->core.role == REPLICA_LEADER && !is_given_up(p, t)) {
         offset64 from = p->noted_hw < p->begin ? p->begin : p->noted_hw;
 
         if ((size_t)from > t->committed.n) { /* its own high watermark was behind what an election left */
@@ -134,9 +143,9 @@ void sim_check_hw(struct sim_part *p)
 /* A leader gives up what lies below. */
 void sim_check_start(struct sim_part *p, offset64 start)
 {
-    struct sim_truth *t = &p->b->sim->truth[p->idx];
+    struct sim_truth *t = truth_of(p);
 
-    if (sim_check_is_present(p) && !is_given_up(p) && start > t->start) {
+    if (t != NULL && !is_given_up(p, t) && start > t->start) {
         t->start = start;
         t->start_ever = start > t->start_ever ? start : t->start_ever;
     }
@@ -149,7 +158,7 @@ static void cut_truth(struct sim_part *p, struct sim_truth *t)
     size_t n;
 
     p->verified = p->begin;
-    verify(p);
+    verify(p, t);
     n = (size_t)p->verified < t->committed.n ? (size_t)p->verified : t->committed.n;
     sim_tell(s, name_of(p), "%s: %zu committed records are lost from %zu on", p->name,
             t->committed.n - n, n);
@@ -168,9 +177,9 @@ static void cut_truth(struct sim_part *p, struct sim_truth *t)
     /* What any leader gave up of what the winner has, or had. */
     t->start = t->start_ever < (offset64)p->recs.n ? t->start_ever : (offset64)p->recs.n;
     t->start = t->start > plog_start(p->log) ? t->start : plog_start(p->log);
-    for (size_t i = 0; i < s->acked.n;) {
-        if (s->acked.items[i].part == p->idx && s->acked.items[i].base >= (offset64)n) {
-            array_remove(&s->acked, i);
+    for (size_t i = 0; i < t->acked.n;) {
+        if (t->acked.items[i].base >= (offset64)n) {
+            array_remove(&t->acked, i);
         } else {
             i++;
         }
@@ -206,7 +215,7 @@ void sim_check_leads(struct sim_part *p)
     if (t->is_open) {
         cut_truth(p, t);
     }
-    verify(p);
+    verify(p, t);
     if ((size_t)p->verified < t->committed.n &&
             t->committed_in.items[p->verified] <= p->core.record.leader_epoch) {
         sim_violation(p->b->sim, "S7", "%s: %s leads in epoch %d without the committed record %lld",
@@ -285,7 +294,7 @@ void sim_check_event(struct sim *s)
             struct sim_part *p = &b->parts[k];
 
             if (sim_check_is_present(p)) {
-                verify(p);
+                verify(p, &s->truth[k]);
                 check_core(s, p);
                 check_member(s, p);
             }
@@ -352,21 +361,54 @@ void sim_check_forget(struct sim_truth *t)
     array_deinit(&t->committed);
     array_deinit(&t->committed_in);
     array_deinit(&t->leaders);
+    array_deinit(&t->acked);
     *t = (struct sim_truth){.record = {.leader = BROKER_NONE,
                                     .leader_epoch = EPOCH_NONE,
                                     .partition_epoch = EPOCH_NONE,
                                     .unclean_epoch = EPOCH_NONE}};
 }
 
-/* The topic is deleted, and what was acknowledged of it with it. */
-static void forget_topic(struct sim *s)
+void sim_check_forget_trash(struct sim *s)
 {
-    s->has_topic = false;
-    array_clear(&s->acked);
     for (int k = 0; k < SIM_PARTS_MAX; k++) {
+        sim_check_forget(&s->trash.truth[k]);
+    }
+    s->trash.is_there = false;
+}
+
+/* The topic is deleted, and can come back as it was. */
+static void remove_topic(struct sim *s)
+{
+    sim_check_forget_trash(s);
+    for (int k = 0; k < SIM_PARTS_MAX; k++) {
+        s->trash.truth[k] = s->truth[k];
+        s->truth[k] = (struct sim_truth){0};
         sim_check_forget(&s->truth[k]);
         sim_client_reset(s, k, 0);
     }
+    s->trash.topic_id = s->topic_id;
+    s->trash.is_there = true;
+    s->has_topic = false;
+}
+
+/* [TRS-2] */
+static void restore_topic(struct sim *s, const struct uuid *id)
+{
+    const struct image_topic *t = image_topic_by_id(s->image, id);
+
+    must(s->trash.is_there && uuid_equal(id, &s->trash.topic_id) && !s->has_topic && t != NULL);
+    s->counts.restores++;
+    for (int k = 0; k < SIM_PARTS_MAX; k++) {
+        s->truth[k] = s->trash.truth[k];
+        s->trash.truth[k] = (struct sim_truth){0};
+        if (s->truth[k].is_there) {
+            s->truth[k].record = t->partitions[k];
+        }
+        sim_client_reset(s, k, 0);
+    }
+    s->topic_id = *id;
+    s->has_topic = true;
+    sim_check_forget_trash(s);
 }
 
 /* S15: who lost its host is in nobody's ISR or ELR when it is unfenced. */
@@ -394,7 +436,13 @@ void sim_check_record(struct sim *s, const struct meta_record *r)
         s->topic_id = r->create_topic.id;
         s->has_topic = true;
     } else if (r->kind == META_REMOVE_TOPIC) {
-        forget_topic(s);
+        remove_topic(s);
+    } else if (r->kind == META_RESTORE_TOPIC) {
+        restore_topic(s, &r->restore_topic.id);
+    } else if (r->kind == META_PURGE_TOPIC) {
+        if (s->trash.is_there && uuid_equal(&r->purge_topic.id, &s->trash.topic_id)) {
+            sim_check_forget_trash(s);
+        }
     } else if (r->kind == META_PARTITION_STATE) {
         if (uuid_equal(&r->partition.topic_id, &s->topic_id) && s->has_topic) {
             check_partition(s, &r->partition);
@@ -563,7 +611,7 @@ static void check_bytes(struct sim *s, int k)
         struct sim_part *p = &s->brokers[t->record.replicas.at[i]].parts[k];
 
         sim_log_reload(p); /* from the bytes */
-        verify(p);
+        verify(p, t);
         if ((size_t)p->verified != t->committed.n) {
             sim_violation(s, "C15", "%s of %s differs from what was committed at %lld", p->name,
                     name_of(p), (long long)p->verified);
@@ -593,13 +641,16 @@ void sim_check_end(struct sim *s)
             }
         }
     }
-    ARRAY_FOREACH (a, &s->acked) {
-        const struct sim_truth *t = &s->truth[a->part];
-        if (t->is_open) {
-            continue;
-        }
-        if ((size_t)a->base >= t->committed.n || t->committed.items[a->base].crc != a->crc) {
-            sim_violation(s, "C1", "what was acknowledged at %lld is gone", (long long)a->base);
+    for (int k = 0; k < s->n_parts; k++) {
+        const struct sim_truth *t = &s->truth[k];
+
+        for (size_t i = 0; i < t->acked.n && !t->is_open; i++) {
+            const struct sim_acked *a = &t->acked.items[i];
+
+            if ((size_t)a->base >= t->committed.n || t->committed.items[a->base].crc != a->crc) {
+                sim_violation(s, "C1", "what was acknowledged at %lld of %s-%d is gone",
+                        (long long)a->base, SIM_TOPIC, k);
+            }
         }
     }
 }

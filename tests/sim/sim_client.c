@@ -136,8 +136,8 @@ static void on_produced(struct sim *s, struct sim_client *c, const struct sim_ms
                 "client %d has %s-%d acknowledged at %lld, where it was not committed", c->node,
                 SIM_TOPIC, m->part, (long long)m->produce.base);
     }
-    *array_push(&s->acked) =
-            (struct sim_acked){.part = m->part, .base = m->produce.base, .crc = x->crc};
+    *array_push(&s->truth[m->part].acked) =
+            (struct sim_acked){.base = m->produce.base, .crc = x->crc};
     s->counts.acked++;
     x->is_busy = false;
 }

@@ -112,29 +112,53 @@ void sim_log_close(struct sim_part *p)
     p->log = plog_close(p->log);
 }
 
-static enum log_trash_verdict purge_all(void *ctx, const struct uuid *topic_id, int32_t partition)
+/* [TRS-10] What a deleted topic had, stays; [TRS-14] what was moved away goes at once. */
+static enum log_trash_verdict judge(void *ctx, const struct uuid *topic_id, int32_t partition)
 {
-    return LOG_TRASH_PURGE;
+    const struct sim_broker *b = ctx;
+    const struct image_topic *t = image_topic_by_id(b->image, topic_id);
+    bool is_back = t != NULL && partition < t->n_partitions &&
+                   broker_set_has(&t->partitions[partition].replicas, b->id);
+
+    return is_back || image_trash_by_id(b->image, topic_id) != NULL ? LOG_TRASH_KEEP
+                                                                    : LOG_TRASH_PURGE;
 }
 
-/* Into the trash and out of it: nothing comes back here. */
-void sim_log_discard(struct sim_part *p)
+bool sim_log_restore(struct sim_part *p)
 {
-    struct log_trash_judge judge = {.judge = purge_all};
+    int r = log_trash_restore(p->b->dir, &p->topic_id, p->idx, SIM_TOPIC);
+
+    if (r == 0) {
+        sim_tell(p->b->sim, who(p), "%s comes back from the trash", p->name);
+        p->b->sim->counts.comebacks++;
+    }
+    if (r == LOG_TRASH_E_EMPTIED || r == LOG_TRASH_E_BUSY) {
+        sim_violation(p->b->sim, "simulator", "%s of %s cannot come back: %d", p->name, who(p), r);
+    }
+    return r == 0 || r == LOG_TRASH_E_ABSENT;
+}
+
+void sim_log_discard(struct sim_part *p, struct plog *log)
+{
+    struct log_trash_judge judges = {.judge = judge, .ctx = p->b};
     struct log_dir *d = p->b->dir;
 
-    p->has_saved = false;
     log_trash_begin(d, &p->topic_id, p->idx, p->name);
-    int r = log_trash_move_found(d, p->name, &p->topic_id, p->idx);
+    if (p->has_saved) {
+        log_trash_note(d, &p->saved); /* [TRS-9] */
+    }
+    p->has_saved = false;
+    int r = log != NULL ? plog_delete(log)
+                        : log_trash_move_found(d, p->name, &p->topic_id, p->idx);
     log_trash_left(d, &p->topic_id, p->idx, p->name, r < 0);
     if (r == 0) {
         r = log_trash_sync(d);
     }
     if (r == 0) {
-        r = log_trash_sweep(d, &judge);
+        r = log_trash_sweep(d, &judges);
     }
     if (r >= 0 && sim_broker_save(p->b) && r > 0) { /* [TRS-9] */
-        (void)!log_trash_sweep(d, &judge); /* later, or latched */
+        (void)!log_trash_sweep(d, &judges); /* later, or latched */
     }
 }
 

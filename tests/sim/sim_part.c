@@ -69,8 +69,10 @@ void sim_part_discard(struct sim_part *p)
         sim_part_step(p, &(struct replica_event){.kind = REPLICA_EV_STOP}, NULL);
         sim_tell(p->b->sim, who(p), "%s leaves this broker", p->name);
     }
+    struct plog *log = mem_steal(&p->log);
+
     sim_part_close(p);
-    sim_log_discard(p);
+    sim_log_discard(p, log);
 }
 
 /* --- Parked requests ------------------------------------------------------------------------------------------------- */

@@ -341,7 +341,7 @@ void sim_deinit(struct sim *s)
     for (int k = 0; k < SIM_PARTS_MAX; k++) {
         sim_check_forget(&s->truth[k]);
     }
-    array_deinit(&s->acked);
+    sim_check_forget_trash(s);
     sim_zk_deinit(s);
     s->image = image_free(s->image);
     running = NULL;

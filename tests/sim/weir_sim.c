@@ -81,6 +81,8 @@ static void print_counts(const struct sim_counts *c, uint64_t n_seeds)
     COUNT(moves_ended);
     COUNT(growths);
     COUNT(deletions);
+    COUNT(restores);
+    COUNT(comebacks);
     COUNT(suspicions);
     COUNT(swaps);
     COUNT(rotten);
