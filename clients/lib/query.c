@@ -429,9 +429,10 @@ static struct rpc_out *encode_ask(const struct query *q, const struct ask *a)
 
     for (size_t k = 0; k < a->n; k++) {
         const struct weir_offset_query *in = &q->queries[a->items[k]];
-        p[k] = (struct msg_list_offsets_partition){.topic_id = q->items[a->items[k]].topic->view.id,
+        const struct weir_topic *t = q->items[a->items[k]].topic;
+        p[k] = (struct msg_list_offsets_partition){.topic_id = t->view.id,
                 .partition = in->partition,
-                .leader_epoch = EPOCH_NONE,
+                .leader_epoch = topic_leader_epoch(t, in->partition), /* [FET-30] */
                 .timestamp = in->at};
     }
     struct msg_list_offsets_request m = {.partitions = p, .n_partitions = a->n};

@@ -81,6 +81,16 @@ static struct weir_batch *watcher_take(struct watcher *k, int n)
     return NULL;
 }
 
+/* [FET-30] The end of the log, by the metadata that this client has. */
+static void watcher_asks_for_the_end(struct watcher *k, int64_t end)
+{
+    struct weir_offset_query q = {.topic = "cut", .partition = 0, .at = WEIR_OFFSET_END};
+    struct weir_error error = {0};
+
+    CHECK_EQ(weir_offsets_get(k->client, &q, 1, HEAL_MS, &error), 0);
+    CHECK_EQ(q.offset, end);
+}
+
 static void watcher_close(struct watcher *k)
 {
     weir_consumer_free(k->consumer);
@@ -151,8 +161,10 @@ static void consumers_notice_that_what_they_read_is_lost(void)
     watcher_open(&k, "earliest");
     CHECK(watcher_take(&k, N_BOTH + N_LOST) == NULL);
     CHECK_WITHIN(HEAL_MS, file_has(out, "lost9"));
+    watcher_asks_for_the_end(&k, N_BOTH + N_LOST);
 
     let_lead_uncleanly(first, second);
+    watcher_asks_for_the_end(&k, N_BOTH + N_NEW);
     watcher_sees_the_cut(&k);
     CHECK_EQ(run_wait(command, 0, HEAL_MS), 1);
     CHECK(file_has(out, "cut-0 was cut at offset 10"));

@@ -5,6 +5,7 @@
 #include "tests/lib/cluster.h"
 #include "tests/lib/raw.h"
 
+#include "common/base/array.h"
 #include "common/base/mem.h"
 #include "common/domain/errcode.h"
 
@@ -146,6 +147,43 @@ static void offsets_and_epochs_that_are_wrong_are_refused_at_once(void)
     part = raw_fetch_from(&id, 0, 0);
     part.topic_id.bytes[15] ^= 1;
     check_fetch_error(r, &part, ERRCODE_UNKNOWN_TOPIC_ID);
+    still_serves();
+}
+
+/* [FET-30] An end, and a look-up that reads the log. */
+static void check_lookup_error(struct raw *r, const struct uuid *id, epoch32 epoch, int error)
+{
+    const int64_t times[] = {LIST_LATEST, LIST_EARLIEST, 0};
+
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        struct msg_list_offsets_partition ask = {
+                .topic_id = *id, .leader_epoch = epoch, .timestamp = times[i]};
+        struct msg_list_offsets_request m = {.partitions = &ask, .n_partitions = 1};
+        struct msg_list_offsets_response list;
+        struct raw_answer a;
+        struct buf body = {0};
+
+        wire_encode_list_offsets_request(&m, &body);
+        (void)raw_ask(r, API_LIST_OFFSETS, &body);
+        CHECK_EQ(raw_read(r, 5000, &a), RAW_FRAME);
+        CHECK_EQ(wire_decode_list_offsets_response(a.body, a.arena, &list), 0);
+        CHECK_EQ(list.partitions[0].error, error);
+        CHECK_EQ(list.partitions[0].offset == OFFSET_NONE, error != ERRCODE_NONE);
+        buf_deinit(&body);
+    }
+}
+
+static void lookups_under_another_leader_epoch_are_refused(void)
+{
+    epoch32 epoch = EPOCH_NONE;
+
+    begin();
+    struct raw *r = client();
+    struct uuid id = raw_topic_id(r, "polls", &epoch);
+    (void)put(r, &id, 0, 1, 10);
+    check_lookup_error(r, &id, epoch, ERRCODE_NONE);
+    check_lookup_error(r, &id, epoch + 1, ERRCODE_UNKNOWN_LEADER_EPOCH);
+    check_lookup_error(r, &id, epoch > 0 ? epoch - 1 : -2, ERRCODE_FENCED_LEADER_EPOCH);
     still_serves();
 }
 
@@ -604,6 +642,7 @@ static void the_broker_ends_clean(void)
 
 static const struct check_case cases[] = {
         CASE(offsets_and_epochs_that_are_wrong_are_refused_at_once),
+        CASE(lookups_under_another_leader_epoch_are_refused),
         CASE(fetching_as_a_replica_is_refused),
         CASE(a_frame_of_many_empty_partitions_does_not_take_gigabytes),
         CASE(a_fetch_of_very_many_unknown_partitions_is_answered),

@@ -258,6 +258,31 @@ static void offsets_are_found_by_start_end_and_time(void)
     mock_free(mock);
 }
 
+/* [FET-30] Metadata lag behind an unclean election: what another leader says is no answer. */
+static void offsets_are_asked_of_the_leader_that_is_believed_in(void)
+{
+    struct mock *mock = mock_new("127.0.0.1", 1);
+    struct weir_client *client = client_for(mock_bootstrap(mock), NULL);
+    struct weir_offset_query q = {.topic = "t", .partition = 0, .at = WEIR_OFFSET_END};
+    struct weir_error error = {0};
+
+    mock_add_topic(mock, "t", 1);
+    produce_some(client, 0, 5);
+    CHECK_EQ(weir_offsets_get(client, &q, 1, 5000, &error), 0);
+    CHECK_EQ(q.offset, 5);
+    mock_freeze_epochs(mock, true);
+    mock_cut(mock, "t", 0, 3);
+    CHECK_EQ(weir_offsets_get(client, &q, 1, 500, &error), ERRCODE_FENCED_LEADER_EPOCH);
+    CHECK_EQ(q.offset, -1);
+    mock_freeze_epochs(mock, false);
+    mock_script(mock, API_LIST_OFFSETS, MOCK_ERROR, ERRCODE_UNKNOWN_LEADER_EPOCH, 2);
+    CHECK_EQ(weir_offsets_get(client, &q, 1, 5000, &error), 0);
+    CHECK_EQ(q.offset, mock_end(mock, "t", 0));
+    CHECK(q.offset < 5);
+    CHECK_EQ(weir_client_close(client, 0), 0);
+    mock_free(mock);
+}
+
 static void offsets_of_what_does_not_exist_are_errors_of_their_own(void)
 {
     struct mock *mock = mock_new("127.0.0.1", 1);
@@ -307,6 +332,7 @@ static const struct check_case cases[] = {
         CASE(ipv6_brokers_are_reached),
         CASE(names_are_tried_with_all_their_addresses),
         CASE(offsets_are_found_by_start_end_and_time),
+        CASE(offsets_are_asked_of_the_leader_that_is_believed_in),
         CASE(offsets_of_what_does_not_exist_are_errors_of_their_own),
         CASE(a_silent_broker_times_out),
 };
