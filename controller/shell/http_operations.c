@@ -19,9 +19,8 @@ enum {
 
 /* What is under way of one operation, beside what the image counts. */
 struct under_way {
-    int64_t done, total; /* bytes of the partitions that tell; -1 = none does */
-    int64_t eta_ms;      /* of the last of them; -1 = not known */
-    int32_t n_led;       /* DRAIN: partitions that it leads and another may lead one day */
+    struct move_bytes bytes;
+    int32_t n_led; /* DRAIN: partitions that it leads and another may lead one day */
 };
 
 /* --- Progress --------------------------------------------------------------------------------------------------------- */
@@ -37,20 +36,6 @@ static bool has_hope(const struct image *image, const struct partition_state *p)
     return false;
 }
 
-static void add_move(
-        struct under_way *u, const struct http_view *v, const struct partition_state *p)
-{
-    int64_t done = 0, total = 0;
-
-    if (v->moves == NULL || !move_sizes_get(v->moves, &p->topic_id, p->partition, &done, &total)) {
-        return;
-    }
-    u->done = (u->done < 0 ? 0 : u->done) + done;
-    u->total = (u->total < 0 ? 0 : u->total) + total;
-    int64_t eta_ms = move_sizes_eta_ms(v->moves, &p->topic_id, p->partition);
-    u->eta_ms = eta_ms > u->eta_ms ? eta_ms : u->eta_ms;
-}
-
 /* What is counted in one walk over all partitions. */
 struct walk {
     const struct http_view *v;
@@ -60,12 +45,6 @@ struct walk {
 
 static void add_partition(struct walk *w, const struct partition_state *p)
 {
-    const struct image_operation *o =
-            p->operation != 0 ? image_operation(w->v->image, p->operation) : NULL;
-
-    if (o != NULL && o->is.state == OPERATION_RUNNING) {
-        add_move(&w->list[o - image_operation_at(w->v->image, 0)], w->v, p);
-    }
     ARRAY_FOREACH (i, &w->drains) {
         const struct meta_operation *drain = &image_operation_at(w->v->image, *i)->is;
         if (p->leader != BROKER_NONE && broker_set_has(&drain->brokers, p->leader)) {
@@ -79,17 +58,17 @@ static struct under_way *look(const struct http_view *v)
 {
     size_t n = image_n_operations(v->image);
     struct walk w = {.v = v, .list = mem_new_n(struct under_way, n)};
-    size_t n_running = 0;
 
     for (size_t i = 0; i < n; i++) {
         const struct meta_operation *o = &image_operation_at(v->image, i)->is;
-        w.list[i] = (struct under_way){.done = -1, .total = -1, .eta_ms = -1};
-        n_running += o->state == OPERATION_RUNNING;
+        w.list[i].bytes = v->moves != NULL
+                                  ? move_sizes_of_operation(v->moves, o->id)
+                                  : (struct move_bytes){.done = -1, .total = -1, .eta_ms = -1};
         if (o->state == OPERATION_RUNNING && o->kind == OPERATION_DRAIN) {
             *array_push(&w.drains) = i;
         }
     }
-    for (size_t i = 0; n_running > 0 && i < image_n_topics(v->image); i++) {
+    for (size_t i = 0; w.drains.n > 0 && i < image_n_topics(v->image); i++) {
         const struct image_topic *t = image_topic_at(v->image, i);
         for (int32_t k = 0; k < t->n_partitions; k++) {
             add_partition(&w, &t->partitions[k]);
@@ -150,11 +129,11 @@ static json_t *operation_json(
     }
     json_t *progress =
             json_pack("{s:i, s:i, s:o, s:o}", "partitions_total", (int)total, "partitions_left",
-                    (int)left, "done_bytes", known(u->done), "total_bytes", known(u->total));
+                    (int)left, "done_bytes", known(u->bytes.done), "total_bytes", known(u->bytes.total));
     json_t *json = json_pack("{s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
             (json_int_t)o->is.id, "kind", operation_kind_name(o->is.kind), "state",
             operation_state_name(o->is.state), "brokers", brokers, "progress", progress, "eta_ms",
-            known(u->eta_ms), "throttle_bytes_per_s", throttle_json(v, o), "started_at",
+            known(u->bytes.eta_ms), "throttle_bytes_per_s", throttle_json(v, o), "started_at",
             http_json_time(o->is.started), "ended_at",
             o->is.ended > 0 ? http_json_time(o->is.ended) : json_null(), "detail",
             http_json_text(o->is.detail), "actor", http_json_text(o->is.actor), "reason",

@@ -10,7 +10,8 @@
  *
  *   image ─ refresh ─▶ what moves ─ ask ─▶ leader and adding brokers ─ told ─▶ sizes ─ round ─▶ rates
  *
- * Nothing is kept of what has ended, and nothing is decided by these numbers. Thread: control. */
+ * Of what has ended the sum is kept, for each operation that the image knows. Nothing is decided by these numbers.
+ * Thread: control. */
 struct move_sizes;
 
 struct move_sizes *move_sizes_new(void);
@@ -44,3 +45,12 @@ int64_t move_sizes_rate(
 /* Until the rest has arrived at that rate; -1 = not known, or nothing arrives. */
 int64_t move_sizes_eta_ms(
         const struct move_sizes *m, const struct uuid *topic_id, int32_t partition);
+
+/* -1 = not known. */
+struct move_bytes {
+    int64_t done, total, eta_ms;
+};
+
+/* [THR-8] All that an operation moves, as far as brokers have told of it: what is under way, as they
+ * told last, whoever leads by now, and the whole of what is over. */
+struct move_bytes move_sizes_of_operation(const struct move_sizes *m, uint64_t operation);

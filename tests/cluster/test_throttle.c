@@ -73,8 +73,8 @@ static void make(const char *topic)
     buf_deinit(&lines);
 }
 
-/* All of them to these brokers, in one plan. */
-static void move_all(const char *topic, const char *replicas, const char *limit)
+/* All of them to these brokers, in one plan; its operation. */
+static int64_t move_all(const char *topic, const char *replicas, const char *limit)
 {
     struct buf body = {0};
 
@@ -84,8 +84,12 @@ static void move_all(const char *topic, const char *replicas, const char *limit)
                 i > 0 ? ", " : "", topic, i, replicas);
     }
     buf_append_str(&body, "]}");
-    json_decref(seen_call("POST", "/v1/reassignments", buf_str(&body)));
+    json_t *answer = seen_call("POST", "/v1/reassignments", buf_str(&body));
+    int64_t id = json_integer_value(json_object_get(answer, "operation"));
+
+    json_decref(answer);
     buf_deinit(&body);
+    return id;
 }
 
 static size_t n_moving(void)
@@ -137,6 +141,23 @@ static void progress(int64_t *ret_done, int64_t *ret_total)
     json_decref(o);
 }
 
+/* [THR-8] Of an operation, from its begin to after its end: all that brokers told of. True: all has
+ * arrived. */
+static bool check_operation(int64_t id, int64_t *total)
+{
+    char *path = mem_format("/v1/operations/%" PRId64, id);
+    json_t *o = seen_call("GET", path, NULL);
+    const json_t *progress = json_object_get(o, "progress");
+    int64_t now = json_integer_value(json_object_get(progress, "total_bytes")); /* null: 0 */
+    int64_t done = json_integer_value(json_object_get(progress, "done_bytes"));
+
+    CHECK(now >= *total && done <= now);
+    *total = now;
+    json_decref(o);
+    mem_free(path);
+    return done == now;
+}
+
 /* --- Cases ------------------------------------------------------------------------------------ */
 
 /* [FET-5] No more than an answer has, and nothing else happens there: the rest comes in the next ones. */
@@ -144,7 +165,7 @@ static void more_than_an_answer_holds_moves(void)
 {
     begin();
     make("still");
-    move_all("still", "1,2", "0");
+    (void)move_all("still", "1,2", "0");
     CHECK_WITHIN(20000, n_moving() == 0);
     CHECK(received(2) >= DATA);
     (void)WEIR_OK("topic", "delete", "still", "--now", "-y");
@@ -166,7 +187,8 @@ static void move_is_as_slow_as_told_and_clients_are_not(void)
                     metric_of(1, "weir_broker_move_held_out_milliseconds_total");
     wtime began = clock_now();
 
-    move_all("held", "2", "4194304");
+    int64_t operation = move_all("held", "2", "4194304"), in_all = 0;
+
     while (n_moving() > 0) {
         int64_t got = received(2) - before, done = 0, total = 0;
         wtime passed = clock_now() - began;
@@ -179,9 +201,12 @@ static void move_is_as_slow_as_told_and_clients_are_not(void)
             sent = total < DATA ? sent : done;
             was_told = true;
         }
+        (void)check_operation(operation, &in_all);
         (void)usleep(50000);
     }
     CHECK(was_told);
+    CHECK_WITHIN(5000, check_operation(operation, &in_all));
+    CHECK(in_all >= DATA / 2); /* the first are over before anybody was asked */
     CHECK(clock_now() - began >= WTIME_S(1));
     CHECK(received(2) - before >= DATA);
     CHECK(metric_of(2, "weir_broker_move_held_in_milliseconds_total") +
@@ -202,7 +227,7 @@ static void raised_limit_holds_at_once(void)
     int64_t before = received(3), fetches = metric_of(2, "weir_broker_replica_fetches_total");
     wtime began = clock_now();
 
-    move_all("held", "3", "1048576");
+    (void)move_all("held", "3", "1048576");
     CHECK_WITHIN(10000, received(3) - before > 5 * MIB / 2);
     CHECK(received(3) - before < DATA / 2);
     /* Nobody asks all the time meanwhile: a pause is a twentieth of a second. */

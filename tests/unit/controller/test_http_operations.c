@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/array.h"
+#include "controller/shell/move_sizes.h"
 #include "tests/lib/check.h"
 #include "tests/unit/controller/http_world.h"
 
@@ -40,18 +41,34 @@ static void operation(uint64_t id, enum operation_kind kind, enum operation_stat
     apply(r);
 }
 
+static void become(int32_t partition,
+        struct broker_set replicas,
+        struct broker_set adding,
+        struct broker_set removing,
+        uint64_t id)
+{
+    struct meta_record r = {.kind = META_PARTITION_STATE,
+            .partition = image_topic_by_name(w.image, "orders")->partitions[partition]};
+
+    r.partition.replicas = replicas;
+    r.partition.adding = adding;
+    r.partition.removing = removing;
+    r.partition.partition_epoch++;
+    r.partition.operation = id;
+    if (!broker_set_has(&replicas, r.partition.leader)) {
+        r.partition.isr = replicas;
+        r.partition.leader = replicas.at[0];
+        r.partition.leader_epoch++;
+    }
+    apply(r);
+}
+
+static const struct broker_set one = {1, {1}}, two = {1, {2}}, both = {2, {2, 1}}, none;
+
 /* orders/1 is on its way from 1 to 2. */
 static void move_one(uint64_t id)
 {
-    struct meta_record r = {.kind = META_PARTITION_STATE,
-            .partition = image_topic_by_name(w.image, "orders")->partitions[1]};
-
-    r.partition.replicas = (struct broker_set){2, {2, 1}};
-    r.partition.adding = (struct broker_set){1, {2}};
-    r.partition.removing = (struct broker_set){1, {1}};
-    r.partition.partition_epoch++;
-    r.partition.operation = id;
-    apply(r);
+    become(1, both, two, one, id);
 }
 
 static void operations_are_listed_with_their_progress(void)
@@ -89,6 +106,96 @@ static void operations_are_listed_with_their_progress(void)
     CHECK_EQ(GET(&w, next), 200);
     CHECK_EQ(world_number(&w, "items/0/id"), 8);
     mem_free(next);
+}
+
+static void tell(struct move_sizes *m, broker_id id, int32_t partition, uint64_t bytes)
+{
+    struct msg_log_end end = {.topic_id = image_topic_by_name(w.image, "orders")->id,
+            .partition = partition,
+            .bytes = bytes};
+    const struct msg_describe_ends_response r = {.partitions = &end, .n_partitions = 1};
+
+    move_sizes_told(m, id, &r);
+}
+
+static void check_bytes(int64_t done, int64_t total)
+{
+    CHECK_EQ(GET(&w, "/v1/operations"), 200);
+    CHECK_EQ(world_number(&w, "items/0/progress/done_bytes"), done);
+    CHECK_EQ(world_number(&w, "items/0/progress/total_bytes"), total);
+}
+
+/* [THR-8] 0 and 1 go from 1 to 2. What has arrived is counted to the end, what was taken back is
+ * not. */
+static void bytes_of_an_operation_are_those_of_all_that_began(void)
+{
+    begin();
+    operation(5, OPERATION_REASSIGN, OPERATION_RUNNING);
+    become(0, both, two, one, 5);
+    move_one(5);
+    struct move_sizes *m = move_sizes_new();
+
+    w.view.moves = m;
+    CHECK(move_sizes_refresh(m, w.image));
+    tell(m, 1, 0, 4000);
+    tell(m, 2, 0, 1000);
+    check_bytes(1000, 4000);
+    tell(m, 1, 1, 500);
+    tell(m, 2, 1, 0);
+    check_bytes(1000, 4500);
+    become(0, two, none, none, 0); /* it is there; the table has not seen that yet: */
+    check_bytes(1000, 4500);
+    CHECK(!move_sizes_refresh(m, w.image));
+    check_bytes(4000, 4500);
+    tell(m, 2, 1, 200);
+    check_bytes(4200, 4500);
+    become(1, one, none, none, 0); /* taken back */
+    (void)move_sizes_refresh(m, w.image);
+    check_bytes(4000, 4000);
+    move_one(5);
+    CHECK(move_sizes_refresh(m, w.image));
+    tell(m, 1, 1, 500);
+    tell(m, 2, 1, 500);
+    become(1, two, none, none, 0);
+    operation(5, OPERATION_REASSIGN, OPERATION_DONE);
+    (void)move_sizes_refresh(m, w.image);
+    check_bytes(4500, 4500);
+    move_sizes_clear(m); /* another controller decides */
+    CHECK_EQ(GET(&w, "/v1/operations"), 200);
+    CHECK(world_is_null(&w, "items/0/progress/done_bytes"));
+    w.view.moves = move_sizes_free(m);
+}
+
+/* Another leader is asked anew; until it has told, what the former one told stands. */
+static void bytes_stay_while_another_leader_was_not_asked(void)
+{
+    begin();
+    operation(5, OPERATION_REASSIGN, OPERATION_RUNNING);
+    move_one(5);
+    struct move_sizes *m = move_sizes_new();
+
+    w.view.moves = m;
+    CHECK(move_sizes_refresh(m, w.image));
+    tell(m, 1, 1, 500);
+    tell(m, 2, 1, 100);
+    struct meta_record r = {.kind = META_PARTITION_STATE,
+            .partition = image_topic_by_name(w.image, "orders")->partitions[1]};
+    r.partition.leader = BROKER_NONE;
+    r.partition.leader_epoch++;
+    r.partition.partition_epoch++;
+    apply(r);
+    CHECK(move_sizes_refresh(m, w.image));
+    check_bytes(100, 500);
+    r.partition.leader = 1;
+    r.partition.leader_epoch++;
+    r.partition.partition_epoch++;
+    apply(r);
+    CHECK(move_sizes_refresh(m, w.image));
+    check_bytes(100, 500);
+    tell(m, 1, 1, 600);
+    tell(m, 2, 1, 200);
+    check_bytes(200, 600);
+    w.view.moves = move_sizes_free(m);
 }
 
 static void what_is_wanted_of_a_broker_reaches_the_core(void)
@@ -223,6 +330,8 @@ static void a_wait_has_its_bounds(void)
 
 static const struct check_case cases[] = {
         CASE(operations_are_listed_with_their_progress),
+        CASE(bytes_of_an_operation_are_those_of_all_that_began),
+        CASE(bytes_stay_while_another_leader_was_not_asked),
         CASE(what_is_wanted_of_a_broker_reaches_the_core),
         CASE(what_goes_on_is_answered_202_with_its_place),
         CASE(operation_is_cancelled_and_broker_forgotten),
