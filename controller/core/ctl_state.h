@@ -319,6 +319,9 @@ void ctl_purge_old(struct ctl *c);
 void ctl_plan_purge(struct ctl *c);
 /* [TRS-6] The registered broker has lost its host: what it holds of the trash may lack its end. */
 void ctl_doubt_trash(struct ctl *c, broker_id id, const char *what);
+/* The same of one partition; nothing when it is not in the trash. */
+void ctl_doubt_trashed(
+        struct ctl *c, const struct ctl_partition_ref *ref, broker_id id, const char *what);
 
 /* --- configs.c -------------------------------------------------------------------------------- */
 /* [ZK-34] Whether one record holds them: an error code, with the sentence. */

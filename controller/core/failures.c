@@ -86,8 +86,12 @@ static bool settle(struct ctl *c,
 {
     const struct partition_state *p = image_partition(c->next, &ref->topic_id, ref->partition);
 
-    if (p == NULL || !broker_set_has(&p->replicas, id)) {
-        return false; /* Deleted meanwhile. */
+    if (p == NULL) { /* Its topic was deleted meanwhile, and is not to come back with it in sync. */
+        ctl_doubt_trashed(c, ref, id, what);
+        return false;
+    }
+    if (!broker_set_has(&p->replicas, id)) {
+        return false;
     }
     COVER(CTL, 6);
     epoch32 was = p->partition_epoch;

@@ -316,6 +316,17 @@ static void doubt_one(struct ctl *c, const struct partition_state *p, broker_id 
     }
 }
 
+void ctl_doubt_trashed(
+        struct ctl *c, const struct ctl_partition_ref *ref, broker_id id, const char *what)
+{
+    const struct image_topic *t = image_trash_by_id(c->next, &ref->topic_id);
+
+    if (t != NULL && ref->partition >= 0 && ref->partition < t->n_partitions &&
+            broker_set_has(&t->partitions[ref->partition].replicas, id)) {
+        doubt_one(c, &t->partitions[ref->partition], id, what);
+    }
+}
+
 void ctl_doubt_trash(struct ctl *c, broker_id id, const char *what)
 {
     for (size_t i = 0; i < image_n_trash(c->next); i++) {

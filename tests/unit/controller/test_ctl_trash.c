@@ -199,6 +199,27 @@ static void host_crash_marks_what_is_in_the_trash(void) /* [TRS-6] */
     CHECK(p->leader != BROKER_NONE && p->leader != 2);
 }
 
+/* [CTL-46] A report of before the removal comes behind it. */
+static void failed_replica_of_a_deleted_topic_comes_back_out_of_sync(void)
+{
+    begin(3, 3);
+    world_create(&w, "orders", 1, 3);
+    struct ctl_failed_replica failed = {
+            .ref = {.topic_id = image_topic_by_name(w.log, "orders")->id}, .reason = "damaged"};
+    struct ctl_event ev = {.kind = CTL_EV_REPLICA_FAILED};
+    ev.failed.id = 2;
+    ev.failed.epoch = 102;
+    ev.failed.replicas = &failed;
+    ev.failed.n = 1;
+    world_delete(&w, "orders");
+    world_step(&w, ev);
+    CHECK_EQ(w.reply.error, ERRCODE_NONE);
+    world_restore(&w, "");
+    const struct partition_state *p = world_partition(&w, "orders", 0);
+    CHECK_EQ(p->isr.n, 2);
+    CHECK(!broker_set_has(&p->isr, 2) && p->leader != BROKER_NONE);
+}
+
 static void protected_topic_is_refused_until_it_is_cleared(void) /* [TRS-7] */
 {
     struct ctl_event ev = {.kind = CTL_EV_DELETE_TOPIC};
@@ -255,6 +276,7 @@ static const struct check_case cases[] = {
         CASE(trash_is_bounded_and_the_oldest_goes),
         CASE(too_many_partitions_leave_only_the_last),
         CASE(host_crash_marks_what_is_in_the_trash),
+        CASE(failed_replica_of_a_deleted_topic_comes_back_out_of_sync),
         CASE(protected_topic_is_refused_until_it_is_cleared),
         CASE(dry_runs_write_nothing),
 };
