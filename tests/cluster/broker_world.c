@@ -584,13 +584,18 @@ struct world *world_new(bool has_parents)
 
 int stop_broker(struct world *w, int signal_number)
 {
-    /* The fake controller must answer while it stops. */
+    int64_t give_up = check_now_ms() + ANSWER_MS;
     int code;
 
     CHECK_EQ(kill(w->pid, signal_number), 0);
-    pause_loop(w, 300);
-    code = run_wait(w->pid, 0, ANSWER_MS);
+    while (process_is_alive(w->pid) && check_now_ms() < give_up) {
+        pause_loop(w, 10); /* the fake controller must answer, however long that takes */
+    }
+    code = run_wait(w->pid, 0, 0);
     w->pid = 0;
+    while ((w->client != NULL || w->controller != NULL) && check_now_ms() < give_up) {
+        pause_loop(w, 1); /* their ends are noticed, and they are freed */
+    }
     return code;
 }
 
@@ -598,6 +603,7 @@ void world_free(struct world *w)
 {
     if (w->client != NULL) {
         rpc_conn_close(w->client);
+        w->client = NULL;
     }
     if (w->pid != 0) {
         CHECK_EQ(stop_broker(w, SIGTERM), 0);
