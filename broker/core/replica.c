@@ -247,6 +247,9 @@ bool replica_install(struct replica *r, const struct partition_state *p)
         COVER(REP, 19);
         return false;
     }
+    if (r->pending.is_durable && !p->is_durable) { /* [REP-58] */
+        r->claim_after = wtime_add(r->now, REPLICA_PROPOSE_PAUSE);
+    }
     r->record = *p;
     r->has_record = true;
     COVER_IF(r->pending.is_set, REP, 39);
@@ -300,8 +303,26 @@ void replica_settle(struct replica *r, struct replica_fx *fx)
 
 /* --- Events ------------------------------------------------------------------------------------------------------- */
 
+/* [REP-32] What a killed process has left counts when it is on the disk, and nobody else asks for
+ * that; and what was synced while that did not matter has not been told. */
+static void tell_of_disk(struct replica *r, bool did_count, struct replica_fx *fx)
+{
+    if (!replica_counts_synced(r) || r->work != REPLICA_WORK_NONE ||
+            (r->role != REPLICA_LEADER && r->role != REPLICA_FOLLOWER)) {
+        return;
+    }
+    if (r->flushed < r->log_end) {
+        COVER(REP, 32);
+        (void)replica_fx_push(fx, REPLICA_FX_FLUSH);
+    } else if (!did_count && r->role == REPLICA_FOLLOWER) {
+        (void)replica_fx_push(fx, REPLICA_FX_PROGRESS);
+    }
+}
+
 static void on_become(struct replica *r, const struct replica_event *ev, struct replica_fx *fx)
 {
+    bool did_count = replica_counts_synced(r);
+
     (void)replica_install(
             r, ev->become.record); /* An older one tells of the brokers nevertheless. */
     r->may_lead = ev->become.may_lead;
@@ -313,12 +334,7 @@ static void on_become(struct replica *r, const struct replica_event *ev, struct 
     }
     r->is_stopped = false;
     replica_settle(r, fx);
-    if (r->fsync_acks && r->flushed < r->log_end && r->work == REPLICA_WORK_NONE &&
-            (r->role == REPLICA_LEADER || r->role == REPLICA_FOLLOWER)) {
-        /* [REP-32] What a killed process has left counts when it is on the disk, and nobody else asks for that. */
-        COVER(REP, 32);
-        (void)replica_fx_push(fx, REPLICA_FX_FLUSH);
-    }
+    tell_of_disk(r, did_count, fx);
 }
 
 static void on_forget(struct replica *r, const struct replica_ask *ask)

@@ -86,6 +86,7 @@ struct replica_proposal {
     } isr[REPLICAS_MAX];
 
     bool recovered; /* the log that an unclean election chose is open: `recovering` may go */
+    bool durable;   /* [REP-58] all of `isr` have on their disks what is committed */
 };
 
 enum replica_event_kind {
@@ -290,6 +291,7 @@ struct replica_peer {
 
 struct replica_pending {
     bool is_set;
+    bool is_durable;    /* [REP-58] it may hold by now: only what is on the disk counts */
     bool is_taken_back; /* the proposal now asks for the ISR as it is, so that an older one cannot be carried out */
     unsigned n_sent;
     wtime resend_at; /* WTIME_NEVER = under way, or only a new record helps */
@@ -329,6 +331,7 @@ struct replica {
     struct replica_peer peers[REPLICAS_MAX];
     struct replica_pending pending; /* only when leading */
     wtime propose_after;
+    wtime claim_after; /* [REP-58] */
 
     enum replica_work work;
     offset64 work_hw;    /* COPY: the leader's high watermark */

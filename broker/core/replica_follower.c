@@ -168,7 +168,7 @@ void replica_on_copied(struct replica *r, const struct replica_event *ev, struct
     r->work = REPLICA_WORK_NONE;
     r->log_end = ev->copied.log_end;
     follow_hw(r, r->work_hw, fx);
-    if (r->fsync_acks) {
+    if (replica_counts_synced(r)) {
         (void)replica_fx_push(
                 fx, REPLICA_FX_FLUSH); /* [REP-32] The leader waits for this disk too. */
     }

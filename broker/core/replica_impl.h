@@ -60,6 +60,8 @@ struct replica_peer *replica_peer_of(struct replica *r, broker_id id); /* NULL =
 /* A fetch of `p` for `offset` was believed. */
 void replica_peer_fetched(
         struct replica *r, struct replica_peer *p, offset64 offset, offset64 flushed);
+/* [REP-57] Whether only what is on the disk counts for the high watermark. */
+bool replica_counts_synced(const struct replica *r);
 /* How far `id` has everything, for the high watermark; OFFSET_NONE = not known. */
 offset64 replica_ack_of(const struct replica *r, broker_id id);
 /* Takes note of when the sessions that hold this partition were heard. */

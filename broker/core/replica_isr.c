@@ -106,18 +106,28 @@ void replica_peer_fetched(
     }
 }
 
+/* [REP-57] The record is as binding as the configuration, whichever of them comes first: what it
+ * says holds until the controller takes it back. So does a proposal of it, which may be the record
+ * by now. */
+bool replica_counts_synced(const struct replica *r)
+{
+    COVER_IF(r->record.is_durable, REP, 57);
+    return r->fsync_acks || r->record.is_durable || (r->pending.is_set && r->pending.is_durable);
+}
+
 offset64 replica_ack_of(const struct replica *r, broker_id id)
 {
+    bool is_synced = replica_counts_synced(r) && !MUTANT_IS(UNSYNCED_COUNTS);
     int i = peer_index(r, id);
 
     if (id == r->self) {
-        return r->fsync_acks && !MUTANT_IS(UNSYNCED_COUNTS) ? r->flushed : r->log_end;
+        return is_synced ? r->flushed : r->log_end;
     }
     if (i < 0) {
         return OFFSET_NONE;
     }
     const struct replica_peer *p = &r->peers[i];
-    if (r->fsync_acks && !MUTANT_IS(UNSYNCED_COUNTS)) { /* [REP-32] */
+    if (is_synced) { /* [REP-32] */
         return p->flushed < p->end ? p->flushed : p->end;
     }
     return p->end;
@@ -243,16 +253,36 @@ static bool is_change_wanted(const struct replica *r, const struct broker_set *w
     return r->record.recovering || !broker_set_equal(want, &r->record.isr);
 }
 
+/* [REP-58] All of the ISR have on their disks what this leadership has committed, and what former
+ * ones may have: a new leader's high watermark lags. Of the ELR nothing is known here. */
+static bool may_claim_durable(const struct replica *r)
+{
+    const struct broker_set *isr = &r->record.isr;
+    offset64 least = r->high_watermark > r->epoch_start ? r->high_watermark : r->epoch_start;
+
+    if (!r->fsync_acks || r->record.is_durable || r->record.recovering || r->record.elr.n > 0) {
+        return false;
+    }
+    for (uint8_t i = 0; i < isr->n && !MUTANT_IS(DURABLE_WITHOUT_SYNC); i++) {
+        if (replica_ack_of(r, isr->at[i]) < least) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* --- Proposals ---------------------------------------------------------------------------------------------------- */
 
-static void fill_proposal(struct replica *r, const struct broker_set *isr, bool recovered)
+static void fill_proposal(
+        struct replica *r, const struct broker_set *isr, bool recovered, bool durable)
 {
     struct replica_proposal *q = &r->pending.proposal;
 
     *q = (struct replica_proposal){.leader_epoch = r->record.leader_epoch,
             .partition_epoch = r->record.partition_epoch,
             .n = isr->n,
-            .recovered = recovered};
+            .recovered = recovered,
+            .durable = durable};
     for (uint8_t i = 0; i < isr->n; i++) {
         const struct replica_peer *p = replica_peer_of(r, isr->at[i]);
 
@@ -278,14 +308,19 @@ void replica_consider_isr(struct replica *r, struct replica_fx *fx)
         return; /* [REP-39] One at a time. */
     }
     want = wanted_isr(r);
-    if (r->now < r->propose_after || !is_change_wanted(r, &want)) {
+    bool is_change = is_change_wanted(r, &want);
+    bool is_claim = !is_change && r->now >= r->claim_after && may_claim_durable(r);
+
+    if (r->now < r->propose_after || !(is_change || is_claim)) {
         return;
     }
-    r->pending = (struct replica_pending){.is_set = true, .brake = want};
-    fill_proposal(r, &want, r->record.recovering);
+    COVER_IF(is_claim, REP, 58);
+    r->pending =
+            (struct replica_pending){.is_set = true, .brake = want, .is_durable = is_claim};
+    fill_proposal(r, &want, r->record.recovering, is_claim);
     send_proposal(r, fx);
-    trace_emit(r->trace, "%s proposes an ISR of %u instead of %u, partition epoch %d", r->name,
-            want.n, r->record.isr.n, r->record.partition_epoch);
+    trace_emit(r->trace, "%s proposes an ISR of %u instead of %u%s, partition epoch %d", r->name,
+            want.n, r->record.isr.n, is_claim ? ", durable" : "", r->record.partition_epoch);
 }
 
 /* [REP-41] Nothing of what was added may join. When it was sent once, that is the end of it. Else the other copy may still
@@ -298,7 +333,7 @@ static void on_refused_for_good(struct replica *r)
         return;
     }
     r->pending.is_taken_back = true;
-    fill_proposal(r, &r->record.isr, false);
+    fill_proposal(r, &r->record.isr, false, false);
     r->pending.resend_at = wtime_add(r->now, REPLICA_RESEND_PAUSE);
 }
 
@@ -357,6 +392,9 @@ wtime replica_isr_deadline(const struct replica *r)
     struct broker_set want = wanted_isr(r);
     if (is_change_wanted(r, &want)) {
         return wtime_max(r->propose_after, r->now);
+    }
+    if (may_claim_durable(r)) {
+        t = wtime_max(wtime_max(r->propose_after, r->claim_after), r->now);
     }
     for (uint8_t i = 0; i < r->n_peers; i++) {
         const struct replica_peer *p = &r->peers[i];

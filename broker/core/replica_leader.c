@@ -11,7 +11,7 @@ void replica_begin_leading(struct replica *r, struct replica_fx *fx)
     must(r->role == REPLICA_LEADER);
     COVER_IF(r->log_end > 0, REP, 22);
     r->epoch_start = r->log_end; /* [REP-22] What lies below was written under former epochs. */
-    r->propose_after = 0;
+    r->propose_after = r->claim_after = 0;
     replica_peers_begin(r);
     replica_consider_isr(r, fx);
     replica_advance(r, fx);
@@ -180,7 +180,7 @@ void replica_on_appended(struct replica *r, const struct replica_event *ev, stru
     } else {
         acknowledge(r, &w.ask, w.base, w.offset, false, fx);
     }
-    if (r->fsync_acks || ev->appended.needs_disk) {
+    if (replica_counts_synced(r) || ev->appended.needs_disk) {
         (void)replica_fx_push(fx, REPLICA_FX_FLUSH); /* [LOG-71] */
     }
     wake_passed_of(r, &r->replica_waits, fx);
@@ -214,11 +214,12 @@ void replica_on_flushed(struct replica *r, offset64 flushed, struct replica_fx *
     }
     r->flushed = flushed;
     if (r->role == REPLICA_LEADER) {
+        replica_consider_isr(r, fx); /* [REP-58] */
         replica_advance(r, fx);
         if (r->n_disk_waits > 0) { /* also of those for whom the high watermark need not move */
             wake_passed_of(r, &r->interests, fx);
         }
-    } else if (r->role == REPLICA_FOLLOWER && r->fsync_acks) {
+    } else if (r->role == REPLICA_FOLLOWER && replica_counts_synced(r)) {
         (void)replica_fx_push(fx, REPLICA_FX_PROGRESS); /* [REP-32] */
     }
 }

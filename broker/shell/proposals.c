@@ -155,7 +155,8 @@ static void send_proposals(struct proposals *q, struct rpc_conn *c, struct asked
                 .partition_epoch = x->wanted.partition_epoch,
                 .isr = isr,
                 .n_isr = x->wanted.n,
-                .recovered = x->wanted.recovered};
+                .recovered = x->wanted.recovered,
+                .durable = x->wanted.durable};
     }
     wire_encode_alter_partition_request(&m, rpc_out_buf(out));
     (void)mem_free(members);

@@ -58,6 +58,7 @@ const char *startup_crash_kind_text(enum crash_kind kind)
     case CRASH_CLEAN: return "clean";
     case CRASH_PROC: return "process";
     case CRASH_HOST: return "host";
+    case CRASH_DISK: break; /* Only the controller can tell. */
     }
     must_not_reach("a crash kind that is none");
 }

@@ -85,7 +85,7 @@ static json_t *configs_json(const struct meta_config_pair *pairs, size_t n)
 
 static void put_registration(json_t *o, const struct meta_register_broker *r)
 {
-    static const char *const kinds[] = {"?", "clean", "proc", "host"};
+    static const char *const kinds[] = {"?", "clean", "proc", "host", "disk"};
     json_t *endpoints = json_array();
     json_t *dirs = json_array();
 
@@ -101,7 +101,8 @@ static void put_registration(json_t *o, const struct meta_register_broker *r)
     }
     put_int(o, "broker", r->id);
     put_int(o, "broker_epoch", r->epoch);
-    put(o, "crash_kind", json_string(kinds[r->crash_kind <= CRASH_HOST ? r->crash_kind : 0]));
+    put_int(o, "served_epoch", r->served_epoch);
+    put(o, "crash_kind", json_string(kinds[r->crash_kind <= CRASH_DISK ? r->crash_kind : 0]));
     put(o, "rack", text_json(r->rack));
     put(o, "version", text_json(r->version));
     put(o, "endpoints", endpoints);
@@ -137,6 +138,7 @@ static void put_partition(json_t *o, const struct partition_state *p)
     put_int(o, "partition_epoch", p->partition_epoch);
     put_int(o, "min_isr", p->min_isr);
     put(o, "recovering", json_boolean(p->recovering));
+    put(o, "durable", json_boolean(p->is_durable));
     put_int(o, "unclean_epoch", p->unclean_epoch);
     if (p->operation != 0) {
         put_int(o, "operation", (int64_t)p->operation);

@@ -198,6 +198,7 @@ static int apply_new_controller(struct image *image, const struct meta_record *r
 static void registration_copy(struct image_broker *b, const struct meta_register_broker *from)
 {
     b->epoch = from->epoch;
+    b->served_epoch = from->served_epoch;
     b->crash_kind = from->crash_kind;
     b->state = BROKER_FENCED;
     b->purge_pending = true;
@@ -224,7 +225,7 @@ static int apply_register_broker(struct image *image, const struct meta_register
     size_t at = broker_lower_bound(image, r->id);
     struct image_broker *b = find_broker(image, r->id);
 
-    if (r->id < 0 || r->epoch < 0 || r->crash_kind < CRASH_CLEAN || r->crash_kind > CRASH_HOST ||
+    if (r->id < 0 || r->epoch < 0 || r->crash_kind < CRASH_CLEAN || r->crash_kind > CRASH_DISK ||
             (b != NULL && b->epoch == r->epoch)) {
         return IMAGE_E_BROKEN; /* [REP-7] A registration is a new incarnation. */
     }
@@ -265,6 +266,7 @@ static int apply_broker_state(struct image *image, const struct meta_record *r)
             return IMAGE_E_BROKEN; /* [REP-7] Registered, purged, unfenced: in this order. */
         }
         b->state = BROKER_ACTIVE;
+        b->served_epoch = b->epoch;
         return 0;
     }
     must(r->kind == META_BROKER_SHUTDOWN);

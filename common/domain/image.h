@@ -34,6 +34,7 @@ struct image_configs {
 struct image_broker {
     broker_id id;
     int64_t epoch;
+    int64_t served_epoch; /* of its last incarnation that was unfenced; 0 = none */
     enum crash_kind crash_kind;
     enum broker_state state;
     bool purge_pending; /* registered, but not yet taken out of every ISR */

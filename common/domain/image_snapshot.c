@@ -109,6 +109,7 @@ static void emit_broker(struct writer *w, const struct image_broker *b)
     r.register_broker = (struct meta_register_broker){
             .id = b->id,
             .epoch = b->epoch,
+            .served_epoch = b->served_epoch,
             .crash_kind = b->crash_kind,
             .rack = b->rack,
             .version = b->version,

@@ -58,7 +58,9 @@ enum {
 enum crash_kind {
     CRASH_CLEAN = 1, /* orderly stop: nothing is lost */
     CRASH_PROC = 2,  /* the process died, the kernel did not: what write(2) accepted is there */
-    CRASH_HOST = 3,  /* power, kernel, remount, another disk: unsynced data may be gone */
+    CRASH_HOST = 3,  /* power, kernel, remount: unsynced data may be gone */
+    /* A directory is missing, or an old copy: what was synced may be gone, too. The controller's word. */
+    CRASH_DISK = 4,
 };
 
 /* Why a record exists; served by `weir explain`. */
@@ -137,6 +139,7 @@ struct meta_operation {
 struct meta_register_broker {
     broker_id id;
     int64_t epoch;
+    int64_t served_epoch; /* the last one before it that was unfenced; 0 = none, or not known */
     enum crash_kind crash_kind;
     const char *rack; /* "" = none */
     const char *version;

@@ -153,6 +153,9 @@ bool partition_state_is_valid(const struct partition_state *p)
     if (p->isr.n >= p->min_isr && (p->elr.n > 0 || p->lk.n > 0)) {
         return false; /* [REP-4] A full ISR leaves nobody else who may be elected. */
     }
+    if (p->recovering && p->is_durable) {
+        return false; /* [REP-57] Its log is not the one that was committed. */
+    }
     if ((p->recovering && p->isr.n > 1) || (p->operation != 0 && !partition_is_moving(p))) {
         return false;
     }

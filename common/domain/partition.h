@@ -41,6 +41,7 @@ struct partition_state {
     epoch32 partition_epoch;
     int32_t min_isr; /* effective: min(config, replication factor) */
     bool recovering;
+    bool is_durable; /* [REP-57] each of ISR and ELR has on its disk what is committed */
     epoch32 unclean_epoch; /* leader epoch of the last unclean election, EPOCH_NONE = never */
     uint64_t operation;    /* [CTL-75] that moves it; 0 = none, as whenever nothing is under way */
 };

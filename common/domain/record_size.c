@@ -29,7 +29,7 @@ size_t record_configs_max(const struct meta_config_pair *pairs, size_t n)
 
 static size_t registration_size(const struct meta_register_broker *r)
 {
-    size_t size = 3 * NUMBER_MAX + text(r->rack) + text(r->version);
+    size_t size = 4 * NUMBER_MAX + text(r->rack) + text(r->version);
 
     for (size_t i = 0; i < r->n_endpoints; i++) {
         size += FIELD_MAX + text(r->endpoints[i].name) + text(r->endpoints[i].host) + NUMBER_MAX;
@@ -50,7 +50,7 @@ static size_t kind_size(const struct meta_record *r)
         return UUID_FIELD + text(r->create_topic.name) + 4 * NUMBER_MAX +
                record_configs_max(r->create_topic.configs, r->create_topic.n_configs);
     case META_REMOVE_TOPIC: return UUID_FIELD;
-    case META_PARTITION_STATE: return UUID_FIELD + 6 * SET_MAX + 9 * NUMBER_MAX;
+    case META_PARTITION_STATE: return UUID_FIELD + 6 * SET_MAX + 10 * NUMBER_MAX;
     case META_CONFIG_SET:
         return UUID_FIELD + 2 * NUMBER_MAX +
                record_configs_max(r->config_set.configs, r->config_set.n_configs);

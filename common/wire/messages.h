@@ -473,7 +473,7 @@ struct msg_alter_partition {
     epoch32 leader_epoch, partition_epoch;
     struct msg_isr_member *isr;
     size_t n_isr;
-    bool recovered;
+    bool recovered, durable;
 };
 
 struct msg_alter_partition_request {

@@ -40,6 +40,7 @@ void wire_encode_alter_partition_request(
         to->partition_epoch = p->partition_epoch;
         to_isr(&e, p, to);
         to->recovered = p->recovered;
+        to->durable = p->durable;
     }
     enc_finish(&pb.base, out);
 }
@@ -72,6 +73,7 @@ static void from_alter_partition_request(struct dec *d,
                 .isr = from_isr(d, from),
                 .n_isr = from->n_isr,
                 .recovered = from->recovered != 0,
+                .durable = from->durable != 0,
         };
     }
 }

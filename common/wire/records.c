@@ -89,6 +89,7 @@ static void to_register_broker(
     weir__v1__register_broker__init(pb);
     pb->broker_id = r->id;
     pb->broker_epoch = r->epoch;
+    pb->served_epoch = r->served_epoch;
     pb->crash_kind = (Weir__V1__CrashKind)r->crash_kind;
     pb->rack = enc_borrow(r->rack);
     pb->version = enc_borrow(r->version);
@@ -137,6 +138,7 @@ void enc_partition_state(const struct partition_state *p, void *ret_pb)
     pb->recovering = p->recovering;
     pb->unclean_epoch = p->unclean_epoch;
     pb->operation = p->operation;
+    pb->durable = p->is_durable;
 }
 
 static void to_operation(const struct meta_operation *o, Weir__V1__OperationState *pb)
@@ -300,7 +302,8 @@ static void from_register_broker(
 {
     r->id = pb->broker_id;
     r->epoch = pb->broker_epoch;
-    r->crash_kind = (enum crash_kind)dec_enum(d, (int)pb->crash_kind, CRASH_CLEAN, CRASH_HOST);
+    r->served_epoch = pb->served_epoch;
+    r->crash_kind = (enum crash_kind)dec_enum(d, (int)pb->crash_kind, CRASH_CLEAN, CRASH_DISK);
     r->rack = dec_text(d, pb->rack);
     r->version = dec_text(d, pb->version);
     r->endpoints = dec_endpoints(d, pb->endpoints, pb->n_endpoints);
@@ -340,6 +343,7 @@ void dec_partition_state(struct dec *d, const void *from, struct partition_state
     p->recovering = pb->recovering != 0;
     p->unclean_epoch = pb->unclean_epoch;
     p->operation = pb->operation;
+    p->is_durable = pb->durable != 0;
 }
 
 static void from_operation(

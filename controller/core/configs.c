@@ -139,13 +139,13 @@ static void append_changes(struct ctl *c,
     ctl_append(c, &r);
 }
 
-/* [CTL-51] The records of partitions hold the value in force, so they follow it at once. */
+/* [CTL-51] [CTL-88] The records of partitions hold what is in force, so they follow it at once. */
 static void follow(struct ctl *c,
         const struct config_target *t,
         const struct meta_config_pair *pairs,
         size_t n)
 {
-    bool has_min_isr = false;
+    const char *held = NULL; /* a key that is */
 
     for (size_t i = 0; i < n; i++) {
         if (c->is_listed && strcmp(pairs[i].key, "weir.unclean.election") == 0) {
@@ -155,13 +155,16 @@ static void follow(struct ctl *c,
                 c->is_stirred || strcmp(pairs[i].key, "auto.leader.rebalance.enable") == 0;
         c->balance.is_stirred =
                 c->balance.is_stirred || strncmp(pairs[i].key, "weir.auto.balance", 17) == 0;
-        has_min_isr = has_min_isr || strcmp(pairs[i].key, "min.insync.replicas") == 0;
+        if (strcmp(pairs[i].key, "min.insync.replicas") == 0 ||
+                strcmp(pairs[i].key, "weir.ack.durability") == 0) {
+            held = pairs[i].key;
+        }
     }
-    for (int32_t p = 0; has_min_isr && t->topic != NULL && p < t->topic->n_partitions; p++) {
-        ctl_settle_one(c, &t->topic->partitions[p], BROKER_NONE, "min.insync.replicas");
+    for (int32_t p = 0; held != NULL && t->topic != NULL && p < t->topic->n_partitions; p++) {
+        ctl_settle_one(c, &t->topic->partitions[p], BROKER_NONE, held);
     }
-    if (has_min_isr && t->asked->scope == CONFIG_CLUSTER) {
-        ctl_settle(c, BROKER_NONE, false, "min.insync.replicas");
+    if (held != NULL && t->asked->scope == CONFIG_CLUSTER) {
+        ctl_settle(c, BROKER_NONE, CRASH_CLEAN, held);
     }
 }
 

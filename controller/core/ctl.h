@@ -92,6 +92,7 @@ struct ctl_alter_partition {
     const struct ctl_isr_member *isr;
     size_t n_isr;
     bool is_recovered; /* after an unclean election: its log is open */
+    bool is_durable;   /* [REP-58] all who are in sync have on their disks what is committed */
 };
 
 struct ctl_failed_replica {

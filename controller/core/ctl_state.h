@@ -131,9 +131,14 @@ struct partition_state ctl_changed(
  * `p` (partition_differs) when `p` is settled. */
 struct partition_state ctl_settled(
         const struct ctl *c, const struct partition_state *p, broker_id disqualified);
+/* [CTL-88] Whether the topic of `p`, which is there, has acknowledgements for the disk. */
+bool ctl_is_synced(const struct ctl *c, const struct partition_state *p);
+/* [CTL-89] Whether a replica whose broker ended so may lack what is committed. */
+bool ctl_has_lost(const struct partition_state *p, enum crash_kind kind);
 /* Settles the partitions that have a replica on `id` (BROKER_NONE: all), each with a record if
- * it must change. `what` names the trigger in the records' inputs: "fenced=2". */
-void ctl_settle(struct ctl *c, broker_id id, bool is_disqualified, const char *what);
+ * it must change; `kind` is what `id` has lost, CLEAN = nothing. `what` names the trigger in the
+ * records' inputs: "fenced=2". */
+void ctl_settle(struct ctl *c, broker_id id, enum crash_kind kind, const char *what);
 void ctl_settle_one(
         struct ctl *c, const struct partition_state *p, broker_id disqualified, const char *what);
 /* The record itself, told; `what` as above. */
@@ -318,7 +323,7 @@ void ctl_purge_old(struct ctl *c);
 /* Says when that is to be done next; at the end of a step. */
 void ctl_plan_purge(struct ctl *c);
 /* [TRS-6] The registered broker has lost its host: what it holds of the trash may lack its end. */
-void ctl_doubt_trash(struct ctl *c, broker_id id, const char *what);
+void ctl_doubt_trash(struct ctl *c, broker_id id, enum crash_kind kind, const char *what);
 /* The same of one partition; nothing when it is not in the trash. */
 void ctl_doubt_trashed(
         struct ctl *c, const struct ctl_partition_ref *ref, broker_id id, const char *what);

@@ -107,7 +107,7 @@ void ctl_set_intent(struct ctl *c, broker_id id, enum broker_intent intent)
     r.intent.intent = intent;
     trace_emit(c->trace, "ctl  broker %d %s", id, name);
     ctl_append(c, &r);
-    ctl_settle(c, id, false, ctl_format(c, "%s=%d", name, id)); /* [CTL-71] */
+    ctl_settle(c, id, CRASH_CLEAN, ctl_format(c, "%s=%d", name, id)); /* [CTL-71] */
 }
 
 static int check_intent(struct ctl *c, const struct image_broker *b, const char **ret_detail)

@@ -66,9 +66,10 @@ static const char *kind_name(enum crash_kind kind)
     switch (kind) {
     case CRASH_CLEAN: return "clean";
     case CRASH_PROC: return "process";
-    case CRASH_HOST: break;
+    case CRASH_HOST: return "host";
+    case CRASH_DISK: break;
     }
-    return "host";
+    return "disk";
 }
 
 /* The registration with all that it points to in the memory of the effects. */
@@ -95,31 +96,60 @@ static struct meta_register_broker registration_copy(
 }
 
 /* [CTL-3] A new incarnation leaves every ISR, and after the loss of its host every ELR, before
- * it may be unfenced. */
+ * it may be unfenced. [CTL-89] */
 static void purge(struct ctl *c, const struct image_broker *b)
 {
     const char *what = ctl_format(c, "registered=%d kind=%s", b->id, kind_name(b->crash_kind));
 
-    ctl_settle(c, b->id, b->crash_kind == CRASH_HOST && !MUTANT_IS(HOST_KEEPS_ELR), what);
-    if (b->crash_kind == CRASH_HOST) {
-        ctl_doubt_trash(c, b->id, what);
-    }
+    ctl_settle(c, b->id, MUTANT_IS(HOST_KEEPS_ELR) ? CRASH_CLEAN : b->crash_kind, what);
+    ctl_doubt_trash(c, b->id, b->crash_kind, what);
     ctl_append_broker(c, META_BROKER_PURGED, b->id, b->epoch, what);
+}
+
+static bool has_dir(const struct meta_register_broker *r, const struct uuid *dir)
+{
+    size_t i = 0;
+
+    while (i < r->n_dirs && !uuid_equal(&r->dirs[i], dir)) {
+        i++;
+    }
+    return i < r->n_dirs;
+}
+
+/* [CTL-89] NULL, or why the disks are not those that the last incarnation of it served with. What
+ * one that was never unfenced had does not count. */
+static const char *not_its_disks(
+        struct ctl *c, const struct image_broker *b, const struct meta_register_broker *seen)
+{
+    size_t n_missing = 0;
+
+    if (b == NULL || seen->crash_kind == CRASH_PROC) {
+        return NULL; /* The kernel has not seen another disk. */
+    }
+    if (b->served_epoch > 0 && c->ev->seen_prev_epoch < b->served_epoch) {
+        return ctl_format(c, "has the disk of its epoch %lld, but there was %lld",
+                (long long)c->ev->seen_prev_epoch, (long long)b->served_epoch);
+    }
+    for (size_t i = 0; i < b->n_dirs; i++) {
+        n_missing += !has_dir(seen, &b->dirs[i]);
+    }
+    return n_missing > 0 && seen->crash_kind == CRASH_HOST ? "comes without one of its directories"
+                                                           : NULL;
 }
 
 /* [CTL-3] What `seen` is taken to have lost, `b` being who it was here. */
 static enum crash_kind kind_of(
-        const struct ctl *c, const struct image_broker *b, const struct meta_register_broker *seen)
+        struct ctl *c, const struct image_broker *b, const struct meta_register_broker *seen)
 {
+    const char *other = not_its_disks(c, b, seen);
+
     COVER(CTL, 3);
     if (seen->crash_kind < CRASH_CLEAN || seen->crash_kind > CRASH_HOST) {
-        return CRASH_HOST; /* Who does not say what it lost may have lost it. */
+        return CRASH_DISK; /* Who does not say what it lost may have lost it. */
     }
-    if (b != NULL && seen->crash_kind == CRASH_CLEAN && c->ev->seen_prev_epoch < b->epoch) {
-        trace_emit(c->trace,
-                "ctl  broker %d has the disk of its epoch %lld, but there was %lld -> host",
-                seen->id, (long long)c->ev->seen_prev_epoch, (long long)b->epoch);
-        return CRASH_HOST;
+    if (other != NULL) {
+        trace_emit(c->trace, "ctl  broker %d %s -> %s", seen->id, other, kind_name(CRASH_DISK));
+        return CRASH_DISK;
     }
     /* A purge that was cut short is not made smaller by a milder crash after it. */
     return b != NULL && b->purge_pending && b->crash_kind > seen->crash_kind ? b->crash_kind
@@ -142,6 +172,7 @@ void ctl_on_broker_seen(struct ctl *c, const struct meta_register_broker *seen)
 
     r.register_broker = registration_copy(c, seen);
     r.register_broker.crash_kind = kind_of(c, b, seen);
+    r.register_broker.served_epoch = b != NULL ? b->served_epoch : 0;
     trace_emit(c->trace, "ctl  broker %d epoch %lld registered, kind %s", seen->id,
             (long long)seen->epoch, kind_name(r.register_broker.crash_kind));
     ctl_append(c, &r);
@@ -167,7 +198,7 @@ void ctl_on_brokers_listed(struct ctl *c)
             purge(c, b);
         }
     }
-    ctl_settle(c, BROKER_NONE, false, "takeover");
+    ctl_settle(c, BROKER_NONE, CRASH_CLEAN, "takeover");
     ctl_look_for_lost(c);
     c->is_stirred = true; /* A leadership that its predecessor would have given back. */
     ctl_finish_topics(c);
@@ -181,7 +212,7 @@ static void fence(struct ctl *c, const struct image_broker *b, const char *how)
 {
     trace_emit(c->trace, "ctl  broker %d epoch %lld %s -> fenced", b->id, (long long)b->epoch, how);
     ctl_append_broker(c, META_FENCE_BROKER, b->id, b->epoch, how);
-    ctl_settle(c, b->id, false, ctl_format(c, "fenced=%d", b->id));
+    ctl_settle(c, b->id, CRASH_CLEAN, ctl_format(c, "fenced=%d", b->id));
 }
 
 void ctl_on_broker_gone(struct ctl *c)
@@ -252,7 +283,7 @@ void ctl_on_broker_ready(struct ctl *c)
                 c->trace, "ctl  broker %d epoch %lld ready -> unfenced", id, (long long)b->epoch);
         ctl_append_broker(c, META_UNFENCE_BROKER, id, b->epoch, "");
     }
-    ctl_settle(c, id, false, ctl_format(c, "ready=%d", id));
+    ctl_settle(c, id, CRASH_CLEAN, ctl_format(c, "ready=%d", id));
     if (c->is_listed) {
         ctl_look_for_lost(c);
         ctl_finish_topics(c);
@@ -290,7 +321,7 @@ void ctl_on_broker_shutdown(struct ctl *c)
     }
     /* [CTL-8] Leaderships move where another member of the ISR is active; a single replica
      * cannot, and is not waited for. */
-    ctl_settle(c, id, false, ctl_format(c, "shutdown=%d", id));
+    ctl_settle(c, id, CRASH_CLEAN, ctl_format(c, "shutdown=%d", id));
     struct ctl_reply *reply = ctl_answer(c, ERRCODE_NONE, "");
 
     if (reply != NULL) {

@@ -175,6 +175,18 @@ static broker_id leader_of(const struct partition_state *next,
     return id != BROKER_NONE ? id : elect_leader(next, active);
 }
 
+/* [REP-57] [CTL-88] */
+static void judge_durable(struct partition_state *next,
+        const struct partition_state *p,
+        const struct partition_want *want)
+{
+    bool is_claimed = want->is_durable && p->elr.n == 0;
+
+    COVER_IF(p->is_durable && !want->is_synced, CTL, 88);
+    next->is_durable =
+            (p->is_durable || is_claimed) && want->is_synced && !next->recovering;
+}
+
 static void elect(struct partition_state *next,
         const struct broker_set *active,
         const struct partition_state *p,
@@ -218,6 +230,7 @@ struct partition_state partition_change(
     }
     move_on(&next, p, want, &active);
     keep_the_only_replica(&next, p, want);
+    judge_durable(&next, p, want);
     fill_elr(&next, p, want);
     elect(&next, &active, p, want);
     move_on(&next, p, want, &active); /* An elected ELR member can be all that it wanted. */
@@ -243,6 +256,7 @@ struct partition_state partition_elect_unclean(const struct partition_state *p, 
     next.leader_epoch++;
     next.partition_epoch++;
     next.recovering = true;
+    next.is_durable = false; /* [REP-57] */
     next.unclean_epoch = next.leader_epoch;
     must(partition_state_is_valid(&next));
     return next;
@@ -256,5 +270,6 @@ bool partition_differs(const struct partition_state *a, const struct partition_s
            !broker_set_equal(&a->elr, &b->elr) || !broker_set_equal(&a->lk, &b->lk) ||
            a->leader != b->leader || a->leader_epoch != b->leader_epoch ||
            a->min_isr != b->min_isr || a->recovering != b->recovering ||
+           a->is_durable != b->is_durable ||
            a->unclean_epoch != b->unclean_epoch || a->operation != b->operation;
 }

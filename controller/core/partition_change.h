@@ -13,6 +13,8 @@ struct partition_want {
     struct broker_set reluctant; /* [CTL-71] lead only when none of the others can */
     int32_t min_isr;          /* 0 = as it is */
     bool to_preferred;        /* the present leader is not kept: who comes first leads */
+    bool is_synced;  /* the topic's acknowledgements are for the disk: the record may be durable */
+    bool is_durable; /* its leader says that all of `isr` have on their disks what is committed */
     bool is_recovered;        /* its leader has opened its log: `recovering` ends */
     struct broker_set target; /* a reassignment begins: who is to hold it; none = as it is */
     int32_t min_isr_moved;    /* once the replicas are the target's; 0 = as it is */
@@ -27,7 +29,9 @@ struct partition_want {
  * the ISR of the *final* record is full, both are emptied. [REP-5] The only replica of a
  * partition never leaves the ISR. When it is disqualified, the record is marked `recovering`;
  * the election that brings it back is unclean: it sets unclean_epoch to the new leader epoch and
- * clears the mark. */
+ * clears the mark. [REP-57] It stays durable, because nobody joins ISR or ELR but by the leader's
+ * word, until the topic is not to be so any more or somebody has lost data; it becomes so by the
+ * leader's word about the ISR, when there is no ELR beside it. */
 struct partition_state partition_change(
         const struct partition_state *p, const struct partition_want *want);
 

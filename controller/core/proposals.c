@@ -70,7 +70,8 @@ static void read_members(struct ctl *c, struct proposal *q)
 static bool is_done(const struct proposal *q)
 {
     return q->asked->partition_epoch < q->p->partition_epoch && q->wrong == NULL &&
-           broker_set_equal(&q->isr, &q->p->isr) && !(q->asked->is_recovered && q->p->recovering);
+           broker_set_equal(&q->isr, &q->p->isr) && !(q->asked->is_recovered && q->p->recovering) &&
+           !(q->asked->is_durable && !q->p->is_durable);
 }
 
 static int check_version(struct ctl *c, struct proposal *q)
@@ -149,7 +150,9 @@ static int judge(struct ctl *c, struct proposal *q)
 
 static void accept(struct ctl *c, struct proposal *q)
 {
-    struct partition_want wish = {.isr = q->isr, .is_recovered = q->asked->is_recovered};
+    struct partition_want wish = {.isr = q->isr,
+            .is_recovered = q->asked->is_recovered,
+            .is_durable = q->asked->is_durable};
     char text[CTL_SET_TEXT_SIZE];
 
     for (int i = 0; i < q->isr.n; i++) {
@@ -162,8 +165,8 @@ static void accept(struct ctl *c, struct proposal *q)
     struct partition_state next = ctl_changed(c, q->p, &wish);
 
     ctl_append_partition(c, q->p, &next,
-            ctl_format(c, "proposed=[%s]%s", ctl_set_text(&q->isr, text, sizeof(text)),
-                    wish.is_recovered ? " recovered" : ""));
+            ctl_format(c, "proposed=[%s]%s%s", ctl_set_text(&q->isr, text, sizeof(text)),
+                    wish.is_recovered ? " recovered" : "", wish.is_durable ? " durable" : ""));
 }
 
 /* [CTL-47] The leader asked without knowing that the replica had failed: a record, whose only news

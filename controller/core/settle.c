@@ -60,13 +60,34 @@ static struct broker_set isr_of_the_living(const struct ctl *c,
     return isr;
 }
 
-/* The min_isr in force with so many replicas: what is configured, but never more than those. */
-static int32_t min_isr_in_force(const struct ctl *c, const struct partition_state *p, int n)
+static const char *own_config(
+        const struct ctl *c, const struct partition_state *p, const char *key)
 {
     const struct image_topic *t = image_topic_by_id(c->next, &p->topic_id);
 
     must(t != NULL);
-    return ctl_min_isr(c, image_topic_config(t, "min.insync.replicas"), n);
+    return image_topic_config(t, key);
+}
+
+/* The min_isr in force with so many replicas: what is configured, but never more than those. */
+static int32_t min_isr_in_force(const struct ctl *c, const struct partition_state *p, int n)
+{
+    return ctl_min_isr(c, own_config(c, p, "min.insync.replicas"), n);
+}
+
+bool ctl_is_synced(const struct ctl *c, const struct partition_state *p)
+{
+    const char *own = own_config(c, p, "weir.ack.durability");
+    const char *cluster = image_cluster_config(c->next, "weir.ack.durability");
+    const char *value = own != NULL ? own : cluster;
+
+    return value != NULL && strcmp(value, "fsync") == 0;
+}
+
+bool ctl_has_lost(const struct partition_state *p, enum crash_kind kind)
+{
+    COVER_IF(p->is_durable && kind == CRASH_HOST, CTL, 89);
+    return kind == CRASH_DISK || (kind == CRASH_HOST && !p->is_durable);
 }
 
 struct partition_state ctl_changed(
@@ -88,6 +109,7 @@ struct partition_state ctl_changed(
                 &want.active, leader->id); /* [CTL-8] It leads on when nobody else can. */
     }
     want.reluctant = ctl_reluctant(c, p);
+    want.is_synced = ctl_is_synced(c, p);
     COVER_IF(min_isr_in_force(c, p, p->replicas.n - p->adding.n) != p->min_isr, CTL, 51);
     /* [CTL-51] [CTL-56] While replicas are added and removed, as with those that there were. */
     want.min_isr = min_isr_in_force(c, p, p->replicas.n - p->adding.n);
@@ -183,10 +205,14 @@ static void trace_change(
     if (next->leader != BROKER_NONE) {
         (void)snprintf(leader, sizeof(leader), "leader %d", next->leader);
     }
-    trace_emit(c->trace, "ctl  %s-%d isr {%s} -> {%s}, %s, leader epoch %d%s%s", t->name,
+    trace_emit(c->trace, "ctl  %s-%d isr {%s} -> {%s}, %s, leader epoch %d%s%s%s", t->name,
             p->partition, ctl_set_text(&p->isr, old_isr, sizeof(old_isr)),
             ctl_set_text(&next->isr, new_isr, sizeof(new_isr)), leader, next->leader_epoch,
-            next->recovering ? ", recovering" : "", replicas_text(c, p, next));
+            next->recovering ? ", recovering" : "",
+            next->is_durable == p->is_durable ? ""
+            : next->is_durable                ? ", durable"
+                                              : ", durable no more",
+            replicas_text(c, p, next));
 }
 
 void ctl_append_partition(struct ctl *c,
@@ -212,14 +238,14 @@ void ctl_settle_one(
     }
 }
 
-void ctl_settle(struct ctl *c, broker_id id, bool is_disqualified, const char *what)
+void ctl_settle(struct ctl *c, broker_id id, enum crash_kind kind, const char *what)
 {
     for (size_t i = 0; i < image_n_topics(c->next); i++) {
         const struct image_topic *t = image_topic_at(c->next, i);
         for (int32_t p = 0; p < t->n_partitions; p++) {
             const struct partition_state *state = &t->partitions[p];
             if (id == BROKER_NONE || broker_set_has(&state->replicas, id)) {
-                ctl_settle_one(c, state, is_disqualified ? id : BROKER_NONE, what);
+                ctl_settle_one(c, state, ctl_has_lost(state, kind) ? id : BROKER_NONE, what);
             }
         }
     }

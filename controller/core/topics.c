@@ -259,7 +259,7 @@ static struct ctl_placement place(struct ctl *c, struct plan *plan, int32_t p)
 }
 
 /* [CTL-11] The first record of a partition: all who are up are in sync, because the log is
- * empty. */
+ * empty; and all of it is on the disk. */
 static void append_partition(struct ctl *c,
         const struct plan *plan,
         const struct uuid *id,
@@ -278,6 +278,7 @@ static void append_partition(struct ctl *c,
             .min_isr = plan->min_isr,
             .unclean_epoch = EPOCH_NONE,
     };
+    p->is_durable = ctl_is_synced(c, p);
     for (int i = 0; i < at->replicas.n; i++) {
         if (image_broker_is_active(c->next, at->replicas.at[i])) {
             (void)broker_set_add(&p->isr, at->replicas.at[i]);

@@ -223,7 +223,7 @@ static void lead_again(struct ctl *c, const struct partition_state *p)
         ctl_settle_one(c, p, BROKER_NONE, "restored");
         return;
     }
-    struct partition_want want = {.isr = p->isr, .min_isr = 1};
+    struct partition_want want = {.isr = p->isr, .min_isr = 1, .is_synced = ctl_is_synced(c, p)};
     (void)broker_set_add(&want.active, only);
     struct meta_record r = ctl_record(c, META_PARTITION_STATE, "restored");
 
@@ -304,7 +304,7 @@ void ctl_on_restore_topic(struct ctl *c)
 /* Nobody is elected there: who may lead is asked when the topic comes back. */
 static void doubt_one(struct ctl *c, const struct partition_state *p, broker_id id, const char *what)
 {
-    struct partition_want want = {.isr = p->isr};
+    struct partition_want want = {.isr = p->isr, .is_synced = p->is_durable};
 
     (void)broker_set_add(&want.disqualified, id);
     struct partition_state next = partition_change(p, &want);
@@ -327,12 +327,13 @@ void ctl_doubt_trashed(
     }
 }
 
-void ctl_doubt_trash(struct ctl *c, broker_id id, const char *what)
+void ctl_doubt_trash(struct ctl *c, broker_id id, enum crash_kind kind, const char *what)
 {
     for (size_t i = 0; i < image_n_trash(c->next); i++) {
         const struct image_topic *t = image_trash_at(c->next, i);
         for (int32_t p = 0; p < t->n_partitions; p++) {
-            if (broker_set_has(&t->partitions[p].replicas, id)) {
+            if (broker_set_has(&t->partitions[p].replicas, id) &&
+                    ctl_has_lost(&t->partitions[p], kind)) {
                 doubt_one(c, &t->partitions[p], id, what);
             }
         }

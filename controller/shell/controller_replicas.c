@@ -85,6 +85,7 @@ void controller_on_alter_partition(void *ctx,
                 .isr = &members[n_members],
                 .n_isr = from->n_isr,
                 .is_recovered = from->recovered,
+                .is_durable = from->durable,
         };
         for (size_t k = 0; k < from->n_isr; k++) {
             members[n_members++] = (struct ctl_isr_member){

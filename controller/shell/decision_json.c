@@ -19,10 +19,11 @@ static json_t *id_json(int32_t id)
 
 static json_t *partition_json(const struct partition_state *p)
 {
-    return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:i, s:b, s:o}", "leader", id_json(p->leader),
-            "leader_epoch", (int)p->leader_epoch, "partition_epoch", (int)p->partition_epoch,
+    return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:i, s:b, s:b, s:o}", "leader",
+            id_json(p->leader), "leader_epoch", (int)p->leader_epoch, "partition_epoch", (int)p->partition_epoch,
             "replicas", set_json(&p->replicas), "isr", set_json(&p->isr), "elr", set_json(&p->elr),
-            "min_isr", (int)p->min_isr, "recovering", p->recovering ? 1 : 0, "unclean_epoch",
+            "min_isr", (int)p->min_isr, "recovering", p->recovering ? 1 : 0, "durable",
+            p->is_durable ? 1 : 0, "unclean_epoch",
             id_json(p->unclean_epoch));
 }
 
@@ -43,9 +44,10 @@ static const char *crash_name(enum crash_kind kind)
     switch (kind) {
     case CRASH_CLEAN: return "clean";
     case CRASH_PROC: return "proc";
-    case CRASH_HOST: break;
+    case CRASH_HOST: return "host";
+    case CRASH_DISK: break;
     }
-    return "host";
+    return "disk";
 }
 
 static json_t *new_json(const struct meta_record *r)

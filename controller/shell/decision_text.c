@@ -196,6 +196,9 @@ static void put_partition(const struct decision *d, struct buf *out)
     if (p->recovering) {
         buf_append_str(out, ", recovering");
     }
+    if (p->is_durable) {
+        buf_append_str(out, ", durable");
+    }
 }
 
 static const char *crash_text(enum crash_kind kind)
@@ -203,9 +206,10 @@ static const char *crash_text(enum crash_kind kind)
     switch (kind) {
     case CRASH_CLEAN: return "it had stopped in order";
     case CRASH_PROC: return "its process had died";
-    case CRASH_HOST: break;
+    case CRASH_HOST: return "its machine may have lost what was not on disk";
+    case CRASH_DISK: break;
     }
-    return "its machine may have lost what was not on disk";
+    return "a disk of it is missing, new, or an old copy";
 }
 
 static void put_configs(struct buf *out, const struct meta_config_pair *pairs, size_t n)

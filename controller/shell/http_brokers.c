@@ -10,6 +10,7 @@ static const char *crash_kind_text(enum crash_kind kind)
     case CRASH_CLEAN: return "clean";
     case CRASH_PROC: return "proc";
     case CRASH_HOST: return "host";
+    case CRASH_DISK: return "disk";
     }
     return NULL; /* a refused registration need not have one */
 }

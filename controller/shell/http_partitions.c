@@ -33,11 +33,12 @@ static json_t *leader_json(broker_id leader)
 
 json_t *http_partition_json(const struct partition_state *p)
 {
-    return json_pack("{s:i, s:o, s:i, s:i, s:o, s:o, s:o, s:i, s:b, s:s}", "partition",
+    return json_pack("{s:i, s:o, s:i, s:i, s:o, s:o, s:o, s:i, s:b, s:b, s:s}", "partition",
             (int)p->partition, "leader", leader_json(p->leader), "leader_epoch",
             (int)p->leader_epoch, "partition_epoch", (int)p->partition_epoch, "replicas",
             set_json(&p->replicas), "isr", set_json(&p->isr), "elr", set_json(&p->elr), "min_isr",
-            (int)p->min_isr, "recovering", p->recovering ? 1 : 0, "state",
+            (int)p->min_isr, "recovering", p->recovering ? 1 : 0, "durable",
+            p->is_durable ? 1 : 0, "state",
             p->leader != BROKER_NONE ? "online" : "offline");
 }
 

@@ -323,12 +323,14 @@ static void all_power_back(void)
     CHECK_WITHIN(HEAL_MS, is_there_anew(1) && is_there_anew(2) && is_there_anew(3));
 }
 
-/* F6 [LOG-70] */
+/* F6 [LOG-70] [CTL-89]: by the policy "never", so that nobody is elected who is not known to have
+ * all of it. */
 static void whole_cluster_whose_power_goes_has_everything_where_fsync_was_asked_for(void)
 {
     struct judged j;
 
     create("fsync", "min.insync.replicas=2", "weir.ack.durability=fsync");
+    (void)WEIR_OK("topic", "set", "fsync", "weir.unclean.election=never");
     judged_start(&j, "fsync", 2, 200);
     for (uint64_t i = 0; i < rounds(1); i++) {
         cut_all_power(i == 0 ? 0 : check_seed() + i);
@@ -429,7 +431,7 @@ static void old_copy_of_a_disk_counts_for_nothing(void)
         CHECK(seen_leader("restored") != victim);
         check_pause_ms(10);
     }
-    CHECK(seen_broker_says(victim, "crash_kind", "host"));
+    CHECK(seen_broker_says(victim, "crash_kind", "disk"));
     (void)end_without_failure(&j);
     mem_free(data);
     mem_free(beside);

@@ -188,7 +188,7 @@ static void broker_that_lost_its_disk_is_not_elected_and_filled_again(void)
         check_pause_ms(10);
     }
     CHECK(seen_leader("wiped") != victim);
-    CHECK(seen_broker_says(victim, "crash_kind", "host"));
+    CHECK(seen_broker_says(victim, "crash_kind", "disk"));
     struct judged_sum sum = end_without_failure(&j);
     CHECK(sum.longest_gap_ms < FREEZE_MS + DEATH_GAP_MS);
     mem_free(data);

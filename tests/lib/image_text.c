@@ -24,8 +24,9 @@ static void broker_text(struct buf *out, const struct meta_register_broker *r)
 {
     char id[UUID_TEXT_SIZE];
 
-    buf_append_format(out, "register %d epoch %lld kind %d rack '%s' version '%s'", r->id,
-            (long long)r->epoch, (int)r->crash_kind, r->rack, r->version);
+    buf_append_format(out, "register %d epoch %lld served %lld kind %d rack '%s' version '%s'",
+            r->id, (long long)r->epoch, (long long)r->served_epoch, (int)r->crash_kind, r->rack,
+            r->version);
     for (size_t i = 0; i < r->n_endpoints; i++) {
         buf_append_format(out, " %s://%s:%u", r->endpoints[i].name, r->endpoints[i].host,
                 (unsigned)r->endpoints[i].port);
@@ -48,6 +49,9 @@ static void partition_text(struct buf *out, const struct partition_state *p)
     set_text(out, "lk", &p->lk);
     buf_append_format(out, " leader %d le %d pe %d min %d recovering %d unclean %d", p->leader,
             p->leader_epoch, p->partition_epoch, p->min_isr, p->recovering, p->unclean_epoch);
+    if (p->is_durable) {
+        buf_append_str(out, " durable");
+    }
     if (p->operation != 0) {
         buf_append_format(out, " operation %llu", (unsigned long long)p->operation);
     }

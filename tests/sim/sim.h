@@ -88,6 +88,7 @@ struct sim_node {
     uint64_t session;
     enum crash_kind kind;
     int64_t prev_epoch; /* which incarnation it says was before */
+    struct uuid dir;
 };
 
 struct sim_msg {
@@ -106,6 +107,7 @@ struct sim_msg {
             uint64_t session;
             enum crash_kind crash_kind;
             int64_t prev_epoch;
+            struct uuid dir;
             bool is_forced;
             bool is_won, is_done;
             uint64_t nonce, ctl_epoch, fence, n; /* n: of a batch */
@@ -365,6 +367,7 @@ struct sim_acked {
 
 struct sim_truth {
     bool is_there;
+    bool was_durable[SIM_BROKERS_MAX]; /* at some time since that broker registered */
     bool is_open;   /* an unclean election has chosen who says what is committed, and that one does not lead yet */
     offset64 start; /* the greatest log start that a leader has set, of the present history; and of all there were */
     offset64 start_ever;
@@ -398,14 +401,15 @@ struct sim_rates {
     wtime pause_max;          /* between faults */
     wtime slow_max;           /* of a slow message */
     wtime work_max;           /* of a cut */
+    wtime sync_max;           /* of a flush */
 };
 
 struct sim_counts {
     uint64_t events, messages, commits, elections, elr_elections, crashes, host_crashes, expiries,
             cuts, copies, joins, leaves, restarts, ctl_terms, acked, read, faults, cut_links,
-            min_isr_changes, disk_failures, damages, shutdowns, freezes, offline, torn, retained,
-            removed, unclean_elections, moves, moves_ended, growths, deletions, restores, comebacks, swaps, rotten,
-            suspicions;
+            min_isr_changes, durability_changes, disk_failures, damages, shutdowns, freezes, offline,
+            torn, retained, removed, unclean_elections, moves, moves_ended, growths, deletions,
+            restores, comebacks, swaps, rotten, suspicions;
 };
 
 enum sim_unclean {
@@ -445,7 +449,7 @@ struct sim {
     int n_wanted;
     enum sim_unclean unclean;
     int64_t segment_bytes;
-    bool is_fsync;
+    bool is_fsync; /* to begin with */
     bool is_cut[SIM_NODES][SIM_NODES];
     unsigned n_cuts[SIM_NODES][SIM_NODES];
     wtime stream_at[SIM_NODES][SIM_NODES]; /* when the last message of that connection arrives */
@@ -453,6 +457,7 @@ struct sim {
     struct sim_zk zk;
     struct image *image;                 /* all that is committed */
     bool is_unadmitted[SIM_BROKERS_MAX]; /* registered, and not unfenced since */
+    bool had_other_disk[SIM_BROKERS_MAX];
     bool has_topic;
     struct uuid topic_id;
     struct sim_truth truth[SIM_PARTS_MAX];
@@ -552,6 +557,7 @@ void sim_log_remove(struct sim_part *p);
 void sim_admin_init(struct sim *s);
 void sim_admin_tick(struct sim *s, struct sim_ctl *c); /* makes the topic, and makes it grow */
 void sim_admin_set_min_isr(struct sim *s, struct sim_ctl *c);
+void sim_admin_set_durability(struct sim *s, struct sim_ctl *c);
 void sim_admin_elect(struct sim *s, struct sim_ctl *c); /* leaderships go to the preferred replicas */
 void sim_admin_elect_unclean(struct sim *s, struct sim_ctl *c);
 void sim_admin_move(struct sim *s, struct sim_ctl *c);
@@ -581,8 +587,13 @@ void sim_fault_tick(struct sim *s, int node, uint64_t arg);
 void sim_fault_heal(struct sim *s);
 /* Something delicate has begun: a leadership, a cut, a proposal. It may be disturbed soon. */
 void sim_fault_provoke(struct sim_part *p);
+/* A leader has said that all of its partition is on the disks: the power may go soon. */
+void sim_fault_test_durable(struct sim *s);
 bool sim_fault_may_lose(
         struct sim *s, const struct sim_broker *b); /* what it has not synced, or all */
+
+/* The same of its power: what is durable does not go with it. */
+bool sim_fault_may_cut_power(struct sim *s, const struct sim_broker *b);
 
 /* --- sim_check.c --- */
 void sim_check_event(struct sim *s);

@@ -134,6 +134,23 @@ void sim_admin_set_min_isr(struct sim *s, struct sim_ctl *c)
     }
 }
 
+void sim_admin_set_durability(struct sim *s, struct sim_ctl *c)
+{
+    const struct image_topic *t = topic_of(c);
+    const char *now = t != NULL ? image_topic_config(t, "weir.ack.durability") : NULL;
+    struct meta_config_pair pair = {"weir.ack.durability",
+            now != NULL && strcmp(now, "fsync") == 0 ? "replicated" : "fsync"};
+    struct ctl_event ev = {.kind = CTL_EV_SET_CONFIGS,
+            .set_configs = {
+                    .scope = CONFIG_TOPIC, .topic = SIM_TOPIC, .pairs = &pair, .n_pairs = 1}};
+
+    if (t != NULL) {
+        s->counts.durability_changes++;
+        sim_tell(s, sim_node_name(c->node), "weir.ack.durability is to be %s", pair.value);
+        sim_ctl_ask(s, c, &ev);
+    }
+}
+
 /* --- Elections ------------------------------------------------------------------------------------------------------- */
 
 void sim_admin_elect(struct sim *s, struct sim_ctl *c)

@@ -257,6 +257,7 @@ static void look_at_session(struct sim *s, struct sim_broker *b)
         m->zk.crash_kind = b->kind;
         m->zk.prev_epoch =
                 b->n_epochs > 0 ? b->epochs[b->n_epochs - 1] : log_dir_prev_epoch(b->dir);
+        m->zk.dir = *log_dir_id(b->dir);
         *array_push(&b->outbox) = m;
     }
 }
@@ -335,7 +336,7 @@ void sim_broker_event_end(struct sim_broker *b)
                     b->disk)) { /* It died within an operation of its disk, and sent nothing. */
         drop_outbox(b);
         b->sim->counts.torn++;
-        sim_broker_crash(b->sim, b, sim_one_in(b->sim, 2) && sim_fault_may_lose(b->sim, b));
+        sim_broker_crash(b->sim, b, sim_one_in(b->sim, 2) && sim_fault_may_cut_power(b->sim, b));
         return;
     }
     for (size_t i = 0; i < b->outbox.n; i++) {
@@ -489,6 +490,7 @@ void sim_broker_crash(struct sim *s, struct sim_broker *b, bool is_host)
         mem_disk_end_process(b->disk);
         b->disk = mem_disk_free(b->disk);
         b->disk = mem_disk_new(prng_u64(&s->rng));
+        s->had_other_disk[b->id] = true;
     } else if (is_host) {
         mem_disk_cut_power(b->disk);
     } else {

@@ -83,12 +83,15 @@ static bool is_counted(const struct sim_part *leader, const struct sim_broker *b
     return false;
 }
 
-/* S10: everybody in the committed ISR has confirmed it; on the disk, where that is asked for. */
+/* S10: everybody in the committed ISR has confirmed it; on the disk, where that is asked for, or the
+ * record says so. */
 static void check_confirmed(struct sim *s, const struct sim_part *leader)
 {
     const struct broker_set *isr = &leader->core.record.isr;
+    bool is_synced = leader->core.fsync_acks || leader->core.record.is_durable ||
+                     (leader->core.pending.is_set && leader->core.pending.is_durable);
 
-    for (uint8_t i = 0; i < isr->n && s->is_fsync; i++) {
+    for (uint8_t i = 0; i < isr->n && is_synced; i++) {
         const struct sim_broker *b = &s->brokers[isr->at[i]];
         const struct sim_part *p = &b->parts[leader->idx];
 
@@ -347,6 +350,9 @@ static void check_partition(struct sim *s, const struct partition_state *next)
         s->counts.unclean_elections++;
         t->is_open = true;
     }
+    if (t->is_there && next->is_durable && !was->is_durable) {
+        sim_fault_test_durable(s);
+    }
     s->counts.moves_ended += t->is_there && partition_is_moving(was) && !partition_is_moving(next);
     s->counts.joins += next->isr.n > was->isr.n;
     s->counts.leaves += next->isr.n < was->isr.n;
@@ -354,6 +360,9 @@ static void check_partition(struct sim *s, const struct partition_state *next)
             next->leader != BROKER_NONE && broker_set_has(&was->elr, next->leader);
     t->record = *next;
     t->is_there = true;
+    for (int id = 0; id < s->n_brokers && next->is_durable; id++) {
+        t->was_durable[id] = true;
+    }
 }
 
 void sim_check_forget(struct sim_truth *t)
@@ -411,7 +420,7 @@ static void restore_topic(struct sim *s, const struct uuid *id)
     sim_check_forget_trash(s);
 }
 
-/* S15: who lost its host is in nobody's ISR or ELR when it is unfenced. */
+/* S15: who lost its host is in nobody's ISR or ELR when it is unfenced, but for what is durable. */
 static void check_unfenced(struct sim *s, broker_id id)
 {
     const struct image_broker *b = image_broker(s->image, id);
@@ -419,8 +428,11 @@ static void check_unfenced(struct sim *s, broker_id id)
     for (int i = 0; i < s->n_parts; i++) {
         const struct partition_state *p = &s->truth[i].record;
 
+        bool has_lost = b->crash_kind == CRASH_DISK ||
+                        (b->crash_kind == CRASH_HOST && !s->truth[i].was_durable[id]);
+
         if (b->purge_pending ||
-                (b->crash_kind == CRASH_HOST && s->is_unadmitted[id] && !is_lossy_single(p) &&
+                (has_lost && s->is_unadmitted[id] && !is_lossy_single(p) &&
                         (broker_set_has(&p->isr, id) || broker_set_has(&p->elr, id)))) {
             sim_violation(s, "S15",
                     "broker %d lost its host and is unfenced within ISR or ELR of %s-%d", id,
@@ -428,6 +440,18 @@ static void check_unfenced(struct sim *s, broker_id id)
         }
     }
     s->is_unadmitted[id] = false;
+}
+
+static void note_registered(struct sim *s, const struct meta_register_broker *r)
+{
+    if (r->crash_kind == CRASH_DISK && !s->had_other_disk[r->id]) {
+        sim_violation(s, "S15", "broker %d is taken for one with another disk", r->id);
+    }
+    s->is_unadmitted[r->id] = true;
+    for (int k = 0; k < s->n_parts; k++) {
+        s->truth[k].was_durable[r->id] = s->truth[k].record.is_durable;
+        s->trash.truth[k].was_durable[r->id] = s->trash.truth[k].record.is_durable;
+    }
 }
 
 void sim_check_record(struct sim *s, const struct meta_record *r)
@@ -448,7 +472,7 @@ void sim_check_record(struct sim *s, const struct meta_record *r)
             check_partition(s, &r->partition);
         } /* else it is in the trash */
     } else if (r->kind == META_REGISTER_BROKER) {
-        s->is_unadmitted[r->register_broker.id] = true;
+        note_registered(s, &r->register_broker);
     } else if (r->kind == META_UNFENCE_BROKER) {
         check_unfenced(s, r->broker.id);
     }

@@ -160,7 +160,9 @@ static void see_broker(struct sim *s, struct sim_ctl *c, int id)
             .rack = "",
             .version = "1",
             .endpoints = &endpoint,
-            .n_endpoints = 1};
+            .n_endpoints = 1,
+            .dirs = &n->dir,
+            .n_dirs = 1};
     ev.seen_prev_epoch = n->prev_epoch;
     step(s, c, &ev);
 }
@@ -468,7 +470,8 @@ static void on_propose(struct sim *s, struct sim_ctl *c, struct sim_msg *m)
             .partition_epoch = q->partition_epoch,
             .isr = isr,
             .n_isr = q->n,
-            .is_recovered = q->recovered};
+            .is_recovered = q->recovered,
+            .is_durable = q->durable};
     c->ask = m;
     step(s, c,
             &(struct ctl_event){.kind = CTL_EV_ALTER_PARTITION,

@@ -21,6 +21,7 @@ enum fault {
     BAD_DISK,
     STOP,
     MIN_ISR,
+    DURABILITY,
     KILL_ALL,
     DAMAGE, /* of one log; it is filled anew */
     ELECT,
@@ -51,6 +52,7 @@ static const unsigned usual[N_FAULTS] = {
         [BAD_DISK] = 1,
         [STOP] = 3,
         [MIN_ISR] = 2,
+        [DURABILITY] = 4,
         [KILL_ALL] = 1,
         [DAMAGE] = 3,
         [ELECT] = 5,
@@ -87,6 +89,9 @@ void sim_fault_init(struct sim *s)
     for (int i = 0; i < N_FAULTS; i++) {
         s->rates.weights[i] = usual[i] * often[sim_below(s, COUNT_OF(often))];
     }
+    if (!sim_one_in(s, 3)) { /* Most topics are to be one or the other for ever. */
+        s->rates.weights[DURABILITY] = 0;
+    }
     s->rates.weights[KILL]++; /* the sum is not 0 */
     s->rates.loss = losses[sim_below(s, COUNT_OF(losses))];
     s->rates.dup = losses[sim_below(s, COUNT_OF(losses))];
@@ -96,6 +101,7 @@ void sim_fault_init(struct sim *s)
     s->rates.late_broker = sim_one_in(s, 2) ? (int)sim_below(s, (uint64_t)s->n_brokers) : -1;
     s->rates.slow_max = sim_one_in(s, 3) ? WTIME_S(4) : WTIME_MS(800);
     s->rates.work_max = sim_one_in(s, 3) ? WTIME_MS(600) : WTIME_MS(20);
+    s->rates.sync_max = sim_one_in(s, 3) ? WTIME_MS(400) : WTIME_MS(10);
     s->rates.pause_max = WTIME_MS(100 + (int64_t)sim_below(s, 2000));
     s->rates.burst = losses[sim_below(s, 3)] > 0 ? 0 : 2 + (unsigned)sim_below(s, 6);
     s->rates.aimed = 1 + (unsigned)sim_below(s, 6);
@@ -200,12 +206,42 @@ bool sim_fault_may_lose(struct sim *s, const struct sim_broker *b)
     return true;
 }
 
+/* [REP-57] All that it holds is. */
+static bool is_durable_on(const struct sim *s, const struct sim_broker *b)
+{
+    for (int k = 0; k < s->n_parts; k++) {
+        const struct partition_state *p = &s->truth[k].record;
+
+        if (s->truth[k].is_there && !p->is_durable && broker_set_has(&p->replicas, b->id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sim_fault_may_cut_power(struct sim *s, const struct sim_broker *b)
+{
+    return sim_fault_may_lose(s, b) || is_durable_on(s, b);
+}
+
 static void crash(struct sim *s, struct sim_broker *b, bool is_host)
 {
     if (b->is_up) {
         sim_broker_crash(s, b, is_host);
     }
     sim_at(s, a_while(s), -1, 0, restart, (uint64_t)b->id);
+}
+
+static void crash_all(struct sim *s, bool is_power)
+{
+    bool may_lose[SIM_BROKERS_MAX];
+
+    for (int i = 0; i < s->n_brokers; i++) {
+        may_lose[i] = is_power && is_durable_on(s, &s->brokers[i]);
+    }
+    for (int i = 0; i < s->n_brokers; i++) {
+        crash(s, &s->brokers[i], may_lose[i]);
+    }
 }
 
 /* Somebody has seen that its disk is broken. */
@@ -299,6 +335,7 @@ static void ask(struct sim *s, struct sim_ctl *c, enum fault what, int broker)
 {
     switch ((int)what) {
     case MIN_ISR: sim_admin_set_min_isr(s, c); break;
+    case DURABILITY: sim_admin_set_durability(s, c); break;
     case ELECT: sim_admin_elect(s, c); break;
     case SUSPECT: sim_ctl_suspect(s, c, broker); break;
     case MOVE: sim_admin_move(s, c); break;
@@ -319,7 +356,7 @@ static void act(struct sim *s, enum fault what)
 
     switch (what) {
     case KILL: crash(s, b, false); break;
-    case POWER: crash(s, b, sim_fault_may_lose(s, b)); break;
+    case POWER: crash(s, b, sim_fault_may_cut_power(s, b)); break;
     case KILL_CONTROLLER:
         sim_ctl_crash(s, &s->ctls[ctl]);
         sim_at(s, how_long, -1, 0, restart_controller, ctl);
@@ -341,14 +378,11 @@ static void act(struct sim *s, enum fault what)
     case BAD_DISK:
     case DIE_IN_OPERATION: disturb_disk(s, b, what); break;
     case STOP: stop(s, b); break;
-    case KILL_ALL:
-        for (int i = 0; i < s->n_brokers; i++) {
-            crash(s, &s->brokers[i], false);
-        }
-        break;
+    case KILL_ALL: crash_all(s, sim_one_in(s, 2)); break;
     case DAMAGE: damage(s, b); break;
     case RETAIN: retain(s, b, sim_below(s, (uint64_t)s->n_parts)); break;
     case MIN_ISR:
+    case DURABILITY:
     case ELECT:
     case SUSPECT:
     case MOVE:
@@ -403,7 +437,7 @@ static void disturb(struct sim *s, int node, uint64_t arg)
     case KILL_LEADER: crash(s, &s->brokers[leader], false); break;
     case KILL_SAME: crash(s, &s->brokers[same], false); break;
     case KILL_FOLLOWER:
-        crash(s, &s->brokers[follower], sim_fault_may_lose(s, &s->brokers[follower]));
+        crash(s, &s->brokers[follower], sim_fault_may_cut_power(s, &s->brokers[follower]));
         break;
     case FREEZE_LEADER: freeze(s, leader, how_long); break;
     case FREEZE_FOLLOWER: freeze(s, follower, how_long); break;
@@ -436,6 +470,21 @@ void sim_fault_provoke(struct sim_part *p)
     if (!s->is_healing && sim_one_in(s, s->rates.provoke)) {
         sim_at(s, (wtime)sim_below(s, (uint64_t)WTIME_MS(sim_one_in(s, 2) ? 30 : 400)), -1, 0,
                 disturb, (uint64_t)(p->b->id * SIM_PARTS_MAX + p->idx));
+    }
+}
+
+static void power_goes(struct sim *s, int node, uint64_t arg)
+{
+    if (!s->is_healing) {
+        s->counts.faults++;
+        crash_all(s, true);
+    }
+}
+
+void sim_fault_test_durable(struct sim *s)
+{
+    if (!s->is_healing && sim_one_in(s, 2)) {
+        sim_at(s, (wtime)sim_below(s, (uint64_t)WTIME_MS(40)), -1, 0, power_goes, 0);
     }
 }
 

@@ -197,8 +197,8 @@ void sim_log_want_flush(struct sim_part *p)
 
     if (!p->is_flushing) {
         p->is_flushing = true;
-        sim_at(s, 500 + (wtime)sim_below(s, 10000), p->b->id, p->b->life, finish_flush,
-                (uint64_t)p->idx);
+        sim_at(s, 500 + (wtime)sim_below(s, (uint64_t)s->rates.sync_max), p->b->id, p->b->life,
+                finish_flush, (uint64_t)p->idx);
     }
 }
 

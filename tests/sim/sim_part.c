@@ -347,6 +347,15 @@ void sim_part_step(struct sim_part *p, struct replica_event *ev, struct replica_
     (void)mem_free(items);
 }
 
+/* What the image of its broker says of the topic. */
+static bool is_fsync(const struct sim_part *p)
+{
+    const struct image_topic *t = image_topic_by_id(p->b->image, &p->topic_id);
+    const char *value = t != NULL ? image_topic_config(t, "weir.ack.durability") : NULL;
+
+    return value != NULL && strcmp(value, "fsync") == 0;
+}
+
 /* --- Events ---------------------------------------------------------------------------------------------------------- */
 
 void sim_part_become(struct sim_part *p, const struct partition_state *record, bool may_lead)
@@ -356,7 +365,7 @@ void sim_part_become(struct sim_part *p, const struct partition_state *record, b
     struct replica_event ev = {.kind = REPLICA_EV_BECOME,
             .become = {.record = record,
                     .may_lead = may_lead,
-                    .fsync_acks = b->sim->is_fsync,
+                    .fsync_acks = is_fsync(p),
                     .peers = peers,
                     .n_peers = record->replicas.n,
                     .lag_max = SIM_LAG_MAX,

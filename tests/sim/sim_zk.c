@@ -74,7 +74,8 @@ static void on_register(struct sim *s, const struct sim_msg *m)
         *n = (struct sim_node){.epoch = ++s->zk.zxid,
                 .session = m->zk.session,
                 .kind = m->zk.crash_kind,
-                .prev_epoch = m->zk.prev_epoch};
+                .prev_epoch = m->zk.prev_epoch,
+                .dir = m->zk.dir};
         s->zk.change++;
         sim_tell(s, "zk", "broker %d has epoch %lld", m->from, (long long)n->epoch);
     }

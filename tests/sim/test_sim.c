@@ -148,6 +148,7 @@ static void everything_that_can_break_does(void)
         sum.ctl_terms += sim.counts.ctl_terms;
         sum.cut_links += sim.counts.cut_links;
         sum.disk_failures += sim.counts.disk_failures;
+        sum.durability_changes += sim.counts.durability_changes;
         sum.acked += sim.counts.acked;
         sim_deinit(&sim);
     }
@@ -167,6 +168,7 @@ static void everything_that_can_break_does(void)
     CHECK(sum.suspicions > 0);
     CHECK(sum.swaps > 0);
     CHECK(sum.cut_links > 0);
+    CHECK(sum.durability_changes > 0);
     CHECK(sum.disk_failures > 0);
     CHECK(sum.acked > 1000);
 }
@@ -195,6 +197,7 @@ static void swarm_notices_wrong_rules(void)
             MUTANT_ANY_INCARNATION,
             MUTANT_PROPOSE_ANEW,
             MUTANT_CUT_TO_HW,
+            MUTANT_DURABLE_WITHOUT_SYNC,
     };
 
     size_t n = COUNT_OF(found);

@@ -74,6 +74,7 @@ static void print_counts(const struct sim_counts *c, uint64_t n_seeds)
     COUNT(disk_failures);
     COUNT(damages);
     COUNT(min_isr_changes);
+    COUNT(durability_changes);
     COUNT(unclean_elections);
     COUNT(retained);
     COUNT(removed);

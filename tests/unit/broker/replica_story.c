@@ -36,8 +36,8 @@ static void tell_proposal(struct fixture *f, const struct replica_proposal *q)
         buf_append_format(&f->story, "%s%d@%lld", i == 0 ? "" : " ", q->isr[i].id,
                 (long long)q->isr[i].epoch);
     }
-    buf_append_format(&f->story, "}%s on %d/%d\n", q->recovered ? " recovered" : "",
-            q->leader_epoch, q->partition_epoch);
+    buf_append_format(&f->story, "}%s%s on %d/%d\n", q->recovered ? " recovered" : "",
+            q->durable ? " durable" : "", q->leader_epoch, q->partition_epoch);
 }
 
 static void tell(struct fixture *f, const struct replica_fx_item *it)

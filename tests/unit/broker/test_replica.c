@@ -110,7 +110,9 @@ static void with_fsync_acks_what_a_killed_process_left_is_synced_before_it_count
     repeated(f, 2, -1, 0, 2);
     CHECK_STR(story(f), "");
     flushed(f, 3);
-    CHECK_STR(story(f), "high watermark 3\n"
+    CHECK_STR(story(f), "orders-0 proposes an ISR of 1 instead of 1, durable, partition epoch 0\n"
+                        "propose {1@-1} durable on 0/0\n"
+                        "high watermark 3\n"
                         "reply 2 NONE base 0 on disk\n");
     fixture_free(f);
 }

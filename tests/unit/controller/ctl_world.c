@@ -284,6 +284,7 @@ int world_propose(
             .isr = p->isr,
             .n_isr = p->n,
             .is_recovered = p->is_recovered,
+            .is_durable = p->is_durable,
     };
     struct ctl_event ev = {.kind = CTL_EV_ALTER_PARTITION};
 

@@ -76,7 +76,7 @@ struct world_proposal {
     epoch32 leader_epoch_off, partition_epoch_off;
     struct ctl_isr_member isr[REPLICAS_MAX];
     size_t n;
-    bool is_recovered;
+    bool is_recovered, is_durable;
 };
 #define WORLD_PROPOSAL(id, epoch, ...)                                                             \
     (&(struct world_proposal){.from = (id), .from_epoch = (epoch), __VA_ARGS__})

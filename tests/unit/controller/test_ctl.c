@@ -175,14 +175,15 @@ static void milder_crash_does_not_shrink_an_unfinished_purge(void) /* [CTL-3] */
 }
 
 /* F8: the folder of a copy says that it was closed in order, and it was, but that was not the last time. */
-static void old_copy_of_a_disk_is_a_lost_host(void) /* [CTL-3] */
+static void old_copy_of_a_disk_is_a_lost_disk(void) /* [CTL-3] */
 {
     WORLD(w, 1);
     world_start(&w, 1);
     world_seen(&w, 1, 201, CRASH_CLEAN);
     CHECK_EQ(image_broker(w.log, 1)->crash_kind, CRASH_CLEAN);
+    world_ready(&w, 1, 201);
     world_seen_after(&w, 1, 202, CRASH_CLEAN, 101);
-    CHECK_EQ(image_broker(w.log, 1)->crash_kind, CRASH_HOST);
+    CHECK_EQ(image_broker(w.log, 1)->crash_kind, CRASH_DISK);
     /* An incarnation that no controller registered was between. */
     world_seen_after(&w, 1, 209, CRASH_CLEAN, 205);
     CHECK_EQ(image_broker(w.log, 1)->crash_kind, CRASH_CLEAN);
@@ -582,7 +583,7 @@ static const struct check_case cases[] = {
         CASE(leader_moves_to_a_member_of_the_isr_story),
         CASE(records_say_why),
         CASE(milder_crash_does_not_shrink_an_unfinished_purge),
-        CASE(old_copy_of_a_disk_is_a_lost_host),
+        CASE(old_copy_of_a_disk_is_a_lost_disk),
         CASE(new_controller_finishes_what_the_old_one_began),
         CASE(broker_that_left_while_nobody_acted_is_fenced_when_listed),
         CASE(news_of_another_incarnation_changes_nothing),

@@ -106,6 +106,7 @@ static void record_with_one_thing_wrong_is_invalid(void)
     BROKEN((p.isr.n = 1, p.elr = (struct broker_set){1, {9}}));
     BROKEN(p.adding = (struct broker_set){1, {9}});
     BROKEN(p.recovering = true);
+    BROKEN((p.isr.n = 1, p.recovering = p.is_durable = true)); /* [REP-57] */
     BROKEN((p.replicas.n = 1, p.min_isr = 1, p.isr.n = 0, p.leader = BROKER_NONE)); /* [REP-5] */
 }
 

@@ -463,6 +463,7 @@ static void make_alter_partition_request(struct msg_alter_partition_request *m)
                 .isr = isr[i],
                 .n_isr = 3,
                 .recovered = true,
+                .durable = true,
         };
     }
     m->partitions = p;
@@ -474,7 +475,7 @@ static struct partition_state make_state(void)
     return (struct partition_state){sample_uuid(1), sample_count(2), sample_set(3, 8),
             sample_set(4, 1), sample_set(5, 2), sample_set(6, 3), sample_set(7, 4),
             sample_set(8, 5), sample_i32(9), sample_i32(10), sample_i32(11), sample_count(12), true,
-            sample_i32(14), sample_u64(15)};
+            true, sample_i32(14), sample_u64(15)};
 }
 
 static void make_alter_partition_response(struct msg_alter_partition_response *m)
@@ -727,8 +728,9 @@ static void fill_kind(struct meta_record *r)
         r->new_controller.controller_id = sample_i32(2);
         break;
     case META_REGISTER_BROKER:
-        r->register_broker = (struct meta_register_broker){sample_i32(1), sample_i64(2), CRASH_PROC,
-                sample_text(4), sample_text(5), endpoints, 2, uuids_7, 2};
+        r->register_broker = (struct meta_register_broker){sample_i32(1), sample_i64(2),
+                sample_i64(8), CRASH_DISK, sample_text(4), sample_text(5), endpoints, 2, uuids_7,
+                2};
         break;
     case META_BROKER_PURGED:
     case META_FENCE_BROKER:
