@@ -60,6 +60,14 @@ void fetch_plan_seek(struct fetch_part *p, offset64 at)
     p->offset = at >= 0 ? at : OFFSET_NONE;
 }
 
+void fetch_plan_seek_epoch(struct fetch_part *p, offset64 at, epoch32 epoch)
+{
+    fetch_plan_seek(p, at);
+    if (at > 0) { /* [FET-31] As if that record had been fetched. */
+        fetch_epochs_note(&p->epochs, epoch, at - 1);
+    }
+}
+
 void fetch_plan_seek_time(struct fetch_part *p, wall_ms time)
 {
     moved(p);

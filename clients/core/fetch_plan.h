@@ -88,6 +88,8 @@ void fetch_plan_add(struct fetch_plan *plan, struct fetch_part *p, offset64 at);
 void fetch_plan_remove(struct fetch_plan *plan, struct fetch_part *p);
 /* What is queued of it is dropped by the shell, which says so with fetch_plan_unqueued(). */
 void fetch_plan_seek(struct fetch_part *p, offset64 at);
+/* [FET-31] The record before `at` was of that epoch, says who sought; EPOCH_NONE = not known. */
+void fetch_plan_seek_epoch(struct fetch_part *p, offset64 at, epoch32 epoch);
 void fetch_plan_seek_time(struct fetch_part *p, wall_ms time);
 
 /* Partitions of `broker` whose position must be looked up now; they count as asked. Returns how

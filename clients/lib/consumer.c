@@ -86,10 +86,10 @@ static void add_part(struct weir_consumer *k, struct weir_topic *t, int32_t part
     HASH_ADD(hh, k->parts, key, sizeof(p->key), p);
 }
 
-static void seek_part(struct weir_consumer *k, struct cpart *p, int64_t at)
+static void seek_part(struct weir_consumer *k, struct cpart *p, int64_t at, epoch32 epoch)
 {
     drop_items_of(k, p);
-    fetch_plan_seek(&p->core, at);
+    fetch_plan_seek_epoch(&p->core, at, epoch);
     p->position = at >= 0 ? at : OFFSET_NONE;
     client_kick(k->client);
 }
@@ -115,7 +115,7 @@ int weir_consumer_assign(struct weir_consumer *k,
     if (consumer_part(k, t, partition) == NULL) {
         add_part(k, t, partition, at);
     }
-    seek_part(k, consumer_part(k, t, partition), at);
+    seek_part(k, consumer_part(k, t, partition), at, EPOCH_NONE);
     pthread_mutex_unlock(&c->lock);
     return WEIR_OK;
 }
@@ -131,18 +131,31 @@ int weir_consumer_unassign(struct weir_consumer *k, const char *topic, int32_t p
     return p != NULL ? WEIR_OK : WEIR_E_NOT_ASSIGNED;
 }
 
-int weir_consumer_seek(struct weir_consumer *k, const char *topic, int32_t partition, int64_t at)
+static int seek(
+        struct weir_consumer *k, const char *topic, int32_t partition, int64_t at, epoch32 epoch)
 {
-    if (at < WEIR_SEEK_START) {
-        return WEIR_E_ARGUMENT;
-    }
     pthread_mutex_lock(&k->client->lock);
     struct cpart *p = find(k, topic, partition);
     if (p != NULL) {
-        seek_part(k, p, at);
+        seek_part(k, p, at, epoch);
     }
     pthread_mutex_unlock(&k->client->lock);
     return p != NULL ? WEIR_OK : WEIR_E_NOT_ASSIGNED;
+}
+
+int weir_consumer_seek(struct weir_consumer *k, const char *topic, int32_t partition, int64_t at)
+{
+    return at < WEIR_SEEK_START ? WEIR_E_ARGUMENT : seek(k, topic, partition, at, EPOCH_NONE);
+}
+
+int weir_consumer_seek_epoch(struct weir_consumer *k,
+        const char *topic,
+        int32_t partition,
+        int64_t at,
+        int32_t leader_epoch)
+{
+    return at < 0 || leader_epoch < EPOCH_NONE ? WEIR_E_ARGUMENT
+                                               : seek(k, topic, partition, at, leader_epoch);
 }
 
 int weir_consumer_seek_time(
@@ -154,7 +167,7 @@ int weir_consumer_seek_time(
     pthread_mutex_lock(&k->client->lock);
     struct cpart *p = find(k, topic, partition);
     if (p != NULL) {
-        seek_part(k, p, WEIR_SEEK_END);
+        seek_part(k, p, WEIR_SEEK_END, EPOCH_NONE);
         fetch_plan_seek_time(&p->core, timestamp);
     }
     pthread_mutex_unlock(&k->client->lock);

@@ -19,6 +19,7 @@ struct weir_batch {
     struct bytes *headers; /* by message, encoded; NULL = no message has any */
     size_t n;
     offset64 begin, end, high_watermark;
+    epoch32 leader_epoch; /* EPOCH_NONE with an error */
     struct weir_error error;
     char *header_name; /* handed out last */
 };
@@ -99,6 +100,7 @@ static struct weir_batch *batch_new(const struct stored *s)
     out->high_watermark = s->high_watermark;
     out->begin = s->from;
     out->end = OFFSET_NONE;
+    out->leader_epoch = EPOCH_NONE;
     return out;
 }
 
@@ -240,6 +242,7 @@ struct weir_batch *batch_decode(
         weir_batch_free(out);
         return NULL;
     }
+    out->leader_epoch = b.leader_epoch;
     if (batch_codec(&b) == CODEC_NONE) {
         out->frame = frame_ref_get(frame);
     }
@@ -296,6 +299,11 @@ int64_t weir_batch_begin(const struct weir_batch *b)
 int64_t weir_batch_end(const struct weir_batch *b)
 {
     return b->end;
+}
+
+int32_t weir_batch_leader_epoch(const struct weir_batch *b)
+{
+    return b->leader_epoch;
 }
 
 static struct weir_batch *writable(const struct weir_batch *b)

@@ -24,6 +24,7 @@ struct watcher {
     struct weir_consumer *consumer;
     struct buf got; /* "value@offset " */
     int n;
+    int32_t epoch; /* of what came last */
 };
 
 static const char *broker_name(int id)
@@ -70,6 +71,7 @@ static struct weir_batch *watcher_take(struct watcher *k, int n)
         if (b != NULL && weir_batch_error(b)->code != 0) {
             return b;
         }
+        k->epoch = b != NULL ? weir_batch_leader_epoch(b) : k->epoch;
         for (size_t i = 0; b != NULL && i < weir_batch_n(b); i++, k->n++) {
             const struct weir_message *m = &weir_batch_messages(b)[i];
             buf_append(&k->got, m->value.at, m->value.size);
@@ -135,6 +137,21 @@ static void watcher_sees_the_cut(struct watcher *k)
     CHECK(strstr(buf_str(&k->got), "lost9@19 new0@10 new1@11 new2@12 new3@13 new4@14 ") != NULL);
 }
 
+/* [FET-31] It kept how far it had come, and the epoch there. */
+static void one_who_was_away_sees_it_too(int32_t epoch)
+{
+    struct watcher k;
+
+    watcher_open(&k, "none");
+    CHECK_EQ(weir_consumer_seek_epoch(k.consumer, "cut", 0, N_BOTH + N_LOST, epoch), 0);
+    struct weir_batch *b = watcher_take(&k, 1);
+    CHECK(b != NULL);
+    CHECK_STR(weir_batch_error(b)->name, "WEIR_E_TRUNCATED");
+    CHECK_EQ(weir_batch_end(b), N_BOTH);
+    weir_batch_free(b);
+    watcher_close(&k);
+}
+
 static bool file_has(const char *path, const char *text)
 {
     struct run_result r = {0};
@@ -162,10 +179,12 @@ static void consumers_notice_that_what_they_read_is_lost(void)
     CHECK(watcher_take(&k, N_BOTH + N_LOST) == NULL);
     CHECK_WITHIN(HEAL_MS, file_has(out, "lost9"));
     watcher_asks_for_the_end(&k, N_BOTH + N_LOST);
+    int32_t epoch = k.epoch;
 
     let_lead_uncleanly(first, second);
     watcher_asks_for_the_end(&k, N_BOTH + N_NEW);
     watcher_sees_the_cut(&k);
+    one_who_was_away_sees_it_too(epoch);
     CHECK_EQ(run_wait(command, 0, HEAL_MS), 1);
     CHECK(file_has(out, "cut-0 was cut at offset 10"));
     CHECK(file_has(out, "weir consume cut -p 0 -o 10"));

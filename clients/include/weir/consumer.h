@@ -48,6 +48,15 @@ WEIR_API int weir_consumer_unassign(
  * WEIR_E_NOT_ASSIGNED. Thread: any. Inside a callback: yes. */
 WEIR_API int weir_consumer_seek(
         struct weir_consumer *consumer, const char *topic, int32_t partition, int64_t at);
+/* The same to an offset behind a record of which the application kept the leader epoch
+ * (weir_batch_leader_epoch(); -1 = not known): where an unclean election has taken that record away
+ * meanwhile, WEIR_E_TRUNCATED comes first. WEIR_E_NOT_ASSIGNED. Thread: any. Inside a callback:
+ * yes. */
+WEIR_API int weir_consumer_seek_epoch(struct weir_consumer *consumer,
+        const char *topic,
+        int32_t partition,
+        int64_t at,
+        int32_t leader_epoch);
 /* To the first record at or after that time (ms since 1970), or the end when there is none.
  * WEIR_E_NOT_ASSIGNED. Thread: any. Inside a callback: yes. */
 WEIR_API int weir_consumer_seek_time(
@@ -123,6 +132,9 @@ WEIR_API const struct weir_error *weir_batch_error(const struct weir_batch *batc
  * batch. */
 WEIR_API int64_t weir_batch_begin(const struct weir_batch *batch);
 WEIR_API int64_t weir_batch_end(const struct weir_batch *batch);
+/* Of the leader that wrote it; -1 with an error. Kept with weir_batch_end(), it is for
+ * weir_consumer_seek_epoch(). */
+WEIR_API int32_t weir_batch_leader_epoch(const struct weir_batch *batch);
 
 #ifdef __cplusplus
 }

@@ -552,6 +552,66 @@ static void a_cut_below_the_log_is_told_before_the_policy_is_followed(void)
     rig_down(&r);
 }
 
+/* [FET-31] [FET-33] What was read in another life of the application, whose position it kept. */
+static void position_that_was_kept_with_its_epoch_is_compared(void)
+{
+    for (int is_known = 0; is_known < 2; is_known++) {
+        struct rig r;
+        struct weir_batch *b = NULL;
+
+        rig_up(&r, 1, 1, PAIRS("auto.offset.reset=none"));
+        append_batch(&r, 0, CODEC_NONE, 0, 6);
+        CHECK_EQ(weir_consumer_assign(r.consumer, "t", 0, 0, NULL), 0);
+        CHECK_WITHIN(5000, (b = weir_consumer_poll(r.consumer, 100)) != NULL);
+        int32_t epoch = weir_batch_leader_epoch(b);
+        int64_t end = weir_batch_end(b);
+        weir_batch_free(b);
+        CHECK_EQ(weir_consumer_unassign(r.consumer, "t", 0), 0);
+        mock_cut(r.mock, "t", 0, 0);
+        append_batch(&r, 0, CODEC_NONE, 100, 8);
+        CHECK_EQ(weir_consumer_assign(r.consumer, "t", 0, 0, NULL), 0);
+        CHECK_EQ(weir_consumer_seek_epoch(r.consumer, "t", 0, end, is_known == 1 ? epoch : -1), 0);
+        if (is_known == 1) {
+            CHECK(!take(&r, 1, &b));
+            CHECK_EQ(weir_batch_error(b)->code, WEIR_E_TRUNCATED);
+            CHECK_EQ(weir_batch_begin(b), 6);
+            CHECK_EQ(weir_batch_end(b), 0);
+            CHECK_EQ(weir_batch_leader_epoch(b), -1);
+            weir_batch_free(b);
+        } else { /* nobody can tell */
+            CHECK(take(&r, 2, NULL));
+            CHECK_STR(buf_str(&r.got), "106@6 107@7 ");
+        }
+        rig_down(&r);
+    }
+}
+
+/* [FET-31] */
+static void position_whose_epoch_is_still_there_goes_on(void)
+{
+    struct rig r;
+    struct weir_batch *b = NULL;
+
+    rig_up(&r, 1, 1, PAIRS("auto.offset.reset=none"));
+    append_batch(&r, 0, CODEC_NONE, 0, 3);
+    mock_cut(r.mock, "t", 0, 3); /* nothing is lost, another epoch begins */
+    append_batch(&r, 0, CODEC_NONE, 3, 3);
+    CHECK_EQ(weir_consumer_assign(r.consumer, "t", 0, 0, NULL), 0);
+    CHECK_WITHIN(5000, (b = weir_consumer_poll(r.consumer, 100)) != NULL);
+    CHECK_EQ(weir_consumer_seek_epoch(
+                     r.consumer, "t", 0, weir_batch_end(b), weir_batch_leader_epoch(b)),
+            0);
+    CHECK(take(&r, 3, NULL));
+    CHECK_STR(buf_str(&r.got), "3@3 4@4 5@5 ");
+    CHECK_EQ(weir_consumer_seek_epoch(r.consumer, "t", 0, 0, weir_batch_leader_epoch(b)), 0);
+    CHECK(take(&r, 6, NULL));
+    CHECK_EQ(weir_consumer_seek_epoch(r.consumer, "t", 0, -1, 1), WEIR_E_ARGUMENT);
+    CHECK_EQ(weir_consumer_seek_epoch(r.consumer, "t", 0, 1, -2), WEIR_E_ARGUMENT);
+    CHECK_EQ(weir_consumer_seek_epoch(r.consumer, "t", 9, 1, 1), WEIR_E_NOT_ASSIGNED);
+    weir_batch_free(b);
+    rig_down(&r);
+}
+
 /* [FET-32] */
 static void lost_records_that_were_not_handed_out_are_not_missed(void)
 {
@@ -615,6 +675,8 @@ static const struct check_case cases[] = {
         CASE(lost_records_that_were_read_are_an_error_without_a_policy),
         CASE(lost_records_that_were_read_are_told_and_reading_goes_on_at_the_cut),
         CASE(a_cut_below_the_log_is_told_before_the_policy_is_followed),
+        CASE(position_that_was_kept_with_its_epoch_is_compared),
+        CASE(position_whose_epoch_is_still_there_goes_on),
         CASE(lost_records_that_were_not_handed_out_are_not_missed),
         CASE(a_fetch_of_another_leader_epoch_asks_for_metadata_and_goes_on),
 };
