@@ -107,7 +107,7 @@ int entry_file_write(struct log_dir *d,
     }
     buf_be32(&out, crc32c(0, out.data, out.size));
     int r = durable_write(d->io, path, out.data, out.size);
-    if (log_dir_use_reserve(d, r)) {
+    for (size_t want = out.size; log_dir_use_reserve(d, r, &want);) {
         r = durable_write(d->io, path, out.data, out.size);
     }
     buf_deinit(&out);

@@ -60,8 +60,9 @@ char *log_dir_file(const struct log_dir *d, const char *name);
 int partition_key_compare(
         const struct uuid *a_topic, int32_t a, const struct uuid *b_topic, int32_t b);
 
-/* A small file met `error`: true = the disk is full, and the reserve file gave up its blocks: try once more. */
-bool log_dir_use_reserve(struct log_dir *d, int error);
+/* A small file of `*want` bytes met `error`: true = the disk is full, and the reserve file gave up so
+ * much: try again, and ask again, for more, until there is nothing left to give up. */
+bool log_dir_use_reserve(struct log_dir *d, int error, size_t *want);
 
 /* Markers: sets kind, prev_epoch, is_pending from what the previous run left. */
 MUST_CHECK int markers_read(struct log_dir *d, bool is_fresh);

@@ -115,7 +115,7 @@ static int write_marker(struct log_dir *d, const char *name, const char *lines)
     char *path = log_dir_file(d, name);
     int r = kv_file_write(d->io, path, lines);
 
-    if (log_dir_use_reserve(d, r)) {
+    for (size_t want = strlen(lines); log_dir_use_reserve(d, r, &want);) {
         r = kv_file_write(d->io, path, lines);
     }
     mem_free(path);

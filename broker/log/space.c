@@ -84,23 +84,23 @@ static int keep_file(struct log_dir *d, uint64_t free_bytes, uint64_t reserve, i
     return r == -ENOSPC || r == -EDQUOT ? 0 : r < 0 ? err_forward(r) : 0;
 }
 
-/* Gives its blocks up: `part` of them, when that is a small part, 0 = all. False: it has none, or not enough. Under
- * reserve_lock. */
-static bool give_up_file(struct log_dir *d, int64_t part)
+/* Gives `part` of its blocks up, or all when it has no more and `may_be_all`. False: it has none, or
+ * not enough. Under reserve_lock. */
+static bool give_up_file(struct log_dir *d, int64_t part, bool may_be_all)
 {
     char *path = log_dir_file(d, ".reserve");
     int fd = d->io->open(d->io->ctx, path, O_RDWR);
     int64_t size = fd < 0 ? 0 : d->io->size(d->io->ctx, fd);
-    int64_t left = part > 0 ? size - part : 0;
-    bool is_given =
-            size > 0 && part <= size / PARTS_OF_FILE && d->io->truncate(d->io->ctx, fd, left) >= 0;
+    int64_t left = part < size ? size - part : 0;
+    bool is_given = size > 0 && (may_be_all || part <= size / PARTS_OF_FILE) &&
+                    d->io->truncate(d->io->ctx, fd, left) >= 0;
 
     if (fd >= 0) {
         (void)d->io->close(d->io->ctx, fd); /* nothing was written through it */
     }
     mem_free(path);
     if (is_given || size <= 0) {
-        d->reserve_file_size = left > 0 ? left : 0;
+        d->reserve_file_size = left;
     }
     if (is_given) {
         log_warn("log_dir", "reserve_used", KV_STR("dir", d->path), KV_I64("bytes", size - left),
@@ -110,25 +110,29 @@ static bool give_up_file(struct log_dir *d, int64_t part)
     return is_given;
 }
 
-static bool use_reserve(struct log_dir *d, int error, int64_t part)
+static bool use_reserve(struct log_dir *d, int error, int64_t part, bool may_be_all)
 {
     if (error != -ENOSPC && error != -EDQUOT) {
         return false;
     }
     (void)pthread_mutex_lock(&d->reserve_lock);
-    bool is_given = give_up_file(d, part);
+    bool is_given = give_up_file(d, part, may_be_all);
     (void)pthread_mutex_unlock(&d->reserve_lock);
     return is_given;
 }
 
-bool log_dir_use_reserve(struct log_dir *d, int error)
+/* [LOG-123] Others may fill at once what it gives up, and there is a next time. */
+bool log_dir_use_reserve(struct log_dir *d, int error, size_t *want)
 {
-    return use_reserve(d, error, 0);
+    int64_t part = (int64_t)*want + ROUNDING;
+
+    *want *= 2;
+    return use_reserve(d, error, part, true);
 }
 
 bool log_dir_use_reserve_for(struct log_dir *d, int error, size_t size)
 {
-    return use_reserve(d, error, (int64_t)size + ROUNDING);
+    return use_reserve(d, error, (int64_t)size + ROUNDING, false);
 }
 
 /* --- Measuring -------------------------------------------------------------------------------- */

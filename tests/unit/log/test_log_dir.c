@@ -600,6 +600,38 @@ static void checkpoint_of_a_full_disk_takes_the_reserve_file(void)
     (void)mem_disk_free(disk);
 }
 
+/* [LOG-123] Others fill at once what it gives up. */
+static void checkpoints_of_a_full_disk_take_no_more_of_it_than_they_need(void)
+{
+    struct mem_disk *disk = mem_disk_new(1);
+    struct checkpoint_entry e = {.topic_id = {{1}}, .partition = 0};
+    struct log_dir *d = NULL;
+    struct log_dir_space space;
+    struct file_io io = *mem_disk_io(disk);
+    char error[256] = "";
+
+    io.space = tell_space;
+    CHECK_EQ(log_dir_open(&io, "/d", 1, &d, error, sizeof(error)), 0);
+    told_total = told_free = 40 * MIB;
+    CHECK_EQ(log_dir_measure(d, 0, &space), 0);
+    for (int round = 1; round <= 5; round++) {
+        mem_disk_set_room(disk, 0);
+        e.recovery_point = round;
+        CHECK_EQ(log_dir_write_checkpoints(d, &e, 1), 0);
+    }
+    mem_disk_set_room(disk, 0);
+    CHECK_EQ(log_dir_mark_clean(d, 5, 1), 0);
+    CHECK(io.size_of(io.ctx, "/d/.reserve") > (int64_t)(40 * MIB / 400));
+    (void)log_dir_close(d);
+    mem_disk_set_room(disk, 0);
+    CHECK_EQ(log_dir_open(&io, "/d", 1, &d, error, sizeof(error)), 0);
+    CHECK(log_dir_checkpoint(d, &e.topic_id, 0, &e));
+    CHECK_EQ(e.recovery_point, 5);
+    CHECK_EQ(log_dir_begin_run(d, 6), 0);
+    (void)log_dir_close(d);
+    (void)mem_disk_free(disk);
+}
+
 /* [LOG-123] What is kept beside checkpoints has a quarter of it at most. */
 static void a_file_beside_the_checkpoints_takes_it_when_it_is_small(void)
 {
@@ -649,6 +681,7 @@ static const struct check_case cases[] = {
         CASE(full_ends_a_little_above_where_it_begins),
         CASE(default_reserve_is_a_twentieth_up_to_a_gibibyte),
         CASE(checkpoint_of_a_full_disk_takes_the_reserve_file),
+        CASE(checkpoints_of_a_full_disk_take_no_more_of_it_than_they_need),
         CASE(a_file_beside_the_checkpoints_takes_it_when_it_is_small),
 };
 
