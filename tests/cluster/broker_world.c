@@ -591,7 +591,7 @@ int stop_broker(struct world *w, int signal_number)
     while (process_is_alive(w->pid) && check_now_ms() < give_up) {
         pause_loop(w, 10); /* the fake controller must answer, however long that takes */
     }
-    code = run_wait(w->pid, 0, 0);
+    code = run_wait(w->pid, 0, ANSWER_MS);
     w->pid = 0;
     while ((w->client != NULL || w->controller != NULL) && check_now_ms() < give_up) {
         pause_loop(w, 1); /* their ends are noticed, and they are freed */
