@@ -322,7 +322,7 @@ void ctl_on_restore_topic(struct ctl *c);
 void ctl_purge_old(struct ctl *c);
 /* Says when that is to be done next; at the end of a step. */
 void ctl_plan_purge(struct ctl *c);
-/* [TRS-6] The registered broker has lost its host: what it holds of the trash may lack its end. */
+/* [TRS-6] The registered broker has lost that: what it holds of the trash may lack its end. */
 void ctl_doubt_trash(struct ctl *c, broker_id id, enum crash_kind kind, const char *what);
 /* The same of one partition; nothing when it is not in the trash. */
 void ctl_doubt_trashed(
