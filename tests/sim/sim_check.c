@@ -181,7 +181,10 @@ static void cut_truth(struct sim_part *p, struct sim_truth *t)
     t->start = t->start_ever < (offset64)p->recs.n ? t->start_ever : (offset64)p->recs.n;
     t->start = t->start > plog_start(p->log) ? t->start : plog_start(p->log);
     for (size_t i = 0; i < t->acked.n;) {
-        if (t->acked.items[i].base >= (offset64)n) {
+        const struct sim_acked *a = &t->acked.items[i];
+
+        /* What was unknown, and shows now, may be of another history. */
+        if (a->base >= (offset64)n || t->committed.items[a->base].crc != a->crc) {
             array_remove(&t->acked, i);
         } else {
             i++;
@@ -201,7 +204,12 @@ static void cut_truth(struct sim_part *p, struct sim_truth *t)
  * it, is what S6 looks at. */
 static void count_inherited(struct sim_part *p, struct sim_truth *t)
 {
-    while (t->record.unclean_epoch != EPOCH_NONE && (offset64)t->committed.n < p->noted_hw) {
+    offset64 hw = p->noted_hw;
+
+    if (hw > (offset64)p->recs.n) { /* of before a cut that has ended just now */
+        hw = (offset64)p->recs.n;
+    }
+    while (t->record.unclean_epoch != EPOCH_NONE && (offset64)t->committed.n < hw) {
         *array_push(&t->committed) = p->recs.items[t->committed.n];
         *array_push(&t->committed_in) = p->core.record.leader_epoch;
     }
