@@ -385,6 +385,15 @@ struct sim_trash {
     struct sim_truth truth[SIM_PARTS_MAX];
 };
 
+/* What is delicate, and may be disturbed soon after it has begun. */
+enum sim_delicate {
+    SIM_LEADERSHIP,
+    SIM_PROPOSAL,
+    SIM_WORK,      /* on a log: a cut, or a beginning anew */
+    SIM_EMPTY_LOG, /* that no checkpoint speaks of yet */
+    SIM_DELICATES
+};
+
 struct sim_rates {
     unsigned loss, dup, slow; /* of messages: one in so many; 0 = never */
     unsigned rot;             /* of answers with records: one in so many has a wrong byte */
@@ -392,8 +401,9 @@ struct sim_rates {
     unsigned burst;           /* one fault in so many is followed by others at once */
     unsigned aimed;           /* one in so many hits whom it hurts most */
     unsigned slow_kinds[SIM_MSG_KINDS]; /* one in so many of that kind is slow, too */
+    unsigned retain;          /* a leader gives up its begin at one tick in so many */
     unsigned provoke;         /* what is delicate is disturbed one time in so many, */
-    unsigned favourite;       /* mostly in this way */
+    unsigned favourites[SIM_DELICATES]; /* mostly in this way */
     int records_max;          /* of a batch */
     wtime produce_pause;
     bool is_careful;          /* data is lost only where enough others have it */
@@ -563,7 +573,8 @@ void sim_admin_elect_unclean(struct sim *s, struct sim_ctl *c);
 void sim_admin_move(struct sim *s, struct sim_ctl *c);
 void sim_admin_drain(struct sim *s, struct sim_ctl *c, int id);
 void sim_admin_revert(struct sim *s, struct sim_ctl *c);
-void sim_admin_swap(struct sim *s, struct sim_ctl *c, int part); /* another one leads, and nobody leaves the ISR */
+/* Another one leads, `wanted` if it is in the ISR, and nobody leaves that. */
+void sim_admin_swap(struct sim *s, struct sim_ctl *c, int part, broker_id wanted);
 void sim_admin_delete(struct sim *s, struct sim_ctl *c);
 
 /* --- sim_follow.c --- */
@@ -585,8 +596,8 @@ void sim_client_reset(struct sim *s, int part, offset64 end);
 void sim_fault_init(struct sim *s);
 void sim_fault_tick(struct sim *s, int node, uint64_t arg);
 void sim_fault_heal(struct sim *s);
-/* Something delicate has begun: a leadership, a cut, a proposal. It may be disturbed soon. */
-void sim_fault_provoke(struct sim_part *p);
+/* Something delicate has begun. It may be disturbed soon. */
+void sim_fault_provoke(struct sim_part *p, enum sim_delicate what);
 /* A leader has said that all of its partition is on the disks: the power may go soon. */
 void sim_fault_test_durable(struct sim *s);
 bool sim_fault_may_lose(

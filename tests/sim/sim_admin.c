@@ -225,7 +225,21 @@ void sim_admin_move(struct sim *s, struct sim_ctl *c)
     sim_ctl_ask(s, c, &ev);
 }
 
-void sim_admin_swap(struct sim *s, struct sim_ctl *c, int part)
+/* Of the ISR: `wanted`, or somebody else than who leads. */
+static broker_id next_leader(struct sim *s, const struct partition_state *p, broker_id wanted)
+{
+    broker_id next = p->isr.at[sim_below(s, p->isr.n)];
+
+    if (broker_set_has(&p->isr, wanted)) {
+        return wanted;
+    }
+    while (next == p->leader) {
+        next = p->isr.at[sim_below(s, p->isr.n)];
+    }
+    return next;
+}
+
+void sim_admin_swap(struct sim *s, struct sim_ctl *c, int part, broker_id wanted)
 {
     const struct image_topic *t = topic_of(c);
     struct ctl_reassign named = {.topic = SIM_TOPIC, .partition = part};
@@ -239,7 +253,7 @@ void sim_admin_swap(struct sim *s, struct sim_ctl *c, int part)
     if (partition_is_moving(p) || p->isr.n < 2) {
         return;
     }
-    broker_id next = p->isr.at[sim_below(s, p->isr.n)];
+    broker_id next = next_leader(s, p, wanted != p->leader ? wanted : BROKER_NONE);
 
     (void)broker_set_add(&named.replicas, next);
     for (uint8_t i = 0; i < p->replicas.n; i++) {

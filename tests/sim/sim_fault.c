@@ -79,9 +79,61 @@ enum disturbance {
     N_DISTURBANCES
 };
 
+/* --- Tastes ---------------------------------------------------------------------------------------------------------- */
+
+/* Logs begin anew all the time, just when somebody is about to join the ISR. */
+static void let_begins_move(struct sim *s)
+{
+    s->segment_bytes = 600;
+    s->rates.retain = 20 + (unsigned)sim_below(s, 60);
+    s->rates.produce_pause = WTIME_MS(500);
+    s->rates.work_max = WTIME_MS(600);
+    s->rates.weights[DAMAGE] += 2 * usual[DAMAGE];
+    s->rates.slow_kinds[SIM_PROPOSE] = 3;
+    s->rates.provoke = 1;
+    s->rates.favourites[SIM_PROPOSAL] = GIVE_UP_BEGIN;
+    s->rates.favourites[SIM_EMPTY_LOG] = KILL_SAME;
+    s->rates.favourites[SIM_WORK] = GIVE_UP_BEGIN;
+}
+
+/* Work on logs takes long, and leaders change meanwhile. */
+static void let_work_last(struct sim *s)
+{
+    s->rates.work_max = WTIME_MS(2500);
+    s->rates.weights[SWAP] += 4 * usual[SWAP];
+    s->rates.weights[ELECT] += 4 * usual[ELECT];
+    s->rates.provoke = 1;
+    s->rates.favourites[SIM_WORK] = sim_one_in(s, 2) ? SWAP_LEADER : KILL_LEADER;
+}
+
+/* Nobody is careful: unclean elections go back and forth between histories that have given up their begins. */
+static void let_histories_part(struct sim *s)
+{
+    s->unclean = sim_one_in(s, 4) ? SIM_UNCLEAN_BALANCED : SIM_UNCLEAN_OPERATOR;
+    s->min_isr = 1;
+    s->rates.is_careful = false;
+    s->rates.retain = 8 + (unsigned)sim_below(s, 12);
+    s->rates.weights[POWER] += 4 * usual[POWER];
+}
+
+/* In a few seeds several dials are turned together: some things come only of them all. */
+static void choose_theme(struct sim *s)
+{
+    switch (sim_below(s, 10)) {
+    case 0:
+    case 1: let_begins_move(s); break;
+    case 2: let_work_last(s); break;
+    case 3:
+    case 4: let_histories_part(s); break;
+    default: break;
+    }
+}
+
+/* Each dial by itself; then the theme, if there is one. */
 void sim_fault_init(struct sim *s)
 {
     static const unsigned often[] = {0, 1, 1, 2, 4};
+    static const wtime works[] = {WTIME_MS(20), WTIME_MS(20), WTIME_MS(600), WTIME_MS(2500)};
     static const unsigned losses[] = {0, 0, 200, 50, 20};
     static const enum sim_msg_kind slow_kinds[] = {
             SIM_PROPOSE, SIM_PROPOSED, SIM_REPORT, SIM_FETCH, SIM_FETCHED};
@@ -100,13 +152,15 @@ void sim_fault_init(struct sim *s)
     s->rates.is_careful = !sim_one_in(s, s->unclean == SIM_UNCLEAN_NEVER ? 6 : 2);
     s->rates.late_broker = sim_one_in(s, 2) ? (int)sim_below(s, (uint64_t)s->n_brokers) : -1;
     s->rates.slow_max = sim_one_in(s, 3) ? WTIME_S(4) : WTIME_MS(800);
-    s->rates.work_max = sim_one_in(s, 3) ? WTIME_MS(600) : WTIME_MS(20);
+    s->rates.work_max = works[sim_below(s, COUNT_OF(works))];
     s->rates.sync_max = sim_one_in(s, 3) ? WTIME_MS(400) : WTIME_MS(10);
     s->rates.pause_max = WTIME_MS(100 + (int64_t)sim_below(s, 2000));
     s->rates.burst = losses[sim_below(s, 3)] > 0 ? 0 : 2 + (unsigned)sim_below(s, 6);
     s->rates.aimed = 1 + (unsigned)sim_below(s, 6);
     s->rates.provoke = sim_one_in(s, 3) ? 0 : 1 + (unsigned)sim_below(s, 5);
-    s->rates.favourite = (unsigned)sim_below(s, N_DISTURBANCES);
+    for (int i = 0; i < SIM_DELICATES; i++) {
+        s->rates.favourites[i] = (unsigned)sim_below(s, N_DISTURBANCES);
+    }
     for (size_t i = 0; i < COUNT_OF(slow_kinds); i++) {
         if (sim_one_in(s, 3)) {
             s->rates.slow_kinds[slow_kinds[i]] = 2 + (unsigned)sim_below(s, 8);
@@ -114,6 +168,7 @@ void sim_fault_init(struct sim *s)
     }
     s->rates.records_max = sim_one_in(s, 3) ? 1 : 3;
     s->rates.produce_pause = sim_one_in(s, 3) ? WTIME_MS(500) : WTIME_MS(60);
+    choose_theme(s);
 }
 
 /* --- How it ends by itself ------------------------------------------------------------------------------------------- */
@@ -170,12 +225,15 @@ static void cut(struct sim *s, int from, int to, wtime how_long)
 
 static void cut_off(struct sim *s, int node, wtime how_long)
 {
-    bool from_zk = sim_one_in(s, 2);
+    bool from_zk = sim_one_in(s, 2), from_clients = sim_one_in(s, 2);
 
-    sim_tell(
-            s, "net", "%s is cut off%s", sim_node_name(node), from_zk ? "" : ", but for ZooKeeper");
+    sim_tell(s, "net", "%s is cut off%s%s", sim_node_name(node),
+            from_zk ? "" : ", but for ZooKeeper", from_clients ? "" : ", but for clients");
+    how_long += from_clients ? 0 : SIM_LEASE; /* so that a lease may end meanwhile */
     for (int i = 0; i < SIM_NODES; i++) {
-        if (i != SIM_NODE_ZK || from_zk) {
+        bool is_client = i >= SIM_NODE_CLIENT && i < SIM_NODE_ZK;
+
+        if ((i != SIM_NODE_ZK || from_zk) && (!is_client || from_clients)) {
             cut(s, node, i, how_long);
             cut(s, i, node, how_long);
         }
@@ -339,7 +397,7 @@ static void ask(struct sim *s, struct sim_ctl *c, enum fault what, int broker)
     case ELECT: sim_admin_elect(s, c); break;
     case SUSPECT: sim_ctl_suspect(s, c, broker); break;
     case MOVE: sim_admin_move(s, c); break;
-    case SWAP: sim_admin_swap(s, c, (int)sim_below(s, (uint64_t)s->n_parts)); break;
+    case SWAP: sim_admin_swap(s, c, (int)sim_below(s, (uint64_t)s->n_parts), BROKER_NONE); break;
     case REVERT: sim_admin_revert(s, c); break;
     case DRAIN: sim_admin_drain(s, c, broker); break;
     case DELETE: sim_admin_delete(s, c); break;
@@ -423,7 +481,8 @@ static void suspect_later(struct sim *s, int node, uint64_t id)
 
 static void disturb(struct sim *s, int node, uint64_t arg)
 {
-    uint64_t part = arg % SIM_PARTS_MAX, same = arg / SIM_PARTS_MAX;
+    uint64_t part = arg % SIM_PARTS_MAX, same = arg / SIM_PARTS_MAX % SIM_BROKERS_MAX;
+    unsigned favourite = s->rates.favourites[arg / SIM_PARTS_MAX / SIM_BROKERS_MAX];
     const struct partition_state *p = &s->truth[part].record;
     struct sim_ctl *c = sim_ctl_active(s);
     wtime how_long = a_while(s);
@@ -432,7 +491,7 @@ static void disturb(struct sim *s, int node, uint64_t arg)
         return;
     }
     broker_id leader = p->leader, follower = some_follower(s, p);
-    unsigned what = sim_one_in(s, 2) ? s->rates.favourite : (unsigned)sim_below(s, N_DISTURBANCES);
+    unsigned what = sim_one_in(s, 2) ? favourite : (unsigned)sim_below(s, N_DISTURBANCES);
     switch ((enum disturbance)what) {
     case KILL_LEADER: crash(s, &s->brokers[leader], false); break;
     case KILL_SAME: crash(s, &s->brokers[same], false); break;
@@ -455,7 +514,7 @@ static void disturb(struct sim *s, int node, uint64_t arg)
     case SUSPECT_FOLLOWER: suspect_later(s, -1, (uint64_t)follower); break;
     case SWAP_LEADER:
         if (c != NULL) {
-            sim_admin_swap(s, c, (int)part);
+            sim_admin_swap(s, c, (int)part, sim_one_in(s, 2) ? (broker_id)same : BROKER_NONE);
         }
         break;
     case N_DISTURBANCES: break;
@@ -463,13 +522,14 @@ static void disturb(struct sim *s, int node, uint64_t arg)
     s->counts.faults++;
 }
 
-void sim_fault_provoke(struct sim_part *p)
+void sim_fault_provoke(struct sim_part *p, enum sim_delicate what)
 {
     struct sim *s = p->b->sim;
 
     if (!s->is_healing && sim_one_in(s, s->rates.provoke)) {
         sim_at(s, (wtime)sim_below(s, (uint64_t)WTIME_MS(sim_one_in(s, 2) ? 30 : 400)), -1, 0,
-                disturb, (uint64_t)(p->b->id * SIM_PARTS_MAX + p->idx));
+                disturb,
+                (uint64_t)(((int)what * SIM_BROKERS_MAX + p->b->id) * SIM_PARTS_MAX + p->idx));
     }
 }
 

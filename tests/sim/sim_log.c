@@ -380,7 +380,7 @@ static void finish_work(struct sim *s, int node, uint64_t work_id)
                                               !log_dir_failed(b->dir))) {
         sim_part_fail(p);
     } else if (is_restart && r == 0) {
-        sim_fault_provoke(p);
+        sim_fault_provoke(p, SIM_EMPTY_LOG);
         p->is_working = true;
         sim_at(s, (wtime)sim_below(s, (uint64_t)s->rates.work_max), node, b->life, finish_restart,
                 work_id);
@@ -401,7 +401,7 @@ void sim_log_begin_work(struct sim_part *p, const struct replica_fx_item *it)
         sim_violation(s, "S12", "%s of %s is to be cut to %lld below its high watermark %lld",
                 p->name, who(p), (long long)it->base, (long long)p->core.high_watermark);
     }
-    sim_fault_provoke(p);
+    sim_fault_provoke(p, SIM_WORK);
     must(!p->is_working);
     p->is_working = true;
     p->work = it->kind;

@@ -267,7 +267,7 @@ static void became(struct sim_part *p, const struct replica_fx_item *it)
             plog_begin_epoch(p->log, it->leader_epoch);
         }
         s->counts.elections++;
-        sim_fault_provoke(p);
+        sim_fault_provoke(p, SIM_LEADERSHIP);
     }
 }
 
@@ -280,7 +280,7 @@ static void carry_out(struct sim_part *p, const struct replica_fx_item *it)
     case REPLICA_FX_BECAME: became(p, it); break;
     case REPLICA_FX_PROPOSE:
         propose(p, &it->proposal);
-        sim_fault_provoke(p);
+        sim_fault_provoke(p, SIM_PROPOSAL);
         break;
     case REPLICA_FX_REPORT: report(p, it->detail); break;
     case REPLICA_FX_TRUNCATE:
@@ -479,6 +479,9 @@ void sim_part_tick(struct sim_part *p)
     give_up_parked(p);
     if (wtime_due(replica_deadline(&p->core), s->now)) {
         sim_part_step(p, &(struct replica_event){.kind = REPLICA_EV_TICK}, NULL);
+    }
+    if (!s->is_healing && sim_one_in(s, s->rates.retain)) {
+        sim_log_retain(p);
     }
     sim_follow_ask(p);
     if (sim_one_in(s, 30)) {

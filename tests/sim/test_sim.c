@@ -198,6 +198,9 @@ static void swarm_notices_wrong_rules(void)
             MUTANT_PROPOSE_ANEW,
             MUTANT_CUT_TO_HW,
             MUTANT_DURABLE_WITHOUT_SYNC,
+            MUTANT_FAILED_IN_EPOCH,
+            MUTANT_BEGIN_UNSAVED,
+            MUTANT_EPOCH_NOT_COMPARED,
     };
 
     size_t n = COUNT_OF(found);
