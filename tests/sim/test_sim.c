@@ -199,7 +199,6 @@ static void swarm_notices_wrong_rules(void)
             MUTANT_CUT_TO_HW,
             MUTANT_DURABLE_WITHOUT_SYNC,
             MUTANT_FAILED_IN_EPOCH,
-            MUTANT_BEGIN_UNSAVED,
             MUTANT_EPOCH_NOT_COMPARED,
     };
 
