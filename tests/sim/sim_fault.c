@@ -116,6 +116,17 @@ static void let_histories_part(struct sim *s)
     s->rates.weights[POWER] += 4 * usual[POWER];
 }
 
+/* Proposals come late, the second copy before the first, and who is to join is cut off and taken for dead meanwhile. */
+static void let_proposals_tarry(struct sim *s)
+{
+    s->rates.slow_kinds[SIM_PROPOSE] = 2;
+    s->rates.slow_max = WTIME_S(2);
+    s->rates.produce_pause = WTIME_MS(60);
+    s->rates.weights[CUT_BOTH_WAYS] += 2 * usual[CUT_BOTH_WAYS];
+    s->rates.provoke = 1;
+    s->rates.favourites[SIM_PROPOSAL] = CUT_AND_SUSPECT;
+}
+
 /* In a few seeds several dials are turned together: some things come only of them all. */
 static void choose_theme(struct sim *s)
 {
@@ -125,6 +136,9 @@ static void choose_theme(struct sim *s)
     case 2: let_work_last(s); break;
     case 3:
     case 4: let_histories_part(s); break;
+    case 5:
+    case 6:
+    case 7: let_proposals_tarry(s); break;
     default: break;
     }
 }
@@ -506,6 +520,10 @@ static void disturb(struct sim *s, int node, uint64_t arg)
                 (uint64_t)follower);
         cut(s, leader, follower, how_long);
         cut(s, follower, leader, how_long);
+        if (c != NULL && sim_one_in(s, 2)) { /* it cannot say that it lives */
+            cut(s, c->node, follower, how_long);
+            cut(s, follower, c->node, how_long);
+        }
         break;
     case CUT_FOLLOWER:
         cut(s, leader, follower, how_long);
