@@ -292,6 +292,7 @@ static void stop_orderly(struct sim *s, struct sim_broker *b)
             is_whole = plog_flush_run(f) == 0 && is_whole;
             plog_flush_end(p->log, f);
         }
+        is_whole = is_whole && !(p->is_live && p->log == NULL); /* it was given up unsynced */
     }
     is_whole = is_whole && sim_broker_save(b);
     for (int i = 0; i < s->n_parts; i++) {

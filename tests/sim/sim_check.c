@@ -206,7 +206,7 @@ static void count_inherited(struct sim_part *p, struct sim_truth *t)
 {
     offset64 hw = p->noted_hw;
 
-    if (hw > (offset64)p->recs.n) { /* of before a cut that has ended just now */
+    if (hw > (offset64)p->recs.n) { /* of before a cut, or a beginning anew, that has ended just now */
         hw = (offset64)p->recs.n;
     }
     while (t->record.unclean_epoch != EPOCH_NONE && (offset64)t->committed.n < hw) {
