@@ -170,6 +170,8 @@ const struct ctl_failed *ctl_find_failed(
         const struct ctl *c, broker_id id, const struct partition_state *p);
 /* Its replica of `p` may be in sync again. */
 void ctl_forgive(struct ctl *c, broker_id id, const struct partition_state *p);
+/* Its topic is deleted: what comes back from the trash is opened anew, and fails again where it is damaged. */
+void ctl_forget_failures(struct ctl *c, const struct uuid *topic_id);
 /* READY came: what it says that has failed replaces what it said before. */
 void ctl_keep_failed(struct ctl *c, struct ctl_seen *s);
 void ctl_on_replica_failed(struct ctl *c);

@@ -75,6 +75,17 @@ static struct ctl_failed *mark(struct ctl_seen *s, const struct ctl_partition_re
     return failed;
 }
 
+void ctl_forget_failures(struct ctl *c, const struct uuid *topic_id)
+{
+    ARRAY_FOREACH (s, &c->seen) {
+        for (size_t i = s->failed.n; i > 0; i--) {
+            if (uuid_equal(&s->failed.items[i - 1].ref.topic_id, topic_id)) {
+                array_remove(&s->failed, i - 1);
+            }
+        }
+    }
+}
+
 /* --- What becomes of the partitions ----------------------------------------------------------- */
 
 /* [CTL-6] It leaves ISR and ELR; a single replica stays, offline. True when nobody leads now. */
@@ -86,12 +97,8 @@ static bool settle(struct ctl *c,
 {
     const struct partition_state *p = image_partition(c->next, &ref->topic_id, ref->partition);
 
-    if (p == NULL) { /* Its topic was deleted meanwhile, and is not to come back with it in sync. */
-        ctl_doubt_trashed(c, ref, id, what);
-        return false;
-    }
-    if (!broker_set_has(&p->replicas, id)) {
-        return false;
+    if (p == NULL || !broker_set_has(&p->replicas, id)) {
+        return false; /* It is elsewhere by now. */
     }
     COVER(CTL, 6);
     epoch32 was = p->partition_epoch;
@@ -112,6 +119,17 @@ static bool settle(struct ctl *c,
     return p->leader == BROKER_NONE;
 }
 
+/* [CTL-46] Its topic was deleted meanwhile: it is not in sync when that comes back, and is opened anew then. */
+static bool is_deleted(
+        struct ctl *c, broker_id id, const struct ctl_partition_ref *ref, const char *what)
+{
+    if (image_partition(c->next, &ref->topic_id, ref->partition) != NULL) {
+        return false;
+    }
+    ctl_doubt_trashed(c, ref, id, what);
+    return true;
+}
+
 static void tell_offline(struct ctl *c, broker_id id, unsigned n_offline)
 {
     if (n_offline > 0) {
@@ -128,7 +146,9 @@ void ctl_keep_failed(struct ctl *c, struct ctl_seen *s)
 
     array_clear(&s->failed);
     for (size_t i = 0; i < c->ev->ready.n_failed; i++) {
-        (void)mark(s, &c->ev->ready.failed[i]);
+        if (!is_deleted(c, s->id, &c->ev->ready.failed[i], what)) {
+            (void)mark(s, &c->ev->ready.failed[i]);
+        }
     }
     c->why.cause = CAUSE_REPLICA_FAILED;
     ARRAY_FOREACH (failed, &s->failed) {
@@ -152,10 +172,12 @@ void ctl_on_replica_failed(struct ctl *c)
     }
     for (size_t i = 0; i < c->ev->failed.n; i++) { /* [CTL-46] */
         const struct ctl_failed_replica *r = &c->ev->failed.replicas[i];
+        const char *what = ctl_format(c, "failed=%d", id);
         COVER(CTL, 46);
         c->why.reason = ctl_strdup(c, r->reason);
-        n_offline += settle(c, id, s != NULL ? mark(s, &r->ref) : NULL, &r->ref,
-                ctl_format(c, "failed=%d", id));
+        if (!is_deleted(c, id, &r->ref, what)) {
+            n_offline += settle(c, id, s != NULL ? mark(s, &r->ref) : NULL, &r->ref, what);
+        }
     }
     tell_offline(c, id, n_offline);
     (void)ctl_answer(c, ERRCODE_NONE, "");

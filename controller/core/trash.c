@@ -91,6 +91,7 @@ static void append_removal(struct ctl *c, const struct image_topic *t, bool is_n
 
     r.remove_topic.id = t->id;
     trace_emit(c->trace, "ctl  topic %s deleted", t->name);
+    ctl_forget_failures(c, &t->id);
     ctl_append(c, &r);
     if (is_now) {
         purge(c, t);

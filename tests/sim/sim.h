@@ -612,6 +612,7 @@ void sim_check_logs(struct sim *s);
 void sim_check_record(struct sim *s, const struct meta_record *r); /* was committed, and applied */
 void sim_check_forget(struct sim_truth *t);
 void sim_check_forget_trash(struct sim *s);
+offset64 sim_check_start_max(const struct sim_truth *t);
 void sim_check_start(struct sim_part *p, offset64 start); /* a leader gives up what lies below */
 void sim_check_leads(struct sim_part *p);
 bool sim_check_is_present(const struct sim_part *p); /* it is of the topic that there is */

@@ -148,10 +148,19 @@ void sim_check_start(struct sim_part *p, offset64 start)
 {
     struct sim_truth *t = truth_of(p);
 
-    if (t != NULL && !is_given_up(p, t) && start > t->start) {
-        t->start = start;
-        t->start_ever = start > t->start_ever ? start : t->start_ever;
+    if (t == NULL) {
+        return;
     }
+    t->start_ever = start > t->start_ever ? start : t->start_ever;
+    if (!is_given_up(p, t) && start > t->start) {
+        t->start = start;
+    }
+}
+
+/* Where the log of a member may begin: after an unclean election also where one that was given up had removed its begin. */
+offset64 sim_check_start_max(const struct sim_truth *t)
+{
+    return t->record.unclean_epoch == EPOCH_NONE ? t->start : t->start_ever;
 }
 
 /* [REP-9] From here on what the winner of an unclean election has is what was committed; all else is lost, and was said to be. */
@@ -218,9 +227,9 @@ static void count_inherited(struct sim_part *p, struct sim_truth *t)
 /* S7: a leader that begins has everything that was committed in earlier epochs. */
 void sim_check_leads(struct sim_part *p)
 {
-    struct sim_truth *t = &p->b->sim->truth[p->idx];
+    struct sim_truth *t = truth_of(p);
 
-    if (!sim_check_is_present(p) || p->core.record.leader_epoch < t->record.unclean_epoch) {
+    if (t == NULL || p->core.record.leader_epoch < t->record.unclean_epoch) {
         return;
     }
     if (t->is_open) {
@@ -258,7 +267,7 @@ static void check_member(struct sim *s, struct sim_part *p)
             log_dir_failed(p->b->dir) || mem_disk_is_dead(p->b->disk)) {
         return;
     }
-    if (p->log != NULL && plog_start(p->log) > t->start) {
+    if (p->log != NULL && plog_start(p->log) > sim_check_start_max(t)) {
         sim_violation(s, "S6", "%s: %s is in ISR or ELR and begins at %lld", p->name, name_of(p),
                 (long long)plog_start(p->log));
     }

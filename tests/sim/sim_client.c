@@ -156,7 +156,8 @@ static void on_read(struct sim *s, struct sim_client *c, const struct sim_msg *m
         return;
     }
     if (m->error == ERRCODE_OFFSET_OUT_OF_RANGE && x->read < m->fetch.log_start) {
-        x->read = m->fetch.log_start < t->start ? m->fetch.log_start : t->start;
+        offset64 most = sim_check_start_max(t);
+        x->read = m->fetch.log_start < most ? m->fetch.log_start : most;
         return;
     }
     if (m->error == ERRCODE_OFFSET_OUT_OF_RANGE &&

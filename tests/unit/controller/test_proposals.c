@@ -299,7 +299,8 @@ static void proposal_that_does_not_know_of_the_failure_is_refused_once(void) /* 
     CHECK_EQ(propose(&w, WORLD_PROPOSAL(1, 101, ALL)), ERRCODE_NONE);
 }
 
-static void failed_only_replica_stays_offline_through_the_trash(void) /* [CTL-46], [TRS-2] */
+/* [CTL-46] [REP-5] It is opened anew there, and fails again where it is damaged. */
+static void failed_only_replica_leads_uncleanly_when_it_comes_back_from_the_trash(void)
 {
     ORDERS(w);
 
@@ -309,6 +310,10 @@ static void failed_only_replica_stays_offline_through_the_trash(void) /* [CTL-46
     world_delete(&w, "solo");
     world_restore(&w, "");
     CHECK_EQ(w.reply.error, ERRCODE_NONE);
+    const struct partition_state *p = world_partition(&w, "solo", 0);
+    CHECK_EQ(p->leader, on);
+    CHECK_EQ(p->unclean_epoch, p->leader_epoch);
+    world_failed(&w, on, 100 + on, "solo", 0);
     CHECK_EQ(world_partition(&w, "solo", 0)->leader, BROKER_NONE);
 }
 
@@ -341,7 +346,7 @@ static const struct check_case cases[] = {
         CASE(failed_replica_joins_again_when_its_leader_says_so),
         CASE(what_was_on_its_way_when_a_replica_failed_ends_with_the_leader_epoch),
         CASE(proposal_that_does_not_know_of_the_failure_is_refused_once),
-        CASE(failed_only_replica_stays_offline_through_the_trash),
+        CASE(failed_only_replica_leads_uncleanly_when_it_comes_back_from_the_trash),
         CASE(ready_forgets_what_had_failed),
 };
 CHECK_MAIN("proposals", cases)
