@@ -37,13 +37,13 @@ static void make_topic(struct sim *s, struct sim_ctl *c)
     sim_ctl_ask(s, c, &ev);
 }
 
-/* [TRS-2] The topic that was deleted last; of those before it nothing is remembered here. */
+/* [TRS-2] The topic that was deleted last, when all that was decided is committed: of those before it nothing is remembered. */
 static bool restore_topic(struct sim *s, struct sim_ctl *c)
 {
     const struct image *next = ctl_next_image(c->core);
     size_t n = image_n_trash(next);
 
-    if (s->has_topic || !s->trash.is_there || n == 0 || !sim_one_in(s, 2) ||
+    if (c->records.n > 0 || c->is_committing || s->has_topic || !s->trash.is_there || n == 0 || !sim_one_in(s, 2) ||
             !uuid_equal(&image_trash_at(next, n - 1)->id, &s->trash.topic_id)) {
         return false;
     }
