@@ -15,6 +15,7 @@ enum {
     FRAME_MAX_LEAST = 128 * 1024 * 1024,
     HOST_SIZE = 256,
     TRY_AT_ONCE = 3, /* links that begin to connect when any will do */
+    SILENT_MS = 1000,
 };
 
 static void try_next_address(struct link *l);
@@ -66,6 +67,9 @@ void link_broken(struct link *l, const char *reason)
 
 void link_answered(struct link *l, const struct rpc_reply *reply)
 {
+    if (reply->frame != NULL) {
+        l->silent_since = WTIME_NEVER;
+    }
     if (reply->throttle_ms > 0) {
         l->throttled_until = wtime_add(loop_now(l->client->loop), WTIME_MS(reply->throttle_ms));
     }
@@ -139,6 +143,7 @@ static void on_hello(void *ctx, struct rpc_reply *reply)
     l->state = LINK_UP;
     l->n_failures = 0;
     l->n_produce = 0;
+    l->silent_since = WTIME_NEVER;
     l->reason[0] = '\0';
     client_log(l->client, WEIR_LOG_DEBUG, "connected to %s", rpc_conn_peer(l->conn));
     client_kick_unlocked(l->client);
@@ -234,6 +239,15 @@ struct link *link_get(struct weir_client *c, broker_id id, wtime now)
     return l->state == LINK_UP && now >= l->throttled_until ? l : NULL;
 }
 
+/* How little is to be hoped of it: a broker whose network went away looks as if it were up, and the others know who leads
+ * instead. Who waits for records may look so, too. */
+static unsigned doubts(const struct link *l, wtime now)
+{
+    bool is_silent = l->silent_since != WTIME_NEVER && now - l->silent_since > WTIME_MS(SILENT_MS);
+
+    return (is_silent ? 2U : 0U) + (l->id == BROKER_NONE ? 1U : 0U);
+}
+
 struct link *link_get_any(struct weir_client *c, wtime now)
 {
     struct link *l = NULL;
@@ -242,7 +256,8 @@ struct link *link_get_any(struct weir_client *c, wtime now)
 
     TAILQ_FOREACH(l, &c->links, entry)
     {
-        if (l->state == LINK_UP && !l->is_removed && (up == NULL || up->id == BROKER_NONE)) {
+        if (l->state == LINK_UP && !l->is_removed &&
+                (up == NULL || doubts(l, now) < doubts(up, now))) {
             up = l;
         }
         n_trying += l->state != LINK_UP && l->state != LINK_DOWN;
@@ -303,6 +318,9 @@ void link_call(struct link *l,
         void *ctx)
 {
     must(l->state == LINK_UP);
+    if (l->silent_since == WTIME_NEVER) {
+        l->silent_since = loop_now(l->client->loop);
+    }
     rpc_call(l->conn, api, timeout_ms, out, fn, ctx);
 }
 
@@ -316,6 +334,7 @@ static struct link *link_new(struct weir_client *c, broker_id id, const char *ho
     l->id = id;
     l->host = mem_strdup(host);
     l->port = port;
+    l->silent_since = WTIME_NEVER;
     prng_init(&l->prng, c->seed + (uint64_t)(uint32_t)id + port);
     TAILQ_INSERT_TAIL(&c->links, l, entry);
     return l;

@@ -38,6 +38,7 @@ struct link {
     wtime not_before;      /* of the next connection */
     wtime throttled_until; /* the broker asked for patience */
     uint32_t n_produce;    /* requests in flight */
+    wtime silent_since;    /* it was asked, and has answered nothing since; WTIME_NEVER = it has */
     bool is_removed;       /* not in the metadata any more: freed by the next client_work() */
     char reason[192];      /* of the last failure; "" = none */
 };
@@ -51,7 +52,7 @@ void links_drop_removed(struct weir_client *c);
 /* The link of a broker that is UP and not throttled, or NULL; a link that is DOWN begins to
  * connect. */
 struct link *link_get(struct weir_client *c, broker_id id, wtime now);
-/* Any link that is UP, or NULL; then some begin to connect. */
+/* Any link that is UP, rather one that does answer, or NULL; then some begin to connect. */
 struct link *link_get_any(struct weir_client *c, wtime now);
 /* "host:port: reason; …" of all links that are not UP. */
 void links_explain(const struct weir_client *c, char *text, size_t size);

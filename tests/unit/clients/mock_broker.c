@@ -36,6 +36,7 @@ struct parked {
 
 struct broker {
     struct mock *mock;
+    bool is_mute;
     int id;
     struct listener *listener;
     uint16_t port;
@@ -515,7 +516,12 @@ static void on_request(void *owner, struct rpc_conn *conn, struct rpc_request *r
 
     (void)conn;
     pthread_mutex_lock(&s->broker->mock->lock);
-    serve(s, r);
+    if (s->broker->is_mute) {
+        rpc_no_answer(s->conn, &r->header);
+        rpc_request_free(r);
+    } else {
+        serve(s, r);
+    }
     pthread_mutex_unlock(&s->broker->mock->lock);
 }
 
@@ -708,6 +714,13 @@ void mock_cut(struct mock *m, const char *topic, int32_t partition, offset64 end
 {
     pthread_mutex_lock(&m->lock);
     mock_log_cut(log_by_name(m, topic, partition), end);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mock_mute(struct mock *m, int broker)
+{
+    pthread_mutex_lock(&m->lock);
+    m->brokers[broker].is_mute = true;
     pthread_mutex_unlock(&m->lock);
 }
 

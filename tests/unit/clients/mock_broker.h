@@ -36,6 +36,8 @@ void mock_freeze_epochs(struct mock *m, bool is_frozen);
 /* Listens no more and breaks its connections; listens again on the same port. */
 void mock_stop(struct mock *m, int broker);
 void mock_start(struct mock *m, int broker);
+/* Its connections stand, and it answers nothing any more. */
+void mock_mute(struct mock *m, int broker);
 
 enum mock_act {
     MOCK_ERROR = 1,    /* nothing is done; each partition answers `value` */

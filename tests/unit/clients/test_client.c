@@ -320,6 +320,30 @@ static void a_silent_broker_times_out(void)
     mock_free(mock);
 }
 
+/* A broker's network goes away: who leads instead is asked of those that do answer. */
+static void metadata_is_not_asked_of_a_broker_that_is_silent(void)
+{
+    struct mock *mock = mock_new("127.0.0.1", 2);
+    struct weir_client *client = client_for(mock_bootstrap(mock), NULL);
+    struct weir_topic *t = weir_topic_get(client, "t", NULL);
+    struct weir_record r = WEIR_RECORD_INIT;
+
+    mock_add_topic(mock, "t", 2);
+    produce_some(client, 0, 1);
+    produce_some(client, 1, 1);
+    mock_mute(mock, 0);
+    r.partition = 0;
+    CHECK_EQ(weir_produce(client, t, &r, NULL), 0);
+    (void)weir_flush(client, 1500); /* it is silent for so long */
+    for (int i = 0; i < 4; i++) {
+        struct weir_metadata *m = NULL;
+        CHECK_EQ(weir_metadata_get(client, NULL, 0, 3000, &m, NULL), 0);
+        weir_metadata_free(m);
+    }
+    CHECK_EQ(weir_client_close(client, 0), 1); /* that record */
+    mock_free(mock);
+}
+
 static const struct check_case cases[] = {
         CASE(properties_are_checked_when_they_are_set),
         CASE(every_property_has_a_sentence_and_a_legal_default),
@@ -335,6 +359,7 @@ static const struct check_case cases[] = {
         CASE(offsets_are_asked_of_the_leader_that_is_believed_in),
         CASE(offsets_of_what_does_not_exist_are_errors_of_their_own),
         CASE(a_silent_broker_times_out),
+        CASE(metadata_is_not_asked_of_a_broker_that_is_silent),
 };
 
 CHECK_MAIN("libweir_client", cases)
