@@ -277,6 +277,21 @@ struct link *link_get_any(struct weir_client *c, wtime now)
     return NULL;
 }
 
+bool links_lack_broker(const struct weir_client *c)
+{
+    const struct link *l = NULL;
+
+    TAILQ_FOREACH(l, &c->links, entry)
+    {
+        bool is_trying = l->state != LINK_UP && l->state != LINK_DOWN;
+
+        if (is_trying && l->n_failures > 0 && l->id != BROKER_NONE && !l->is_removed) {
+            return true;
+        }
+    }
+    return false;
+}
+
 wtime links_deadline(const struct weir_client *c, wtime now)
 {
     const struct link *l = NULL;

@@ -54,6 +54,8 @@ void links_drop_removed(struct weir_client *c);
 struct link *link_get(struct weir_client *c, broker_id id, wtime now);
 /* Any link that is UP, rather one that does answer, or NULL; then some begin to connect. */
 struct link *link_get_any(struct weir_client *c, wtime now);
+/* Whether a broker that is wanted was lost, and is not back yet: another one may lead by now. */
+bool links_lack_broker(const struct weir_client *c);
 /* "host:port: reason; …" of all links that are not UP. */
 void links_explain(const struct weir_client *c, char *text, size_t size);
 /* When link_get() may start a connection that a backoff held up. */

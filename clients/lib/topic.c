@@ -232,7 +232,8 @@ static void on_answer(void *ctx, struct rpc_reply *reply)
 void metadata_work(struct weir_client *c, wtime now)
 {
     pthread_mutex_lock(&c->lock);
-    if (acc_lacks_leader(&c->acc) || fetcher_lacks_leader(c) || query_lacks_leader(c)) {
+    if (acc_lacks_leader(&c->acc) || fetcher_lacks_leader(c) || query_lacks_leader(c) ||
+            links_lack_broker(c)) {
         mv_refresh_want(&c->refresh);
     }
     bool is_due = c->topic_list.n > 0 && mv_refresh_is_due(&c->refresh, now);

@@ -127,6 +127,20 @@ static void let_proposals_tarry(struct sim *s)
     s->rates.favourites[SIM_PROPOSAL] = CUT_AND_SUSPECT;
 }
 
+/* Answers come late, while leaders change and logs are cut and grow again. */
+static void let_answers_tarry(struct sim *s)
+{
+    s->rates.slow_kinds[SIM_FETCHED] = 3;
+    s->rates.slow_max = WTIME_S(2);
+    s->rates.produce_pause = WTIME_MS(60);
+    s->rates.weights[SWAP] += 6 * usual[SWAP];
+    s->rates.weights[CUT_OFF] += 2 * usual[CUT_OFF];
+    s->rates.weights[SUSPECT] += 3 * usual[SUSPECT];
+    s->rates.provoke = 2;
+    s->rates.favourites[SIM_LEADERSHIP] = SWAP_LEADER;
+    s->rates.favourites[SIM_WORK] = SWAP_LEADER;
+}
+
 /* In a few seeds several dials are turned together: some things come only of them all. */
 static void choose_theme(struct sim *s)
 {
@@ -139,6 +153,7 @@ static void choose_theme(struct sim *s)
     case 5:
     case 6:
     case 7: let_proposals_tarry(s); break;
+    case 8: let_answers_tarry(s); break;
     default: break;
     }
 }

@@ -344,6 +344,29 @@ static void metadata_is_not_asked_of_a_broker_that_is_silent(void)
     mock_free(mock);
 }
 
+/* It takes connections and says nothing; another one leads before it is given up. */
+static void a_leader_that_does_not_come_back_is_asked_for_meanwhile(void)
+{
+    struct mock *mock = mock_new("127.0.0.1", 2);
+    struct weir_client *client = client_for(mock_bootstrap(mock), NULL);
+    struct weir_topic *t = weir_topic_get(client, "t", NULL);
+    struct weir_record r = WEIR_RECORD_INIT;
+
+    mock_add_topic(mock, "t", 2);
+    produce_some(client, 0, 1);
+    produce_some(client, 1, 1);
+    mock_mute(mock, 0);
+    mock_stop(mock, 0);
+    mock_start(mock, 0);
+    r.partition = 0;
+    CHECK_EQ(weir_produce(client, t, &r, NULL), 0);
+    (void)weir_flush(client, 500); /* the client is told that broker 0 leads, and tries it */
+    mock_move_leader(mock, "t", 0, 1);
+    CHECK_EQ(weir_flush(client, 2000), 0);
+    CHECK_EQ(weir_client_close(client, 0), 0);
+    mock_free(mock);
+}
+
 static const struct check_case cases[] = {
         CASE(properties_are_checked_when_they_are_set),
         CASE(every_property_has_a_sentence_and_a_legal_default),
@@ -360,6 +383,7 @@ static const struct check_case cases[] = {
         CASE(offsets_of_what_does_not_exist_are_errors_of_their_own),
         CASE(a_silent_broker_times_out),
         CASE(metadata_is_not_asked_of_a_broker_that_is_silent),
+        CASE(a_leader_that_does_not_come_back_is_asked_for_meanwhile),
 };
 
 CHECK_MAIN("libweir_client", cases)
