@@ -99,6 +99,7 @@ static void check_confirmed(struct sim *s, const struct sim_part *leader)
                 p->core.record.leader_epoch <= leader->core.record.leader_epoch && p->log != NULL &&
                 p->core.role != REPLICA_FAILED && !log_dir_failed(b->dir) &&
                 p->core.work == REPLICA_WORK_NONE && p->synced < leader->core.high_watermark &&
+                plog_start(p->log) < leader->core.high_watermark && /* else it need not have any */
                 plog_synced_end(p->log) < leader->core.high_watermark) {
             sim_violation(s, "S10", "%s: what %s commits is not on the disk of b%d", leader->name,
                     name_of(leader), b->id);
