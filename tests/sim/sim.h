@@ -371,6 +371,7 @@ struct sim_truth {
     bool is_open;   /* an unclean election has chosen who says what is committed, and that one does not lead yet */
     offset64 start; /* the greatest log start that a leader has set, of the present history; and of all there were */
     offset64 start_ever;
+    offset64 removed[SIM_BROKERS_MAX]; /* so much each broker has, when it led, given up or not */
     ARRAY(struct sim_rec) committed;
     ARRAY(epoch32) committed_in; /* leader epoch in which it was */
     ARRAY(broker_id) leaders;    /* by leader epoch; BROKER_NONE = nobody yet */
@@ -612,7 +613,6 @@ void sim_check_logs(struct sim *s);
 void sim_check_record(struct sim *s, const struct meta_record *r); /* was committed, and applied */
 void sim_check_forget(struct sim_truth *t);
 void sim_check_forget_trash(struct sim *s);
-offset64 sim_check_start_max(const struct sim_truth *t);
 void sim_check_start(struct sim_part *p, offset64 start); /* a leader gives up what lies below */
 void sim_check_leads(struct sim_part *p);
 bool sim_check_is_present(const struct sim_part *p); /* it is of the topic that there is */

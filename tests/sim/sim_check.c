@@ -152,16 +152,20 @@ void sim_check_start(struct sim_part *p, offset64 start)
     if (t == NULL) {
         return;
     }
-    t->start_ever = start > t->start_ever ? start : t->start_ever;
+    t->removed[p->b->id] = start > t->removed[p->b->id] ? start : t->removed[p->b->id];
     if (!is_given_up(p, t) && start > t->start) {
         t->start = start;
+        t->start_ever = start > t->start_ever ? start : t->start_ever;
     }
 }
 
-/* Where the log of a member may begin: after an unclean election also where one that was given up had removed its begin. */
-offset64 sim_check_start_max(const struct sim_truth *t)
+/* Where the log of a member may begin: after an unclean election also where it had removed its begin itself, when it led and
+ * was given up. */
+static offset64 start_max(const struct sim_truth *t, broker_id id)
 {
-    return t->record.unclean_epoch == EPOCH_NONE ? t->start : t->start_ever;
+    bool may_be_its_own = t->record.unclean_epoch != EPOCH_NONE && t->removed[id] > t->start;
+
+    return may_be_its_own ? t->removed[id] : t->start;
 }
 
 /* [REP-9] From here on what the winner of an unclean election has is what was committed; all else is lost, and was said to be. */
@@ -268,7 +272,7 @@ static void check_member(struct sim *s, struct sim_part *p)
             log_dir_failed(p->b->dir) || mem_disk_is_dead(p->b->disk)) {
         return;
     }
-    if (p->log != NULL && plog_start(p->log) > sim_check_start_max(t)) {
+    if (p->log != NULL && plog_start(p->log) > start_max(t, p->b->id)) {
         sim_violation(s, "S6", "%s: %s is in ISR or ELR and begins at %lld", p->name, name_of(p),
                 (long long)plog_start(p->log));
     }

@@ -156,8 +156,7 @@ static void on_read(struct sim *s, struct sim_client *c, const struct sim_msg *m
         return;
     }
     if (m->error == ERRCODE_OFFSET_OUT_OF_RANGE && x->read < m->fetch.log_start) {
-        offset64 most = sim_check_start_max(t);
-        x->read = m->fetch.log_start < most ? m->fetch.log_start : most;
+        x->read = m->fetch.log_start < t->start ? m->fetch.log_start : t->start;
         return;
     }
     if (m->error == ERRCODE_OFFSET_OUT_OF_RANGE &&
