@@ -320,20 +320,33 @@ static void a_silent_broker_times_out(void)
     mock_free(mock);
 }
 
-/* A broker's network goes away: who leads instead is asked of those that do answer. */
-static void metadata_is_not_asked_of_a_broker_that_is_silent(void)
+/* Of two brokers that were written to the first one answers nothing any more. */
+static struct weir_client *begin_with_a_mute_leader(struct mock *mock)
 {
-    struct mock *mock = mock_new("127.0.0.1", 2);
     struct weir_client *client = client_for(mock_bootstrap(mock), NULL);
-    struct weir_topic *t = weir_topic_get(client, "t", NULL);
-    struct weir_record r = WEIR_RECORD_INIT;
 
     mock_add_topic(mock, "t", 2);
     produce_some(client, 0, 1);
     produce_some(client, 1, 1);
     mock_mute(mock, 0);
+    return client;
+}
+
+static void produce_to_the_mute_leader(struct weir_client *client)
+{
+    struct weir_record r = WEIR_RECORD_INIT;
+
     r.partition = 0;
-    CHECK_EQ(weir_produce(client, t, &r, NULL), 0);
+    CHECK_EQ(weir_produce(client, weir_topic_get(client, "t", NULL), &r, NULL), 0);
+}
+
+/* A broker's network goes away: who leads instead is asked of those that do answer. */
+static void metadata_is_not_asked_of_a_broker_that_is_silent(void)
+{
+    struct mock *mock = mock_new("127.0.0.1", 2);
+    struct weir_client *client = begin_with_a_mute_leader(mock);
+
+    produce_to_the_mute_leader(client);
     (void)weir_flush(client, 1500); /* it is silent for so long */
     for (int i = 0; i < 4; i++) {
         struct weir_metadata *m = NULL;
@@ -348,18 +361,11 @@ static void metadata_is_not_asked_of_a_broker_that_is_silent(void)
 static void a_leader_that_does_not_come_back_is_asked_for_meanwhile(void)
 {
     struct mock *mock = mock_new("127.0.0.1", 2);
-    struct weir_client *client = client_for(mock_bootstrap(mock), NULL);
-    struct weir_topic *t = weir_topic_get(client, "t", NULL);
-    struct weir_record r = WEIR_RECORD_INIT;
+    struct weir_client *client = begin_with_a_mute_leader(mock);
 
-    mock_add_topic(mock, "t", 2);
-    produce_some(client, 0, 1);
-    produce_some(client, 1, 1);
-    mock_mute(mock, 0);
     mock_stop(mock, 0);
     mock_start(mock, 0);
-    r.partition = 0;
-    CHECK_EQ(weir_produce(client, t, &r, NULL), 0);
+    produce_to_the_mute_leader(client);
     (void)weir_flush(client, 500); /* the client is told that broker 0 leads, and tries it */
     mock_move_leader(mock, "t", 0, 1);
     CHECK_EQ(weir_flush(client, 2000), 0);

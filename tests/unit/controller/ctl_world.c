@@ -212,6 +212,16 @@ void world_seen(struct world *w, broker_id id, int64_t epoch, enum crash_kind ki
 void world_seen_after(
         struct world *w, broker_id id, int64_t epoch, enum crash_kind kind, int64_t prev_epoch)
 {
+    world_seen_with(w, id, epoch, kind, prev_epoch, NULL);
+}
+
+void world_seen_with(struct world *w,
+        broker_id id,
+        int64_t epoch,
+        enum crash_kind kind,
+        int64_t prev_epoch,
+        const struct uuid *dir)
+{
     static const struct endpoint endpoint = {"weir", "127.0.0.1", 9190};
     struct ctl_event ev = {.kind = CTL_EV_BROKER_SEEN};
 
@@ -221,7 +231,9 @@ void world_seen_after(
             .rack = "",
             .version = "1",
             .endpoints = &endpoint,
-            .n_endpoints = 1};
+            .n_endpoints = 1,
+            .dirs = dir,
+            .n_dirs = dir != NULL};
     ev.seen_prev_epoch = prev_epoch;
     world_step(w, ev);
 }

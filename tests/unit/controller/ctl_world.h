@@ -62,6 +62,13 @@ void world_seen(struct world *w, broker_id id, int64_t epoch, enum crash_kind ki
 /* The registration names another incarnation than the last one as the one before it. */
 void world_seen_after(
         struct world *w, broker_id id, int64_t epoch, enum crash_kind kind, int64_t prev_epoch);
+/* The same with its only directory; NULL = none is named. */
+void world_seen_with(struct world *w,
+        broker_id id,
+        int64_t epoch,
+        enum crash_kind kind,
+        int64_t prev_epoch,
+        const struct uuid *dir);
 void world_broker(struct world *w, enum ctl_event_kind kind, broker_id id, int64_t epoch);
 void world_ready(struct world *w, broker_id id, int64_t epoch);
 /* The topic's partition `p` has failed. */

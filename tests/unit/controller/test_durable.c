@@ -12,33 +12,13 @@ static const struct uuid disk = {{7}}, other_disk = {{8}};
     __attribute__((cleanup(world_deinit))) struct world name;                                      \
     begin(&name)
 
-static void seen_with(struct world *w,
-        broker_id id,
-        int64_t epoch,
-        enum crash_kind kind,
-        int64_t prev_epoch,
-        const struct uuid *dir)
-{
-    struct ctl_event ev = {.kind = CTL_EV_BROKER_SEEN};
-
-    ev.seen = (struct meta_register_broker){.id = id,
-            .epoch = epoch,
-            .crash_kind = kind,
-            .rack = "",
-            .version = "1",
-            .dirs = dir,
-            .n_dirs = 1};
-    ev.seen_prev_epoch = prev_epoch;
-    world_step(w, ev);
-}
-
 static void begin(struct world *w)
 {
     world_init(w, 3, 42);
     world_elect(w);
     world_listed(w);
     for (broker_id id = 1; id <= 3; id++) {
-        seen_with(w, id, 100 + id, CRASH_HOST, BROKER_EPOCH_NONE, &disk);
+        world_seen_with(w, id, 100 + id, CRASH_HOST, BROKER_EPOCH_NONE, &disk);
         world_ready(w, id, 100 + id);
     }
     (void)world_story(w);
@@ -88,7 +68,7 @@ static void power_goes(struct world *w)
 
 static void comes_back(struct world *w, broker_id id)
 {
-    seen_with(w, id, 200 + id, CRASH_HOST, 100 + id, &disk);
+    world_seen_with(w, id, 200 + id, CRASH_HOST, 100 + id, &disk);
     world_ready(w, id, 200 + id);
 }
 
@@ -150,7 +130,7 @@ static void another_disk_or_an_old_copy_has_lost_what_was_synced(void) /* [CTL-8
     create(&w, "orders", 3, "fsync");
     power_goes(&w);
     CHECK_EQ(world_partition(&w, "orders", 0)->elr.n, 2);
-    seen_with(&w, 3, 203, CRASH_HOST, 103, &other_disk);
+    world_seen_with(&w, 3, 203, CRASH_HOST, 103, &other_disk);
     CHECK_EQ(image_broker(w.log, 3)->crash_kind, CRASH_DISK);
     CHECK_EQ(world_partition(&w, "orders", 0)->elr.n, 1);
 
@@ -158,7 +138,7 @@ static void another_disk_or_an_old_copy_has_lost_what_was_synced(void) /* [CTL-8
     begin(&w);
     create(&w, "orders", 3, "fsync");
     power_goes(&w);
-    seen_with(&w, 3, 203, CRASH_HOST, 99, &disk);
+    world_seen_with(&w, 3, 203, CRASH_HOST, 99, &disk);
     CHECK_EQ(image_broker(w.log, 3)->crash_kind, CRASH_DISK);
     CHECK_EQ(world_partition(&w, "orders", 0)->elr.n, 1);
     CHECK(strstr(world_story(&w), "the disk of its epoch 99, but there was 103 -> disk") != NULL);
@@ -179,9 +159,9 @@ static void a_directory_beside_those_that_there_were_takes_nothing_away(void) /*
             .n_dirs = 2};
     world_step(&w, ev);
     CHECK_EQ(image_broker(w.log, 3)->crash_kind, CRASH_HOST);
-    seen_with(&w, 3, 303, CRASH_HOST, 203, &disk); /* and then one of them is missing */
+    world_seen_with(&w, 3, 303, CRASH_HOST, 203, &disk); /* and then one of them is missing */
     CHECK_EQ(image_broker(w.log, 3)->crash_kind, CRASH_DISK);
-    seen_with(&w, 3, 403, CRASH_CLEAN, 303, &other_disk); /* what it held is reported with READY */
+    world_seen_with(&w, 3, 403, CRASH_CLEAN, 303, &other_disk); /* what it held is reported with READY */
     CHECK_EQ(image_broker(w.log, 3)->crash_kind, CRASH_CLEAN);
 }
 
@@ -191,8 +171,8 @@ static void an_incarnation_that_never_served_is_no_newer_disk(void) /* [CTL-89] 
 
     create(&w, "orders", 3, "fsync");
     power_goes(&w);
-    seen_with(&w, 3, 203, CRASH_HOST, 103, &disk);
-    seen_with(&w, 3, 303, CRASH_HOST, 103, &disk); /* it was gone before it knew its epoch */
+    world_seen_with(&w, 3, 203, CRASH_HOST, 103, &disk);
+    world_seen_with(&w, 3, 303, CRASH_HOST, 103, &disk); /* it was gone before it knew its epoch */
     CHECK_EQ(image_broker(w.log, 3)->crash_kind, CRASH_HOST);
     CHECK_EQ(image_broker(w.log, 3)->served_epoch, 103);
     world_ready(&w, 3, 303);
@@ -204,8 +184,8 @@ static void a_new_broker_that_was_cut_off_before_it_served_has_no_other_disk(voi
 {
     WORLD(w);
 
-    seen_with(&w, 4, 104, CRASH_HOST, BROKER_EPOCH_NONE, &disk);
-    seen_with(&w, 4, 204, CRASH_HOST, BROKER_EPOCH_NONE, &disk);
+    world_seen_with(&w, 4, 104, CRASH_HOST, BROKER_EPOCH_NONE, &disk);
+    world_seen_with(&w, 4, 204, CRASH_HOST, BROKER_EPOCH_NONE, &disk);
     CHECK_EQ(image_broker(w.log, 4)->crash_kind, CRASH_HOST);
 }
 
@@ -216,10 +196,10 @@ static void a_milder_crash_does_not_bring_a_lost_disk_back(void) /* [CTL-3] [CTL
     create(&w, "orders", 3, "fsync");
     power_goes(&w);
     w.keep_n = 1; /* registered, and no more */
-    seen_with(&w, 3, 203, CRASH_HOST, 103, &other_disk);
+    world_seen_with(&w, 3, 203, CRASH_HOST, 103, &other_disk);
     CHECK_EQ(world_partition(&w, "orders", 0)->elr.n, 2);
     world_elect(&w);
-    seen_with(&w, 3, 303, CRASH_HOST, 203, &other_disk);
+    world_seen_with(&w, 3, 303, CRASH_HOST, 203, &other_disk);
     CHECK_EQ(image_broker(w.log, 3)->crash_kind, CRASH_DISK);
     CHECK_EQ(world_partition(&w, "orders", 0)->elr.n, 1);
 }
@@ -230,7 +210,7 @@ static void a_replica_that_its_broker_gives_up_leaves_though_durable(void) /* [C
 
     create(&w, "orders", 3, "fsync");
     power_goes(&w);
-    seen_with(&w, 3, 203, CRASH_HOST, 103, &disk);
+    world_seen_with(&w, 3, 203, CRASH_HOST, 103, &disk);
     world_ready_but(&w, 3, 203, "orders", 0);
     CHECK_EQ(world_partition(&w, "orders", 0)->elr.n, 1);
     CHECK_EQ(world_partition(&w, "orders", 0)->leader, BROKER_NONE);
@@ -264,7 +244,7 @@ static void a_change_of_the_durability_that_was_cut_short_is_finished(void) /* [
     CHECK(is_durable(&w, "orders")); /* so its leader goes on counting what is synced [REP-57] */
     world_elect(&w);
     for (broker_id id = 1; id <= 3; id++) {
-        seen_with(&w, id, 100 + id, CRASH_CLEAN, 100 + id, &disk);
+        world_seen_with(&w, id, 100 + id, CRASH_CLEAN, 100 + id, &disk);
     }
     world_listed(&w);
     CHECK(!is_durable(&w, "orders"));
